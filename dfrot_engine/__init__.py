@@ -1,0 +1,76 @@
+"""The front door: everything the window may import. Nothing here imports torch."""
+
+from __future__ import annotations
+
+from dfrot_engine.errors import (
+    Cancelled,
+    DataError,
+    DeviceError,
+    DFRotError,
+    DiskError,
+    HubError,
+    ModelError,
+    RecipeError,
+    RunError,
+)
+from dfrot_engine.events import (
+    BlockQuantized,
+    ChartSaved,
+    Evaluated,
+    Event,
+    Logged,
+    MassiveToken,
+    MassiveTokensFound,
+    Measured,
+    PauseChanged,
+    RunEnded,
+    RunStarted,
+    StageAdvanced,
+    StageFinished,
+    StageStarted,
+    Warned,
+    parse_event,
+    read_events,
+)
+from dfrot_engine.options import RunOptions
+from dfrot_engine.plan import ModelSummary, Output, Plan, Problem, StageEstimate
+from dfrot_engine.recipe import Recipe, preset_names
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BlockQuantized",
+    "Cancelled",
+    "ChartSaved",
+    "DFRotError",
+    "DataError",
+    "DeviceError",
+    "DiskError",
+    "Evaluated",
+    "Event",
+    "HubError",
+    "Logged",
+    "MassiveToken",
+    "MassiveTokensFound",
+    "Measured",
+    "ModelError",
+    "ModelSummary",
+    "Output",
+    "PauseChanged",
+    "Plan",
+    "Problem",
+    "Recipe",
+    "RecipeError",
+    "RunEnded",
+    "RunError",
+    "RunOptions",
+    "RunStarted",
+    "StageAdvanced",
+    "StageEstimate",
+    "StageFinished",
+    "StageStarted",
+    "Warned",
+    "parse_event",
+    "preset_names",
+    "read_events",
+]

@@ -1,0 +1,41 @@
+"""model_type → what its tensors mean. An unknown model_type is refused, never guessed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from dfrot_engine.architectures.base import Architecture
+from dfrot_engine.architectures.llama import llama
+from dfrot_engine.architectures.qwen import qwen2, qwen3
+from dfrot_engine.errors import ModelError
+
+ARCHITECTURES: dict[str, Callable[[dict[str, Any]], Architecture]] = {
+    "llama": llama,
+    "mistral": llama,
+    "qwen2": qwen2,
+    "qwen3": qwen3,
+}
+
+
+def architecture_of(config: dict[str, Any]) -> Architecture:
+    """The table of a model, from its config.json.
+
+    Raises:
+        ModelError: the model_type is not in the table, or the config's sizes make no sense.
+    """
+    model_type = config.get("model_type")
+    if not isinstance(model_type, str) or model_type not in ARCHITECTURES:
+        raise ModelError(
+            f"The architecture '{model_type}' is not supported.",
+            f"Known architectures: {', '.join(sorted(ARCHITECTURES))}.",
+            "model.id_or_path",
+        )
+    architecture = ARCHITECTURES[model_type](config)
+    if architecture.num_heads % architecture.num_kv_heads:
+        raise ModelError(
+            f"config.json: {architecture.num_heads} heads cannot share {architecture.num_kv_heads} KV heads.",
+            "The file is damaged; download it again.",
+            "model.id_or_path",
+        )
+    return architecture

@@ -1,0 +1,113 @@
+"""What each tensor of a model means: which space every linear reads and writes, and which norm feeds it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from dfrot_engine.errors import ModelError
+
+
+class Space(StrEnum):
+    """A vector space inside the model. A rotation belongs to a space."""
+
+    RESIDUAL = "residual"  # R1
+    QUERY = "query"  # R3, after RoPE
+    KEY = "key"  # R3, after RoPE
+    VALUE = "value"  # R2, per KV head
+    MLP_HIDDEN = "mlp_hidden"  # R4, after the gate
+    MLP_GATE = "mlp_gate"  # before the gate's nonlinearity; nothing may rotate it
+    VOCABULARY = "vocabulary"
+
+
+@dataclass(frozen=True)
+class Linear:
+    """One matrix of a block; the name is relative to the block."""
+
+    name: str
+    reads: Space
+    writes: Space
+
+
+@dataclass(frozen=True)
+class Norm:
+    """A norm in front of linears. Its gain folds into them: W · diag(weight + offset)."""
+
+    name: str
+    feeds: tuple[str, ...]
+    offset: float = 0.0
+
+
+@dataclass(frozen=True)
+class Block:
+    """One decoder layer."""
+
+    linears: tuple[Linear, ...]
+    norms: tuple[Norm, ...]
+
+    def norm_before(self, linear: str) -> Norm | None:
+        return next((norm for norm in self.norms if linear in norm.feeds), None)
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Sizes and tensor names of a whole model, from its config alone."""
+
+    model_type: str
+    num_blocks: int
+    hidden_size: int
+    num_heads: int
+    num_kv_heads: int
+    head_size: int
+    intermediate_size: int
+    vocab_size: int
+    max_length: int
+    tied: bool
+    block: Block
+    embedding: str = "model.embed_tokens"
+    final_norm: Norm = field(default_factory=lambda: Norm("model.norm", ("lm_head",)))
+    head: str = "lm_head"
+    blocks_prefix: str = "model.layers"
+    r1_refused: str = ""  # why R1 cannot be folded; "" if it can
+
+    def block_prefix(self, index: int) -> str:
+        return f"{self.blocks_prefix}.{index}."
+
+    def linear_names(self) -> tuple[str, ...]:
+        """Full names of every linear inside the blocks, in order."""
+        return tuple(
+            self.block_prefix(index) + linear.name for index in range(self.num_blocks) for linear in self.block.linears
+        )
+
+    def linear_shape(self, linear: Linear) -> tuple[int, int]:
+        """(out features, in features) as the config implies them."""
+        width = {
+            Space.RESIDUAL: self.hidden_size,
+            Space.QUERY: self.num_heads * self.head_size,
+            Space.KEY: self.num_kv_heads * self.head_size,
+            Space.VALUE: self.num_kv_heads * self.head_size,
+            Space.MLP_GATE: self.intermediate_size,
+            Space.MLP_HIDDEN: self.intermediate_size,
+        }
+        # What attention hands to o_proj lies in the value space, one copy for each query head.
+        reads = self.num_heads * self.head_size if linear.reads is Space.VALUE else width[linear.reads]
+        return width[linear.writes], reads
+
+
+def config_int(config: dict[str, Any], key: str, default: int | None = None, largest: int = 10_000_000) -> int:
+    """A positive integer of a config.json, distrusting it.
+
+    Raises:
+        ModelError: missing, not an integer, or out of range.
+    """
+    value = config.get(key)
+    if value is None:
+        value = default
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= largest:
+        raise ModelError(
+            f"config.json: '{key}' is {value!r}, not a number from 1 to {largest}.",
+            "The file is damaged or not a language model's; download it again.",
+            "model.id_or_path",
+        )
+    return value

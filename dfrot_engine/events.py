@@ -1,0 +1,190 @@
+"""What a run says: frozen events, one JSON line each. The journal of a run is a file of these lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from dfrot_engine.errors import DFRotError
+
+JOURNAL = "events.jsonl"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class EventBase(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+    time: datetime = Field(default_factory=_now)
+
+
+class RunStarted(EventBase):
+    event: Literal["run_started"] = "run_started"
+    run_id: str
+    recipe_name: str
+    model: str
+    stages: tuple[str, ...]
+    num_blocks: int
+    device: str
+    output_dir: str
+
+
+class StageStarted(EventBase):
+    event: Literal["stage_started"] = "stage_started"
+    stage: str
+    steps: int
+
+
+class StageAdvanced(EventBase):
+    """`step` of the stage's `steps` are done; `label` says what is being done, for people."""
+
+    event: Literal["stage_advanced"] = "stage_advanced"
+    stage: str
+    step: int
+    steps: int
+    label: str = ""
+
+
+class StageFinished(EventBase):
+    event: Literal["stage_finished"] = "stage_finished"
+    stage: str
+    seconds: float = 0.0
+    peak_bytes: int = 0
+    reused: bool = False
+
+
+class Measured(EventBase):
+    """One point of a curve: "rotate/loss" (step = refinement), "memory/ram" and "memory/gpu" (step = seconds, bytes)."""
+
+    event: Literal["measured"] = "measured"
+    name: str
+    step: int
+    value: float
+    unit: str = ""
+
+
+class BlockQuantized(EventBase):
+    """relative_error: ‖ŷ − y‖/‖y‖ of each linear on the calibration tokens, and of the "block" output since the input."""
+
+    event: Literal["block_quantized"] = "block_quantized"
+    block: int
+    relative_error: dict[str, float]
+    seconds: float
+    bytes: int
+
+
+class MassiveToken(BaseModel):
+    """One massive token: where it is and how well each rotation quantizes it (relative errors)."""
+
+    model_config = ConfigDict(frozen=True)
+    block: int
+    site: str
+    sample: int
+    position: int
+    text: str
+    value: float
+    errors: dict[str, float] = {}
+
+
+class MassiveTokensFound(EventBase):
+    """count is over all sites; tokens is a selection, the largest value first."""
+
+    event: Literal["massive_tokens_found"] = "massive_tokens_found"
+    count: int
+    rows: int
+    tokens: tuple[MassiveToken, ...]
+
+
+class ChartSaved(EventBase):
+    """An array file for a chart; path is relative to the work folder. A later event of the same name replaces it."""
+
+    event: Literal["chart_saved"] = "chart_saved"
+    name: str
+    path: str
+
+
+class Evaluated(EventBase):
+    event: Literal["evaluated"] = "evaluated"
+    dataset: str
+    metric: str
+    value: float
+    baseline: float | None = None
+
+
+class Warned(EventBase):
+    event: Literal["warned"] = "warned"
+    message: str
+    remedy: str = ""
+
+
+class Logged(EventBase):
+    """A plain line for the log."""
+
+    event: Literal["logged"] = "logged"
+    stage: str
+    message: str
+
+
+class PauseChanged(EventBase):
+    event: Literal["pause_changed"] = "pause_changed"
+    paused: bool
+
+
+class RunEnded(EventBase):
+    event: Literal["run_ended"] = "run_ended"
+    status: Literal["finished", "cancelled", "failed"]
+    message: str = ""
+    remedy: str = ""
+    field: str = ""
+    outputs: tuple[str, ...] = ()
+
+
+Event = Annotated[
+    RunStarted
+    | StageStarted
+    | StageAdvanced
+    | StageFinished
+    | Measured
+    | BlockQuantized
+    | MassiveTokensFound
+    | ChartSaved
+    | Evaluated
+    | Warned
+    | Logged
+    | PauseChanged
+    | RunEnded,
+    Field(discriminator="event"),
+]
+
+_ADAPTER: TypeAdapter[Event] = TypeAdapter(Event)
+
+
+def parse_event(line: str | bytes) -> Event:
+    """One JSON line → event.
+
+    Raises:
+        DFRotError: the line is not an event.
+    """
+    try:
+        return _ADAPTER.validate_json(line)
+    except ValidationError:
+        text = line if isinstance(line, str) else line.decode(errors="replace")
+        raise DFRotError(
+            f"Not a journal line: {text[:120]!r}.", "The journal may be damaged; start the run again."
+        ) from None
+
+
+def read_events(work_dir: Path) -> Iterator[Event]:
+    """The journal of a run, oldest first; a last line cut short by a kill is left out."""
+    path = work_dir / JOURNAL
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        for line in file:
+            if line.endswith(b"\n"):
+                yield parse_event(line)
