@@ -59,7 +59,7 @@ class StageFinished(EventBase):
 
 
 class Measured(EventBase):
-    """One point of a curve: "rotate/loss" (step = refinement), "memory/ram" and "memory/gpu" (step = seconds, bytes)."""
+    """One point of a curve: "rotate/loss" (step = refinement), "memory/ram" and "memory/gpu" (step: seconds)."""
 
     event: Literal["measured"] = "measured"
     name: str
@@ -69,7 +69,7 @@ class Measured(EventBase):
 
 
 class BlockQuantized(EventBase):
-    """relative_error: ‖ŷ − y‖/‖y‖ of each linear on the calibration tokens, and of the "block" output since the input."""
+    """relative_error: ‖ŷ − y‖/‖y‖ of each linear on its own inputs, and of the "block" output since the embedding."""
 
     event: Literal["block_quantized"] = "block_quantized"
     block: int

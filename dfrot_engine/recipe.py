@@ -45,7 +45,7 @@ class Calibration(Section):
         str,
         Field(
             title="Data",
-            description="'builtin' (the app's own text), 'wikitext-2' or 'c4' from the Hub, or a .txt, .jsonl or .parquet file",
+            description="'builtin' (the app's own text), 'wikitext-2' or 'c4', or a .txt, .jsonl or .parquet file",
         ),
     ] = "builtin"
     num_samples: Annotated[int, Field(ge=1, le=100_000, title="Samples", description="Sequences that are run")] = 8
@@ -98,7 +98,7 @@ class DFRot(Section):
             ge=1.0,
             le=1e6,
             title="Massive weight γ",
-            description="How many times the error of a massive token counts (squared in the loss); 50 to 200 is a plateau",
+            description="How much more a massive token's error counts; 50 to 200 is a plateau",
         ),
     ] = 100.0
     sample_rows: Annotated[
@@ -213,7 +213,7 @@ class Recipe(Section):
         tuple[str, ...], Field(title="Left alone", description="Globs of linears that stay as they are")
     ] = ("lm_head",)
     exports: Annotated[tuple[Export, ...], Field(title="Files to write")] = (Export(),)
-    evaluation: Annotated[Evaluation | None, Field(title="Evaluation")] = Evaluation()
+    evaluation: Annotated[Evaluation | None, Field(title="Evaluation")] = None
 
     @model_validator(mode="after")
     def _exports_do_not_collide(self) -> Recipe:
