@@ -1,0 +1,267 @@
+"""Design tokens → palette, style sheet and chart colours. One place decides how everything looks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from PySide6.QtCore import QEvent, QObject, Qt, Signal
+from PySide6.QtGui import QColor, QFont, QFontDatabase, QPalette
+from PySide6.QtWidgets import QApplication, QWidget
+
+from dfrot_gui.style_sheet import style_sheet
+
+Mode = Literal["system", "light", "dark"]
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Colours by their job. The series keep 3:1 contrast on `card` in both themes (Okabe-Ito family)."""
+
+    name: str
+    window: str
+    sidebar: str
+    card: str
+    raised: str
+    inset: str
+    line: str
+    line_strong: str
+    text: str
+    muted: str
+    faint: str
+    accent: str
+    accent_hover: str
+    accent_press: str
+    accent_soft: str
+    on_accent: str
+    good: str
+    good_soft: str
+    warn: str
+    warn_soft: str
+    bad: str
+    bad_soft: str
+    focus: str
+    nr: str
+    ro: str
+    rh: str
+    dfrot: str
+
+    def color(self, name: str) -> str:
+        """The colour of a token, or the colour itself when `name` is none of them."""
+        return getattr(self, name, name)
+
+
+LIGHT = Tokens(
+    "light",
+    window="#F6F7F9",
+    sidebar="#FFFFFF",
+    card="#FFFFFF",
+    raised="#FFFFFF",
+    inset="#F1F3F6",
+    line="#E4E7EC",
+    line_strong="#CDD3DC",
+    text="#131722",
+    muted="#5B6475",
+    faint="#747D8E",
+    accent="#4F46E5",
+    accent_hover="#4338CA",
+    accent_press="#3730A3",
+    accent_soft="#EEF0FE",
+    on_accent="#FFFFFF",
+    good="#0B7A55",
+    good_soft="#E3F6EE",
+    warn="#9A5B00",
+    warn_soft="#FDF2DC",
+    bad="#C02637",
+    bad_soft="#FDE9EB",
+    focus="#4F46E5",
+    nr="#7A8496",
+    ro="#C77700",
+    rh="#0B84C6",
+    dfrot="#5B4BE8",
+)
+DARK = Tokens(
+    "dark",
+    window="#0E1117",
+    sidebar="#12161E",
+    card="#161B24",
+    raised="#1C222D",
+    inset="#0F141B",
+    line="#252C38",
+    line_strong="#3A4454",
+    text="#E8ECF3",
+    muted="#9AA5B6",
+    faint="#7C8799",
+    accent="#7C74FF",
+    accent_hover="#8F88FF",
+    accent_press="#6A61F2",
+    accent_soft="#23234A",
+    on_accent="#FFFFFF",
+    good="#3CCB97",
+    good_soft="#12312A",
+    warn="#E6A93C",
+    warn_soft="#33280F",
+    bad="#FF6B7A",
+    bad_soft="#3A1A21",
+    focus="#A39DFF",
+    nr="#93A0B4",
+    ro="#F0A63A",
+    rh="#4FB7F0",
+    dfrot="#9A92FF",
+)
+
+# The engine's rotation kinds → the letters of the DFRot paper, and the token that colours them.
+SERIES_LABELS = {"none": "NR", "random-orthogonal": "RO", "hadamard": "RH", "dfrot": "DFRot"}
+SERIES_TOKENS = {"none": "nr", "random-orthogonal": "ro", "hadamard": "rh", "dfrot": "dfrot"}
+
+
+def series_color(tokens: Tokens, kind: str) -> str:
+    """The colour of a rotation kind in charts, legends and cards."""
+    return tokens.color(SERIES_TOKENS.get(kind, "accent"))
+
+
+def series_label(kind: str) -> str:
+    """The short name of a rotation kind; an unknown kind keeps its own."""
+    return SERIES_LABELS.get(kind, kind)
+
+
+class FocusVisible(QObject):
+    """Marks a widget with the property `kbd` while it holds focus that the keyboard gave it.
+
+    Style sheets have no :focus-visible. Only the window's own input events are watched: an application-wide
+    filter would call Python for every event.
+    """
+
+    def __init__(self, app: QApplication) -> None:
+        super().__init__(app)
+        self._by_keyboard = False
+        app.focusChanged.connect(self._moved)
+
+    def watch(self, window: QWidget) -> None:
+        """Call once the top-level window is shown."""
+        handle = window.windowHandle()
+        if handle is not None:
+            handle.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
+        if event.type() == QEvent.Type.KeyPress:
+            self._by_keyboard = True
+        elif event.type() == QEvent.Type.MouseButtonPress:
+            self._by_keyboard = False
+        return False
+
+    def _moved(self, old: QWidget | None, new: QWidget | None) -> None:
+        for widget, is_on in ((old, False), (new, self._by_keyboard)):
+            if widget is not None and bool(widget.property("kbd")) != is_on:
+                set_property(widget, "kbd", is_on)
+
+
+def set_property(widget: QWidget, name: str, value: object) -> None:
+    """Set a property that the style sheet selects on, and restyle the widget."""
+    widget.setProperty(name, value)
+    widget.style().unpolish(widget)
+    widget.style().polish(widget)
+    widget.update()
+
+
+class Theme(QObject):
+    """The colours in use; `changed` is emitted with the new tokens."""
+
+    changed = Signal(object)
+    _instance: Theme | None = None
+
+    @classmethod
+    def get(cls) -> Theme:
+        if cls._instance is None:
+            cls._instance = Theme()
+        return cls._instance
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mode: Mode = "system"
+        self.t = LIGHT
+        self.mono_family = "monospace"
+        self.focus: FocusVisible | None = None
+        self._app: QApplication | None = None
+
+    def install(self, app: QApplication, mode: Mode = "system") -> None:
+        """Style the application and follow the system's colour scheme from now on."""
+        if self._app is not app:
+            self._app = app
+            app.setStyle("Fusion")
+            app.setFont(_ui_font())
+            self.mono_family = QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont).family()
+            self.focus = FocusVisible(app)
+            app.styleHints().colorSchemeChanged.connect(lambda _: self._apply())
+        self.set_mode(mode)
+
+    def set_mode(self, mode: Mode) -> None:
+        self.mode = mode
+        if self._app is None:
+            return
+        scheme = {"system": Qt.ColorScheme.Unknown, "light": Qt.ColorScheme.Light, "dark": Qt.ColorScheme.Dark}[mode]
+        self._app.styleHints().setColorScheme(scheme)
+        self._apply()
+
+    def _apply(self) -> None:
+        if self._app is None:
+            return
+        # A desktop without the setting reports Unknown, which is treated as light.
+        is_system_dark = self._app.styleHints().colorScheme() == Qt.ColorScheme.Dark
+        tokens = DARK if self.mode == "dark" or (self.mode == "system" and is_system_dark) else LIGHT
+        if tokens is self.t and self._app.styleSheet():
+            return
+        self.t = tokens
+        self._app.setPalette(_palette(tokens))
+        self._app.setStyleSheet(style_sheet(tokens, self.mono_family))
+        self.changed.emit(tokens)
+
+
+def ui_font(pixel_size: int, weight: QFont.Weight = QFont.Weight.Normal) -> QFont:
+    """The application's font at another size, for widgets that paint their own text."""
+    font = QFont(QApplication.font())
+    font.setPixelSize(pixel_size)
+    font.setWeight(weight)
+    return font
+
+
+def _ui_font() -> QFont:
+    family = QFontDatabase.systemFont(QFontDatabase.SystemFont.GeneralFont).family()
+    if family.lower() in {"", "sans", "sans serif", "sans-serif", "dejavu sans"}:  # no desktop named a font of its own
+        installed = set(QFontDatabase.families())
+        family = next((name for name in ("Inter", "Noto Sans", "Cantarell", "Ubuntu") if name in installed), family)
+    font = QFont(family)
+    font.setPixelSize(13)
+    font.setHintingPreference(QFont.HintingPreference.PreferNoHinting)
+    return font
+
+
+def _palette(t: Tokens) -> QPalette:
+    role = QPalette.ColorRole
+    colors = {
+        role.Window: t.window,
+        role.Base: t.card,
+        role.AlternateBase: t.inset,
+        role.Text: t.text,
+        role.WindowText: t.text,
+        role.Button: t.card,
+        role.ButtonText: t.text,
+        role.Highlight: t.accent,
+        role.HighlightedText: t.on_accent,
+        role.ToolTipBase: t.raised,
+        role.ToolTipText: t.text,
+        role.PlaceholderText: t.faint,
+        role.Link: t.accent,
+        role.Light: t.raised,
+        role.Midlight: t.line,
+        role.Mid: t.line,
+        role.Dark: t.line_strong,
+        role.Shadow: "#000000",
+        role.Accent: t.accent,
+    }
+    palette = QPalette()
+    for name, color in colors.items():
+        palette.setColor(name, QColor(color))
+    for name in (role.Text, role.WindowText, role.ButtonText):
+        palette.setColor(QPalette.ColorGroup.Disabled, name, QColor(t.faint))
+    return palette
