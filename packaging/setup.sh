@@ -125,17 +125,20 @@ has_stamp() {
 }
 
 pip_install() {
-  local status=0 how=(--quiet --quiet --progress-bar off)
-  [[ -t 2 ]] && how=()
-  "$python" -m pip --log "$log" --disable-pip-version-check --no-input install ${how[@]+"${how[@]}"} "$@" </dev/null >&2 ||
-    status=$?
+  local status=0 pip=("$python" -m pip --disable-pip-version-check --no-input)
+  if [[ -t 2 ]]; then
+    "${pip[@]}" --log "$log" install "$@" </dev/null >&2 || status=$?
+  else
+    "${pip[@]}" install --progress-bar off "$@" </dev/null >>"$log" 2>&1 || status=$?
+  fi
   [[ $status -eq 0 ]] && return 0
   # pip ended by itself and left whole packages behind; a signal's status (above 128) would mean half ones.
   [[ $status -le 128 ]] && rm -f "$unfinished"
   if grep -qE 'Max retries exceeded|Failed to establish|ProxyError|ConnectionError|Name or service not known' "$log"; then
     give_up "the package index cannot be reached. Connect this computer to the network and start again; only the first set-up needs it."
   fi
-  give_up "pip could not install the packages; the reason is above, all of it in $log"
+  grep -m 3 'ERROR: ' "$log" >&2 || true
+  give_up "pip could not install the packages; more is in $log"
 }
 
 # ensure_environment MODE: `run` for the program, `dev` for its tests as well. Nothing is done, and nothing is asked of
