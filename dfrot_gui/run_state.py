@@ -1,0 +1,302 @@
+"""What the window knows of a run: a frozen state, folded from events. No Qt, no files but the journal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from dfrot_engine import (
+    BlockQuantized,
+    ChartSaved,
+    DFRotError,
+    Evaluated,
+    Event,
+    Logged,
+    MassiveToken,
+    MassiveTokensFound,
+    Measured,
+    PauseChanged,
+    RunEnded,
+    RunStarted,
+    StageAdvanced,
+    StageFinished,
+    StageStarted,
+    Warned,
+    read_events,
+)
+from dfrot_gui.run_series import LogLine, Point, Series
+
+Status = Literal["idle", "running", "paused", "stopping", "finished", "cancelled", "failed", "interrupted"]
+StageStatus = Literal["waiting", "running", "done", "reused"]
+MAX_LOG_LINES = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class ChartFile:
+    """An array file, relative to the work folder. `time` tells a rewritten file from the one before."""
+
+    path: str
+    stage: str
+    time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StageState:
+    """One stage; `step` of `steps` are done, of which `skipped_steps` were there from an earlier run."""
+
+    name: str
+    status: StageStatus = "waiting"
+    step: int = 0
+    steps: int = 0
+    skipped_steps: int = 0
+    started: datetime | None = None
+    seconds: float = 0.0
+    peak_bytes: int = 0
+
+    @property
+    def fraction(self) -> float:
+        if self.status in ("done", "reused"):
+            return 1.0
+        return min(1.0, self.step / self.steps) if self.steps else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """Everything the pages show. `curves` are keyed by the measured name, `blocks` by block index."""
+
+    status: Status = "idle"
+    run_id: str = ""
+    recipe_name: str = ""
+    model: str = ""
+    device: str = ""
+    output_dir: str = ""
+    num_blocks: int = 0
+    stages: tuple[StageState, ...] = ()
+    stage: str = ""
+    label: str = ""
+    is_pause_requested: bool = False
+    curves: Mapping[str, Series[Point]] = field(default_factory=dict)
+    blocks: Mapping[int, BlockQuantized] = field(default_factory=dict)
+    massive: MassiveTokensFound | None = None
+    charts: Mapping[str, ChartFile] = field(default_factory=dict)
+    evaluated: tuple[Evaluated, ...] = ()
+    warnings: tuple[Warned, ...] = ()
+    log: Series[LogLine] = field(default_factory=Series[LogLine])
+    message: str = ""
+    remedy: str = ""
+    field: str = ""
+    details: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    started: datetime | None = None
+    last_heard: datetime | None = None
+    paused_since: datetime | None = None
+    paused_s: float = 0.0
+
+    @property
+    def is_active(self) -> bool:
+        return self.status in ("running", "paused", "stopping")
+
+    @property
+    def has_stopped_early(self) -> bool:
+        """Stopped before the end; the same recipe started again goes on from there."""
+        return self.status in ("cancelled", "failed", "interrupted")
+
+    @property
+    def loss(self) -> Series[Point]:
+        return self.curves.get("rotate/loss", Series())
+
+    @property
+    def massive_tokens(self) -> tuple[MassiveToken, ...]:
+        return self.massive.tokens if self.massive else ()
+
+    @property
+    def block_errors(self) -> dict[int, dict[str, float]]:
+        return {index: block.relative_error for index, block in sorted(self.blocks.items())}
+
+    @property
+    def peak_bytes(self) -> int:
+        measured = [point.value for name in ("memory/ram", "memory/gpu") for point in self.curves.get(name, ())]
+        return int(max([*measured, *(stage.peak_bytes for stage in self.stages)], default=0))
+
+    def metric(self, name: str) -> Evaluated | None:
+        """The latest value of a metric such as "perplexity"."""
+        return next((one for one in reversed(self.evaluated) if one.metric == name), None)
+
+
+def fold(state: RunState, event: Event) -> RunState:
+    """The state after one more event; neither argument is modified."""
+    return replace(_FOLDS[type(event)](state, event), last_heard=event.time)
+
+
+def replay(work_dir: Path) -> RunState:
+    """The state of a past run from its journal; one that was cut off reads "interrupted", none at all "idle"."""
+    state = RunState()
+    # A damaged line ends the journal; what came before it is still worth showing.
+    with suppress(DFRotError):
+        for event in read_events(work_dir):
+            state = fold(state, event)
+    if state.is_active:
+        return replace(
+            state,
+            status="interrupted",
+            message="The run was cut off before it ended.",
+            remedy="Resume it: everything finished so far is kept.",
+        )
+    return state
+
+
+def with_request(state: RunState, command: str) -> RunState:
+    """The state right after the user asked to "pause", "resume" or "cancel", before the engine answers."""
+    if command == "cancel":
+        return replace(state, status="stopping", is_pause_requested=False)
+    return replace(state, is_pause_requested=command == "pause")
+
+
+def _run_started(state: RunState, event: RunStarted) -> RunState:
+    is_same = state.model in ("", event.model) and state.recipe_name in ("", event.recipe_name)
+    old = state if is_same else RunState()
+    new = RunState(
+        status="stopping" if state.status == "stopping" else "running",
+        run_id=event.run_id,
+        recipe_name=event.recipe_name,
+        model=event.model,
+        device=event.device,
+        output_dir=event.output_dir,
+        num_blocks=event.num_blocks,
+        stages=tuple(StageState(name) for name in event.stages),
+        is_pause_requested=state.is_pause_requested,
+        curves={name: curve for name, curve in old.curves.items() if not name.startswith("memory/")},
+        blocks=old.blocks,
+        massive=old.massive,
+        charts={name: chart for name, chart in old.charts.items() if chart.stage in event.stages},
+        evaluated=old.evaluated if "evaluate" in event.stages else (),
+        log=old.log,
+        started=event.time,
+    )
+    return _logged(new, event.time, "run", f"{event.model} with recipe {event.recipe_name} on {event.device}")
+
+
+def _stage_started(state: RunState, event: StageStarted) -> RunState:
+    """A stage that runs anew replaces what an earlier run of it left."""
+    stage = event.stage
+    started = replace(_stage(state, stage), status="running", step=0, steps=event.steps, started=event.time)
+    new = replace(
+        _with_stage(state, started),
+        stage=stage,
+        label="",
+        curves={name: curve for name, curve in state.curves.items() if not name.startswith(f"{stage}/")},
+        charts={name: chart for name, chart in state.charts.items() if chart.stage != stage},
+        evaluated=() if stage == "evaluate" else state.evaluated,
+    )
+    return _logged(new, event.time, stage, "started")
+
+
+def _stage_advanced(state: RunState, event: StageAdvanced) -> RunState:
+    before = _stage(state, event.stage)
+    # Blocks that an earlier run left are reported in one leap; they took no time now.
+    skipped = event.step - 1 if before.step == 0 and event.step > 1 else before.skipped_steps
+    after = replace(
+        before,
+        status="running",
+        step=event.step,
+        steps=event.steps,
+        skipped_steps=skipped,
+        started=before.started or event.time,
+    )
+    return replace(_with_stage(state, after), stage=event.stage, label=event.label or state.label)
+
+
+def _stage_finished(state: RunState, event: StageFinished) -> RunState:
+    status: StageStatus = "reused" if event.reused else "done"
+    after = replace(_stage(state, event.stage), status=status, seconds=event.seconds, peak_bytes=event.peak_bytes)
+    text = "kept from an earlier run" if event.reused else f"finished in {event.seconds:,.1f} s"
+    return _logged(_with_stage(state, after), event.time, event.stage, text)
+
+
+def _measured(state: RunState, event: Measured) -> RunState:
+    curve = state.curves.get(event.name, Series())
+    if curve and event.step <= curve[-1].step:
+        curve = Series(curve[: next(i for i, point in enumerate(curve) if point.step >= event.step)])
+    return replace(state, curves={**state.curves, event.name: curve.appended(Point(event.step, event.value))})
+
+
+def _block_quantized(state: RunState, event: BlockQuantized) -> RunState:
+    kept = {} if event.block == 0 else state.blocks
+    return replace(state, blocks={**kept, event.block: event})
+
+
+def _chart_saved(state: RunState, event: ChartSaved) -> RunState:
+    return replace(state, charts={**state.charts, event.name: ChartFile(event.path, state.stage, event.time)})
+
+
+def _evaluated(state: RunState, event: Evaluated) -> RunState:
+    original = "" if event.baseline is None else f" (original {event.baseline:.5g})"
+    text = f"{event.metric.replace('_', ' ')} {event.value:.5g}{original}"
+    return _logged(replace(state, evaluated=(*state.evaluated, event)), event.time, "evaluate", text)
+
+
+def _warned(state: RunState, event: Warned) -> RunState:
+    text = f"Warning: {event.message} {event.remedy}".strip()
+    return _logged(
+        replace(state, warnings=(*state.warnings, event)), event.time, state.stage or "run", text, is_warning=True
+    )
+
+
+def _pause_changed(state: RunState, event: PauseChanged) -> RunState:
+    pause_s = (event.time - state.paused_since).total_seconds() if state.paused_since and not event.paused else 0.0
+    status: Status = "stopping" if state.status == "stopping" else "paused" if event.paused else "running"
+    return replace(
+        state,
+        status=status,
+        is_pause_requested=event.paused and status == "paused",
+        paused_since=event.time if event.paused else None,
+        paused_s=state.paused_s + pause_s,
+    )
+
+
+def _run_ended(state: RunState, event: RunEnded) -> RunState:
+    new = replace(
+        state,
+        status=event.status,
+        is_pause_requested=False,
+        message=event.message,
+        remedy=event.remedy,
+        field=event.field,
+        outputs=event.outputs,
+    )
+    return _logged(new, event.time, "run", f"{event.status} {event.message}".strip())
+
+
+def _stage(state: RunState, name: str) -> StageState:
+    return next((stage for stage in state.stages if stage.name == name), StageState(name))
+
+
+def _with_stage(state: RunState, new: StageState) -> RunState:
+    if all(stage.name != new.name for stage in state.stages):
+        return replace(state, stages=(*state.stages, new))
+    return replace(state, stages=tuple(new if stage.name == new.name else stage for stage in state.stages))
+
+
+def _logged(state: RunState, time: datetime, stage: str, message: str, is_warning: bool = False) -> RunState:
+    return replace(state, log=state.log.appended(LogLine(time, stage, message, is_warning), keep=MAX_LOG_LINES))
+
+
+_FOLDS: dict[type, Callable[[RunState, Any], RunState]] = {
+    RunStarted: _run_started,
+    StageStarted: _stage_started,
+    StageAdvanced: _stage_advanced,
+    StageFinished: _stage_finished,
+    Measured: _measured,
+    BlockQuantized: _block_quantized,
+    MassiveTokensFound: lambda state, event: replace(state, massive=event),
+    ChartSaved: _chart_saved,
+    Evaluated: _evaluated,
+    Warned: _warned,
+    Logged: lambda state, event: _logged(state, event.time, event.stage, event.message),
+    PauseChanged: _pause_changed,
+    RunEnded: _run_ended,
+}
