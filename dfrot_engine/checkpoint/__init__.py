@@ -1,1 +1,1 @@
-"""TODO"""
+"""Safetensors on disk and on the Hub, in the model's own names."""
