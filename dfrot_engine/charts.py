@@ -19,7 +19,7 @@ class ErrorSeries:
     """Relative errors ‖x − Q(x)‖/‖x‖ of the sampled tokens under one rotation, worst first.
 
     Args:
-        rank: [P] float64, 1-based; every sampled row stands for its share of all tokens, so the last rank is their number.
+        rank: [P] float64, 1-based; a sampled row stands for its share of all tokens, so the last rank is their number.
         error: [P] float32, falling.
         massive_rank, massive_error: [M] the massive tokens among them.
         block_mean: [L] float32, mean error per block.

@@ -37,7 +37,7 @@ def hadamard_order(width: int) -> HadamardOrder:
 
 
 def paley_field(order: int) -> tuple[int, int, int] | None:
-    """(construction, p, k): the field GF(p^k) of the Paley construction (1 or 2) of this order, k ≤ 2; None if there is none.
+    """(construction, p, k): the field GF(p^k), k ≤ 2, of the Paley construction (1 or 2) of this order, or None.
 
     Source: Paley (1933). Type 1 wants q = order − 1 ≡ 3 (mod 4); type 2 wants q = order/2 − 1 ≡ 1 (mod 4).
     """

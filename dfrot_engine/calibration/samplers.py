@@ -1,0 +1,86 @@
+"""Keep a bounded number of rows of a site: every massive token, the others uniformly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class RowSample:
+    """Sampled tokens of one or many sites.
+
+    Args:
+        rows_ND: float32 tokens behind the norm, its gain left out.
+        share_N: float32, how many tokens of its kind each row stands for.
+        is_massive_N: bool.
+        block_N, site_N, sample_N, position_N: int32, where each token was (site: index of the norm in its block).
+        peak_N: float32, max|h| of the residual stream in front of the norm.
+    """
+
+    rows_ND: Tensor
+    share_N: Tensor
+    is_massive_N: Tensor
+    block_N: Tensor
+    site_N: Tensor
+    sample_N: Tensor
+    position_N: Tensor
+    peak_N: Tensor
+
+    def save(self, path: Path) -> None:
+        draft = path.with_suffix(".draft")
+        save_file({field.name: getattr(self, field.name).contiguous() for field in fields(self)}, draft)
+        draft.replace(path)
+
+    @staticmethod
+    def load(path: Path) -> RowSample:
+        return RowSample(**load_file(path))
+
+    @staticmethod
+    def join(parts: list[RowSample]) -> RowSample:
+        return RowSample(
+            **{field.name: torch.cat([getattr(part, field.name) for part in parts]) for field in fields(RowSample)}
+        )
+
+
+def sample_rows(
+    rows_BTD: Tensor,
+    is_massive_N: Tensor,
+    peak_N: Tensor,
+    *,
+    block: int,
+    site: int,
+    quota: int,
+    generator: torch.Generator,
+) -> RowSample:
+    """At most `quota` ordinary and `quota` massive rows of one site, each kind drawn uniformly.
+
+    Args:
+        rows_BTD: every token of the site.
+        is_massive_N, peak_N: for the same tokens, flat.
+    """
+    _, num_tokens, width = rows_BTD.shape
+    rows_ND = rows_BTD.reshape(-1, width)
+    kept, shares = [], []
+    for kind in (is_massive_N, ~is_massive_N):
+        candidates = kind.nonzero()[:, 0]
+        order = torch.randperm(len(candidates), generator=generator)[:quota]
+        chosen = candidates[order].sort().values
+        kept.append(chosen)
+        shares.append(torch.full((len(chosen),), len(candidates) / max(1, len(chosen))))
+    index = torch.cat(kept)
+    as_int = {"dtype": torch.int32}
+    return RowSample(
+        rows_ND=rows_ND[index].float(),
+        share_N=torch.cat(shares).float(),
+        is_massive_N=is_massive_N[index],
+        block_N=torch.full((len(index),), block, **as_int),
+        site_N=torch.full((len(index),), site, **as_int),
+        sample_N=(index // num_tokens).to(torch.int32),
+        position_N=(index % num_tokens).to(torch.int32),
+        peak_N=peak_N[index].float(),
+    )

@@ -1,0 +1,55 @@
+"""Attention with R3 and a quantized KV cache, through transformers' own registry: nothing is patched.
+
+A block run with the keyword ``kv_quantizer`` rotates query and key (R3) and rounds key and value before attending.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+from dfrot_engine.rotations.random import HadamardRotation
+
+ATTENTION = "dfrot"
+
+
+@dataclass(frozen=True)
+class KVQuantizer:
+    """What happens to query, key and value between RoPE and attention.
+
+    Args:
+        r3: rotates each head of query and key; scores are unchanged by it.
+        quantize: [..., head size] → dequantized, or None to rotate only.
+    """
+
+    r3: HadamardRotation | None
+    quantize: Callable[[Tensor], Tensor] | None
+
+
+def _attend(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    *,
+    kv_quantizer: KVQuantizer | None = None,
+    **kwargs: Any,
+) -> tuple[Tensor, None]:
+    """query [B, H, T, S], key and value [B, K, T, S] → ([B, T, H, S], None)."""
+    if kv_quantizer is not None:
+        if kv_quantizer.r3 is not None:
+            query, key = kv_quantizer.r3.apply(query), kv_quantizer.r3.apply(key)
+        if kv_quantizer.quantize is not None:
+            key, value = kv_quantizer.quantize(key), kv_quantizer.quantize(value)
+    return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
+
+
+AttentionInterface.register(ATTENTION, _attend)
+AttentionMaskInterface.register(ATTENTION, sdpa_mask)

@@ -1,0 +1,93 @@
+"""One decoder layer at a time: transformers' own module, made on the meta device and filled from tensors."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModelForCausalLM
+from transformers.masking_utils import create_causal_mask, create_sliding_window_causal_mask
+
+from dfrot_engine.errors import ModelError
+from dfrot_engine.forward.attention import ATTENTION, KVQuantizer
+
+
+class BlockFactory:
+    """Makes and runs single blocks of a model whose weights stay on disk.
+
+    Args:
+        folder: holds config.json; no code of the folder is ever run.
+        device: where blocks are filled and run.
+        dtype: of the computation.
+    """
+
+    def __init__(self, folder: Path, device: torch.device, dtype: torch.dtype = torch.float32) -> None:
+        self.device, self.dtype = device, dtype
+        self.config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        self.config._attn_implementation = ATTENTION  # the documented switch; the property's setter wants a model
+        with torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(self.config, trust_remote_code=False)
+        self._empty_blocks: nn.ModuleList = model.model.layers
+        self._rotary = type(model.model.rotary_emb)(config=self.config).to(device)
+        self._final_norm = model.model.norm
+        self._contexts: dict[tuple[int, int, str], dict[str, Any]] = {}
+
+    def fill(self, index: int, tensors: dict[str, Tensor]) -> nn.Module:
+        """Block `index` with these tensors (names relative to the block), on the device, in eval mode.
+
+        Raises:
+            ModelError: names or shapes do not fit the block.
+        """
+        block = copy.deepcopy(self._empty_blocks[index])
+        return self._load(block, tensors, f"block {index}")
+
+    def fill_final_norm(self, weight_D: Tensor) -> nn.Module:
+        return self._load(copy.deepcopy(self._final_norm), {"weight": weight_D}, "the final norm")
+
+    @torch.no_grad()
+    def run(self, block: nn.Module, index: int, hidden_BTD: Tensor, kv_quantizer: KVQuantizer | None = None) -> Tensor:
+        """Hidden states through one block, causal attention over each whole sequence."""
+        hidden = hidden_BTD.to(self.device, self.dtype)
+        extra = {} if kv_quantizer is None else {"kv_quantizer": kv_quantizer}
+        output = block(hidden, **self._context(hidden, index), **extra)
+        return output[0] if isinstance(output, tuple) else output
+
+    def _load(self, module: nn.Module, tensors: dict[str, Tensor], what: str) -> nn.Module:
+        placed = {name: tensor.to(self.device, self.dtype) for name, tensor in tensors.items()}
+        try:
+            module.load_state_dict(placed, strict=True, assign=True)
+        except RuntimeError as error:
+            raise ModelError(
+                f"The tensors of {what} do not fit its config: {error}.", "Download the model again."
+            ) from None
+        return module.requires_grad_(False).eval()
+
+    def _context(self, hidden: Tensor, index: int) -> dict[str, Any]:
+        """Positions, rotary embeddings and the mask that this layer's kind of attention wants."""
+        layer_types = getattr(self.config, "layer_types", None)
+        if layer_types is not None:
+            kind = layer_types[index]
+        else:
+            kind = "sliding_attention" if getattr(self.config, "sliding_window", None) else "full_attention"
+        key = (hidden.shape[0], hidden.shape[1], kind)
+        if key not in self._contexts:
+            positions = torch.arange(hidden.shape[1], device=self.device)[None]
+            make_mask = create_sliding_window_causal_mask if kind == "sliding_attention" else create_causal_mask
+            mask = make_mask(
+                config=self.config,
+                inputs_embeds=hidden,
+                attention_mask=None,
+                past_key_values=None,
+                position_ids=positions,
+            )
+            self._contexts = {
+                key: {
+                    "attention_mask": mask,
+                    "position_ids": positions,
+                    "position_embeddings": self._rotary(hidden, position_ids=positions),
+                }
+            }
+        return self._contexts[key]

@@ -1,0 +1,43 @@
+"""How much of the range to keep: a fixed share, or the share with the least error."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from dfrot_engine.quantizers.formats import Format
+from dfrot_engine.quantizers.grid import choose_grid, dequantize, quantize
+
+_RATIOS = 100
+_SMALLEST_RATIO = 0.21
+_ERROR_EXPONENT = 2.4
+_HOPELESS = 4.0  # once every row is this many times worse than its best, smaller ratios cannot win
+_CHUNK_ELEMENTS = 1 << 18  # fits the cache of one core, which is most of the speed
+
+
+def search_clip_ratio(values_RI: Tensor, fmt: Format, *, symmetric: bool) -> Tensor:
+    """The clip ratio of each row with the least Σ|error|^2.4, of 100 ratios from 1.00 down to 0.21.
+
+    Args:
+        values_RI: [R, I] float32, one row for each scale.
+    Returns:
+        [R, 1] float32.
+    Source: QuaRot's weight quantizer (arXiv:2404.00456), after GPTQ's.
+    """
+    rows = max(1, _CHUNK_ELEMENTS // values_RI.shape[1])
+    return torch.cat([_search(chunk, fmt, symmetric) for chunk in values_RI.split(rows)])
+
+
+def _search(values: Tensor, fmt: Format, symmetric: bool) -> Tensor:
+    best_error = torch.full((values.shape[0], 1), torch.inf, dtype=values.dtype, device=values.device)
+    best_ratio = torch.ones_like(best_error)
+    for ratio in torch.linspace(1.0, _SMALLEST_RATIO, _RATIOS).tolist():
+        grid = choose_grid(values, fmt, symmetric=symmetric, clip_ratio=ratio)
+        error = (dequantize(quantize(values, grid, fmt), grid) - values).abs()
+        error = error.pow(_ERROR_EXPONENT).sum(-1, keepdim=True)
+        better = error < best_error
+        best_error = torch.where(better, error, best_error)
+        best_ratio = torch.where(better, ratio, best_ratio)
+        if bool((error > _HOPELESS * best_error).all()):
+            break
+    return best_ratio
