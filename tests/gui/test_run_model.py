@@ -1,0 +1,109 @@
+"""The model behind the pages: start, steer, end, reopen."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from PySide6.QtCore import Qt
+from pytestqt.qtbot import QtBot
+
+from dfrot_engine import Recipe, RunOptions
+from dfrot_gui.run_model import RunModel
+from dfrot_gui.run_tables import Table, shown_text
+from tests.gui import fake_engine
+
+
+def model(behave: str, grace_s: float = 10.0) -> RunModel:
+    return RunModel((sys.executable, fake_engine.__file__, "--behave", behave), grace_s)
+
+
+def test_a_run_from_start_to_end(qtbot: QtBot, tmp_path: Path) -> None:
+    runs = model("whole")
+    with qtbot.waitSignal(runs.ended, timeout=20_000) as ended:
+        runs.start(Recipe(), RunOptions(output_dir=tmp_path / "out"))
+        assert runs.is_active
+        assert runs.state.status == "running"
+    assert ended.args == [runs.state]
+    assert runs.state.status == "finished"
+    assert not runs.is_active
+    assert runs.work_dir == tmp_path / "out.dfrot"
+    assert runs.output_dir == tmp_path / "out"
+    errors = runs.token_errors()
+    assert errors
+    assert list(errors.series) == ["none", "random-orthogonal", "hadamard", "dfrot"]
+    assert runs.activation_map() is runs.activation_map()
+    assert runs.massive_tokens.rowCount() == 10
+    assert runs.comparison.rowCount() == 4
+    assert runs.comparison.table.bold_row == 3
+    assert runs.comparison.data(runs.comparison.index(3, 0)) == "DFRot"
+
+
+def test_a_past_run_is_reopened_as_it_was(qtbot: QtBot, tmp_path: Path) -> None:
+    runs = model("whole")
+    with qtbot.waitSignal(runs.ended, timeout=20_000):
+        runs.start(Recipe(), RunOptions(output_dir=tmp_path / "out"))
+    again = RunModel()
+    again.open(tmp_path / "out.dfrot")
+    assert again.state == runs.state
+    assert again.recipe == Recipe()
+    assert again.output_dir == tmp_path / "out"
+    assert again.massive_tokens.table == runs.massive_tokens.table
+    assert again.comparison.table == runs.comparison.table
+
+
+def test_a_stopped_run_can_be_started_again(qtbot: QtBot, tmp_path: Path) -> None:
+    runs = model("slow")
+    with qtbot.waitSignal(runs.ended, timeout=20_000):
+        runs.start(Recipe(), RunOptions(output_dir=tmp_path / "out"))
+        qtbot.waitUntil(lambda: len(runs.state.log) > 3, timeout=10_000)
+        runs.pause()
+        qtbot.waitUntil(lambda: runs.state.status == "paused", timeout=1_000)
+        runs.resume()
+        qtbot.waitUntil(lambda: runs.state.status == "running", timeout=1_000)
+        runs.stop()
+    assert runs.state.status == "cancelled"
+    assert runs.can_start_again
+    runs.start_again()
+    qtbot.waitUntil(lambda: runs.state.stage == "calibrate", timeout=10_000)
+    assert runs.state.message == ""
+    runs.stop()
+    assert runs.wait(10_000)
+    assert not runs.is_active
+    qtbot.wait(50)
+    assert runs.state.status == "cancelled"
+
+
+def test_wait_gives_up_and_a_second_wait_ends_it(qtbot: QtBot, tmp_path: Path) -> None:
+    runs = model("silent", grace_s=1.0)
+    runs.start(Recipe(), RunOptions(output_dir=tmp_path / "out"))
+    runs.stop()
+    assert not runs.wait(50)
+    assert runs.wait(10_000)
+    assert runs.state.status == "cancelled"
+
+
+def test_a_missing_chart_file_is_no_chart(qtbot: QtBot, tmp_path: Path) -> None:
+    runs = model("whole")
+    with qtbot.waitSignal(runs.ended, timeout=20_000):
+        runs.start(Recipe(), RunOptions(output_dir=tmp_path / "out"))
+    (tmp_path / "out.dfrot" / "charts" / "token_error.npz").unlink()
+    again = RunModel()
+    again.open(tmp_path / "out.dfrot")
+    assert again.token_errors() is None
+    assert again.activation_map() is not None
+
+
+def test_tables_are_saved_as_they_are(tmp_path: Path) -> None:
+    Table(("Text", "Value"), (("a,b", 0.125), ("é", 2))).save_csv(tmp_path / "t.csv")
+    assert (tmp_path / "t.csv").read_text(encoding="utf-8").splitlines() == ["Text,Value", '"a,b",0.125', "é,2"]
+    assert shown_text(" a\n") == "␣a⏎"
+
+
+def test_numbers_align_right(qtbot: QtBot) -> None:
+    runs = RunModel()
+    runs.massive_tokens.set_table(Table(("Text", "Value"), (("a", 1234.5),)))
+    role = Qt.ItemDataRole.TextAlignmentRole
+    assert runs.massive_tokens.data(runs.massive_tokens.index(0, 1), role) & Qt.AlignmentFlag.AlignRight
+    assert runs.massive_tokens.headerData(0, Qt.Orientation.Horizontal, role) & Qt.AlignmentFlag.AlignLeft
+    assert runs.massive_tokens.data(runs.massive_tokens.index(0, 1)) == "1,234"
