@@ -1,1 +1,1 @@
-"""TODO"""
+"""Forms built from the recipe's own fields."""

@@ -1,0 +1,81 @@
+"""What the window remembers between starts; nothing here changes a result."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+from PySide6.QtCore import QByteArray, QSettings, QStandardPaths
+
+from dfrot_gui.theme import Mode
+
+
+class Settings:
+    """Typed access to QSettings; pass a file path to keep tests apart from the user's settings."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._store = QSettings("dfrot", "dfrot") if path is None else QSettings(str(path), QSettings.Format.IniFormat)
+
+    @property
+    def geometry(self) -> QByteArray:
+        value = self._store.value("window/geometry")
+        return value if isinstance(value, QByteArray) else QByteArray()
+
+    @geometry.setter
+    def geometry(self, value: QByteArray) -> None:
+        self._store.setValue("window/geometry", value)
+
+    @property
+    def theme(self) -> Mode:
+        value = self._text("window/theme")
+        return cast(Mode, value) if value in {"system", "light", "dark"} else "system"
+
+    @theme.setter
+    def theme(self, value: Mode) -> None:
+        self._store.setValue("window/theme", value)
+
+    @property
+    def last_model(self) -> str:
+        """Hub id, path or "sample"; "" before the first choice."""
+        return self._text("model/last")
+
+    @last_model.setter
+    def last_model(self, value: str) -> None:
+        self._store.setValue("model/last", value)
+
+    @property
+    def model_folder(self) -> str:
+        """Where the dialog for opening a model starts."""
+        return self._text("model/folder") or str(Path.home())
+
+    @model_folder.setter
+    def model_folder(self, value: str) -> None:
+        self._store.setValue("model/folder", value)
+
+    @property
+    def output_root(self) -> Path:
+        """The folder in which new output folders are proposed."""
+        documents = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.DocumentsLocation)
+        value = self._text("output/root")
+        return Path(value) if value else Path(documents or Path.home()) / "dfrot"
+
+    @output_root.setter
+    def output_root(self, value: Path) -> None:
+        self._store.setValue("output/root", str(value))
+
+    @property
+    def open_run(self) -> Path | None:
+        """Work folder of the run that was started last and has not been seen to finish."""
+        value = self._text("run/open")
+        return Path(value) if value else None
+
+    @open_run.setter
+    def open_run(self, value: Path | None) -> None:
+        self._store.setValue("run/open", str(value) if value else "")
+
+    def sync(self) -> None:
+        self._store.sync()
+
+    def _text(self, key: str) -> str:
+        value = self._store.value(key, "")
+        return value if isinstance(value, str) else ""

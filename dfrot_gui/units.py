@@ -1,0 +1,39 @@
+"""Numbers as people read them: decimal bytes, rounded counts, durations."""
+
+from __future__ import annotations
+
+
+def format_bytes(count: float) -> str:
+    """538123456 → "538 MB"; decimal units, as disks and the Hub count."""
+    value = float(count)
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if abs(value) < 999.5 or unit == "TB":
+            return f"{value:.1f} {unit}" if unit not in {"B", "kB"} and value < 99.95 else f"{value:.0f} {unit}"
+        value /= 1000
+    raise AssertionError("unreachable")
+
+
+def format_parameters(count: float) -> str:
+    """134515008 → "135 M", 1235814400 → "1.24 B"."""
+    if count >= 999.5e6:
+        return f"{count / 1e9:.3g} B"
+    return f"{count / 1e6:.3g} M" if count >= 1e6 else f"{count:,.0f}"
+
+
+def format_count(count: int) -> str:
+    """2900000 → "2.9M", 2100 → "2.1k"."""
+    for size, letter in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if count >= size:
+            return f"{count / size:.{1 if count < 10 * size else 0}f}{letter}"
+    return str(count)
+
+
+def format_duration(seconds: float) -> str:
+    """840 → "14 min", 5400 → "1 h 30 min"."""
+    if seconds < 60:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
