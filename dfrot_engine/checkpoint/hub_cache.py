@@ -1,0 +1,64 @@
+"""The Hub client's cache on this computer, shared with every other program that uses it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from huggingface_hub import constants, snapshot_download, try_to_load_from_cache
+from huggingface_hub.errors import HFValidationError
+
+from dfrot_engine.checkpoint.facts import COMPANIONS, ModelFile
+from dfrot_engine.checkpoint.hub_errors import explain
+from dfrot_engine.checkpoint.local import CONFIG, TOKENIZER_FILES, has_weights
+
+NOT_IN_SUBFOLDERS = ("*/*",)
+
+
+def cache_folder() -> Path:
+    return Path(constants.HF_HUB_CACHE)
+
+
+def cached_snapshot(model_id: str, revision: str) -> Path | None:
+    """The folder of a model whose download is complete; asks no network.
+
+    Raises:
+        ModelError: the id is not one the Hub could have.
+    """
+    try:
+        path = snapshot_download(
+            model_id,
+            revision=revision,
+            allow_patterns=list(COMPANIONS),
+            ignore_patterns=list(NOT_IN_SUBFOLDERS),
+            local_files_only=True,
+        )
+    except HFValidationError as error:
+        raise explain(error, model_id, revision) from None
+    except OSError:  # not there, or known to be incomplete
+        return None
+    folder = Path(str(path))
+    # The client knows what is missing only when it made the listing itself; older caches have none.
+    has_tokenizer = any((folder / name).is_file() for name in TOKENIZER_FILES)
+    return folder if (folder / CONFIG).is_file() and has_tokenizer and has_weights(folder) else None
+
+
+def is_downloaded(model_id: str) -> bool:
+    """Whether config and weights of the main branch are there; cheap enough for every line of a search."""
+    config = try_to_load_from_cache(model_id, CONFIG)
+    return isinstance(config, str) and has_weights(Path(config).parent)
+
+
+def missing_bytes(model_id: str, commit: str, files: tuple[ModelFile, ...]) -> int:
+    """Bytes of the files that are not in the cache yet."""
+    return sum(
+        file.bytes
+        for file in files
+        if not isinstance(try_to_load_from_cache(model_id, file.name, revision=commit), str)
+    )
+
+
+def sweep_incomplete(model_id: str) -> None:
+    """Remove what a broken or stopped download left; the client never resumes inside a file."""
+    blobs = cache_folder() / f"models--{model_id.replace('/', '--')}" / "blobs"
+    for path in blobs.glob("*.incomplete"):
+        path.unlink(missing_ok=True)
