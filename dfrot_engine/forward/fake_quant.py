@@ -27,8 +27,8 @@ class QuantizedLinear(nn.Module):
         online: HadamardRotation | None,
     ) -> None:
         super().__init__()
-        self.weight = nn.Parameter(weight_OI, requires_grad=False)
-        self.bias = None if bias_O is None else nn.Parameter(bias_O, requires_grad=False)
+        self.weight = nn.Parameter(weight_OI.detach(), requires_grad=False)
+        self.bias = None if bias_O is None else nn.Parameter(bias_O.detach(), requires_grad=False)
         self.quantize_input = quantize_input
         self.online = online
 

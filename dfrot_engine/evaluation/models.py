@@ -1,0 +1,85 @@
+"""Logits of whole windows, from the streamed original, the streamed quantized blocks, or a checkpoint others load."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from transformers import AutoModelForCausalLM
+from transformers.utils import logging as transformers_logging
+
+from dfrot_engine.checkpoint.reader import CheckpointReader
+from dfrot_engine.errors import RunError
+from dfrot_engine.forward.block import BlockFactory
+from dfrot_engine.forward.quantized_block import fill_quantized_block, kv_quantizer
+from dfrot_engine.forward.stream import embed, run_block
+from dfrot_engine.job import Job
+from dfrot_engine.outer import head_weight
+from dfrot_engine.rotations.rotation_set import RotationSet
+from dfrot_engine.work_dir import WorkDir
+
+#: window number → logits [T, V]
+LogitsOf = Callable[[int], Tensor]
+
+
+def original_logits(job: Job, tokens_BT: Tensor, on_block: Callable[[int], None]) -> LogitsOf:
+    """Stream the original through the windows; logits are made from the last hidden states when they are asked for."""
+    names = job.architecture
+    factory = BlockFactory(job.model_dir, job.device)
+    with CheckpointReader(job.model_dir) as reader:
+        hidden = embed(reader, names, tokens_BT)
+        for index in range(names.num_blocks):
+            block = factory.fill(index, reader.block(names.block_prefix(index)))
+            hidden = run_block(factory, block, index, hidden)
+            on_block(index)
+        norm = factory.fill_final_norm(reader.tensor(f"{names.final_norm.name}.weight"))
+        head = head_weight(job, reader).to(job.device).float()
+    return _head_logits(hidden, norm, head)
+
+
+def quantized_logits(job: Job, work: WorkDir, rotations: RotationSet, tokens_BT: Tensor) -> LogitsOf:
+    """Stream the stored blocks with fake-quantized activations: what the recipe means, formats left aside."""
+    factory = BlockFactory(job.model_dir, job.device)
+    rotations = rotations.to(job.device)
+    outer, _ = work.load_block("quantize", "outer")
+    hidden = outer["embedding"][tokens_BT].float()
+    for index in range(job.architecture.num_blocks):
+        stored, _ = work.load_block("quantize", f"{index:05}")
+        block = fill_quantized_block(factory, job, index, stored, rotations)
+        hidden = run_block(factory, block, index, hidden, kv_quantizer(job, rotations))
+    norm = factory.fill_final_norm(outer["final_norm"])
+    return _head_logits(hidden, norm, outer["head"].to(job.device).float())
+
+
+def reloaded_logits(folder: Path, tokens_BT: Tensor, device: torch.device) -> LogitsOf:
+    """Load a checkpoint folder as any user would, with transformers alone.
+
+    Raises:
+        RunError: transformers refuses the folder.
+    """
+    transformers_logging.disable_progress_bar()
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, dtype="auto", local_files_only=True, trust_remote_code=False
+        )
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        raise RunError(
+            f"transformers cannot load {folder}: {error}.", "Check the folder; if this program wrote it, report it."
+        ) from error
+    model = model.to(device).eval()
+
+    @torch.no_grad()
+    def logits(window: int) -> Tensor:
+        return model(tokens_BT[window : window + 1].to(device), use_cache=False).logits[0]
+
+    return logits
+
+
+def _head_logits(hidden_BTD: Tensor, norm: torch.nn.Module, head_VD: Tensor) -> LogitsOf:
+    @torch.no_grad()
+    def logits(window: int) -> Tensor:
+        return norm(hidden_BTD[window].to(head_VD.device)) @ head_VD.T
+
+    return logits

@@ -1,0 +1,144 @@
+"""The compressed-tensors format: transformers and vLLM load it without any code of ours."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from compressed_tensors.compressors.pack_quantized.helpers import pack_to_int32
+from compressed_tensors.config import CompressionFormat
+from compressed_tensors.quantization import (
+    QuantizationArgs,
+    QuantizationConfig,
+    QuantizationScheme,
+    QuantizationStatus,
+    QuantizationStrategy,
+)
+from torch import Tensor
+
+from dfrot_engine.checkpoint.writer import ShardWriter
+from dfrot_engine.exporters.base import copy_side_files, outer_tensors, write_config, write_marker
+from dfrot_engine.forward.quantized_block import block_schemes, stored_weight
+from dfrot_engine.job import Job
+from dfrot_engine.quantizers.formats import FORMATS
+from dfrot_engine.quantizers.weight import QuantizedWeight
+from dfrot_engine.recipe import ActivationScheme, LinearSchemes, WeightScheme
+from dfrot_engine.work_dir import WorkDir
+
+_CODE_PARTS = (".codes", ".scale", ".zero_point")
+
+
+def write_compressed_tensors(job: Job, work: WorkDir, folder: Path) -> Iterator[int]:
+    """Write the checkpoint; yields the number of blocks written so far."""
+    writer = ShardWriter(folder)
+    outer, _ = work.load_block("quantize", "outer")
+    for name, tensor in outer_tensors(job, outer):
+        writer.add(name, tensor)
+    for index in range(job.architecture.num_blocks):
+        stored, _ = work.load_block("quantize", f"{index:05}")
+        prefix = job.architecture.block_prefix(index)
+        for name, tensor in _packed_block(job, index, stored):
+            writer.add(prefix + name, tensor)
+        yield index + 1
+    writer.finish({"format": "pt"})
+    copy_side_files(job, folder)
+    write_config(job, folder, quantization_config=quantization_config(job))
+    write_marker(job, folder)
+
+
+def _packed_block(job: Job, index: int, stored: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
+    schemes = block_schemes(job, index)
+    for name, tensor in stored.items():
+        if not name.endswith(_CODE_PARTS):
+            yield name, tensor
+    for name, scheme in schemes.items():
+        weight = stored_weight(stored, name, scheme)
+        if isinstance(weight, QuantizedWeight):
+            for part, tensor in _packed(weight, _storage(scheme)).items():
+                yield f"{name}.{part}", tensor
+
+
+def _packed(weight: QuantizedWeight, storage: CompressionFormat) -> dict[str, Tensor]:
+    """The tensors of one linear as compressed-tensors names and lays them out."""
+    if storage is CompressionFormat.int_quantized:
+        parts = {"weight": weight.codes_OI, "weight_scale": weight.scale_OG}
+        return parts if weight.zero_point_OG is None else parts | {"weight_zero_point": weight.zero_point_OG}
+    bits = FORMATS[weight.format].bits
+    parts = {
+        "weight_packed": pack_to_int32(weight.codes_OI, bits),
+        "weight_scale": weight.scale_OG,
+        "weight_shape": torch.tensor(weight.codes_OI.shape),
+    }
+    if weight.zero_point_OG is not None:
+        parts["weight_zero_point"] = pack_to_int32(weight.zero_point_OG, bits, packed_dim=0)
+    return parts
+
+
+def _storage(schemes: LinearSchemes) -> CompressionFormat:
+    """8-bit codes with 8-bit activations are stored plain, which is what int8 kernels load; everything else packed."""
+    assert schemes.weights is not None
+    is_plain = schemes.weights.format == "int8" and schemes.activations is not None
+    return CompressionFormat.int_quantized if is_plain else CompressionFormat.pack_quantized
+
+
+def quantization_config(job: Job) -> dict[str, object]:
+    """The `quantization_config` of config.json, made by the compressed-tensors package."""
+    targets: dict[LinearSchemes, list[str]] = defaultdict(list)
+    ignored = [job.architecture.head]
+    by_linear: dict[str, list[LinearSchemes]] = defaultdict(list)
+    for index in range(job.architecture.num_blocks):
+        for name, schemes in block_schemes(job, index).items():
+            by_linear[name].append(schemes)
+    for name, schemes_of_blocks in by_linear.items():
+        if len(set(schemes_of_blocks)) == 1:
+            _place(schemes_of_blocks[0], f"re:.*{name.replace('.', '[.]')}$", targets, ignored)
+            continue
+        for index, schemes in enumerate(schemes_of_blocks):
+            _place(schemes, job.architecture.block_prefix(index) + name, targets, ignored)
+    storages = {_storage(schemes) for schemes in targets}
+    groups = {f"group_{number}": _scheme(schemes, names) for number, (schemes, names) in enumerate(targets.items())}
+    config = QuantizationConfig(
+        config_groups=groups,  # type: ignore[arg-type]  # dict is invariant; the values are schemes
+        format=(storages.pop() if len(storages) == 1 else CompressionFormat.mixed_precision).value,
+        quantization_status=QuantizationStatus.COMPRESSED,
+        ignore=ignored,
+    )
+    return config.model_dump(mode="json", exclude_none=True)
+
+
+def _place(schemes: LinearSchemes, target: str, targets: dict[LinearSchemes, list[str]], ignored: list[str]) -> None:
+    if schemes.weights is None:
+        ignored.append(target)
+    else:
+        targets[schemes].append(target)
+
+
+def _scheme(schemes: LinearSchemes, targets: list[str]) -> QuantizationScheme:
+    assert schemes.weights is not None
+    return QuantizationScheme(
+        targets=targets,
+        weights=_weight_args(schemes.weights),
+        input_activations=_activation_args(schemes.activations) if schemes.activations else None,
+        format=_storage(schemes).value,
+    )
+
+
+def _weight_args(scheme: WeightScheme) -> QuantizationArgs:
+    is_grouped = scheme.granularity == "per-group"
+    return QuantizationArgs(
+        num_bits=FORMATS[scheme.format].bits,
+        symmetric=scheme.symmetric,
+        strategy=QuantizationStrategy.GROUP if is_grouped else QuantizationStrategy.CHANNEL,
+        group_size=scheme.group_size if is_grouped else None,
+    )
+
+
+def _activation_args(scheme: ActivationScheme) -> QuantizationArgs:
+    return QuantizationArgs(
+        num_bits=FORMATS[scheme.format].bits,
+        symmetric=scheme.symmetric,
+        strategy=QuantizationStrategy.TOKEN,
+        dynamic=True,
+    )

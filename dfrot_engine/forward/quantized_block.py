@@ -1,0 +1,82 @@
+"""A block as the quantize stage stores it, and the module that runs it.
+
+Stored names: `<linear>.codes`, `.scale`, `.zero_point` for a quantized weight, `<linear>.weight` for one left alone,
+everything else under its own name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from dfrot_engine.architectures.base import Linear, Space
+from dfrot_engine.forward.attention import KVQuantizer
+from dfrot_engine.forward.block import BlockFactory
+from dfrot_engine.forward.fake_quant import QuantizedLinear, linear_parts, replace_linear
+from dfrot_engine.job import Job
+from dfrot_engine.quantizers.activations import activation_quantizer
+from dfrot_engine.quantizers.weight import QuantizedWeight
+from dfrot_engine.recipe import LinearSchemes
+from dfrot_engine.rotations.rotation_set import RotationSet
+
+_CODE_PARTS = (".codes", ".scale", ".zero_point")
+
+
+def block_schemes(job: Job, index: int) -> dict[str, LinearSchemes]:
+    """Schemes by linear, names relative to the block."""
+    prefix = job.architecture.block_prefix(index)
+    return {linear.name: job.recipe.schemes(prefix + linear.name) for linear in job.architecture.block.linears}
+
+
+def stored_weight(stored: dict[str, Tensor], name: str, schemes: LinearSchemes) -> QuantizedWeight | Tensor:
+    """The weight of one linear out of a stored block."""
+    if schemes.weights is None:
+        return stored[f"{name}.weight"]
+    return QuantizedWeight(
+        stored[f"{name}.codes"], stored[f"{name}.scale"], stored.get(f"{name}.zero_point"), schemes.weights.format
+    )
+
+
+def fill_quantized_block(
+    factory: BlockFactory, job: Job, index: int, stored: dict[str, Tensor], rotations: RotationSet
+) -> nn.Module:
+    """The block as the quantized model runs it, on the factory's device."""
+    schemes = block_schemes(job, index)
+    weights: dict[str, Tensor] = {}
+    for linear in job.architecture.block.linears:
+        weight = stored_weight(stored, linear.name, schemes[linear.name])
+        dense = weight.dequantize() if isinstance(weight, QuantizedWeight) else weight
+        weights[f"{linear.name}.weight"] = dense.to(factory.device, factory.dtype)
+    others = {name: tensor for name, tensor in stored.items() if not name.endswith(_CODE_PARTS)}
+    block = factory.fill(index, others | weights)
+    for linear in job.architecture.block.linears:
+        activations = schemes[linear.name].activations
+        _replace(block, linear, rotations, activation_quantizer(activations) if activations else None)
+    return block
+
+
+def fill_exact_block(
+    factory: BlockFactory, job: Job, index: int, folded: dict[str, Tensor], rotations: RotationSet
+) -> nn.Module:
+    """The folded block without any rounding, R4 applied online."""
+    block = factory.fill(index, folded)
+    for linear in job.architecture.block.linears:
+        _replace(block, linear, rotations, None)
+    return block
+
+
+def kv_quantizer(job: Job, rotations: RotationSet) -> KVQuantizer | None:
+    """What attention does to query, key and value; None when neither R3 nor a KV scheme is on."""
+    scheme = job.recipe.kv_cache
+    if rotations.r3 is None and scheme is None:
+        return None
+    return KVQuantizer(rotations.r3, activation_quantizer(scheme) if scheme else None)
+
+
+def _replace(
+    block: nn.Module, linear: Linear, rotations: RotationSet, quantize_input: Callable[[Tensor], Tensor] | None
+) -> None:
+    online = rotations.r4 if linear.reads is Space.MLP_HIDDEN else None
+    weight, bias = linear_parts(block, linear.name)
+    replace_linear(block, linear.name, QuantizedLinear(weight, bias, quantize_input, online))

@@ -1,0 +1,35 @@
+"""The only loop over sequences: hidden states in, hidden states out, one block at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from dfrot_engine.architectures.base import Architecture
+from dfrot_engine.checkpoint.reader import CheckpointReader
+from dfrot_engine.forward.attention import KVQuantizer
+from dfrot_engine.forward.block import BlockFactory
+
+_BATCH_TOKENS = 4_096
+
+
+def embed(reader: CheckpointReader, architecture: Architecture, tokens_BT: Tensor) -> Tensor:
+    """[B, T, D] float32 on the CPU: the residual stream in front of the first block."""
+    return reader.tensor(f"{architecture.embedding}.weight")[tokens_BT].float()
+
+
+def run_block(
+    factory: BlockFactory, block: nn.Module, index: int, hidden_BTD: Tensor, kv_quantizer: KVQuantizer | None = None
+) -> Tensor:
+    """Every sequence through one block, a few at a time; returns a new tensor where the old one was, on the CPU."""
+    outputs = [
+        factory.run(block, index, batch, kv_quantizer).to(hidden_BTD.device, hidden_BTD.dtype)
+        for batch in _batches(hidden_BTD)
+    ]
+    return torch.cat(outputs)
+
+
+def _batches(hidden_BTD: Tensor) -> Iterator[Tensor]:
+    yield from hidden_BTD.split(max(1, _BATCH_TOKENS // hidden_BTD.shape[1]))

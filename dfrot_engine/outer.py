@@ -1,0 +1,28 @@
+"""What lies outside the blocks: embedding, final norm and head, folded."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from dfrot_engine.checkpoint.reader import CheckpointReader
+from dfrot_engine.job import Job
+from dfrot_engine.rotations.fold import fold_embedding, fold_head
+from dfrot_engine.rotations.rotation_set import RotationSet
+
+
+def head_weight(job: Job, reader: CheckpointReader) -> Tensor:
+    """[V, D] of the original's head, which is the embedding when they are tied."""
+    names = job.architecture
+    head_name = f"{names.head}.weight"
+    is_tied = names.tied or head_name not in reader.headers
+    return reader.tensor(f"{names.embedding}.weight" if is_tied else head_name)
+
+
+def fold_outer(job: Job, reader: CheckpointReader, rotations: RotationSet) -> dict[str, Tensor]:
+    """ "embedding", "final_norm" and "head" in the checkpoint's dtype; a tied head is untied by this."""
+    names = job.architecture
+    embedding = reader.tensor(f"{names.embedding}.weight").to(job.device)
+    final_norm = reader.tensor(f"{names.final_norm.name}.weight").to(job.device)
+    head, neutral = fold_head(head_weight(job, reader).to(job.device), final_norm, names.final_norm, rotations)
+    tensors = {"embedding": fold_embedding(embedding, rotations), "head": head, "final_norm": neutral}
+    return {name: tensor.to(job.checkpoint_dtype) for name, tensor in tensors.items()}

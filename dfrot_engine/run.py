@@ -1,0 +1,217 @@
+"""The main path: plan, then load → calibrate → rotate → quantize → export → evaluate, each resumable."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable
+
+import torch
+
+from dfrot_engine.checkpoint import source
+from dfrot_engine.errors import Cancelled, DeviceError, DFRotError, DiskError
+from dfrot_engine.events import (
+    Event,
+    Measured,
+    RunEnded,
+    RunStarted,
+    StageAdvanced,
+    StageFinished,
+    StageStarted,
+    Warned,
+)
+from dfrot_engine.job import Job, choose_device
+from dfrot_engine.memory import PeakMemory
+from dfrot_engine.options import RunOptions
+from dfrot_engine.plan import Plan, make_plan
+from dfrot_engine.progress import Control, Report, cancellable
+from dfrot_engine.recipe import Recipe
+from dfrot_engine.run_report import outputs_are_there, write_report
+from dfrot_engine.stages import calibrate, evaluate, export, quantize, rotate
+from dfrot_engine.stages.base import Stage
+from dfrot_engine.work_dir import WorkDir
+
+LOAD = "load"
+STAGES = (calibrate.STAGE, rotate.STAGE, quantize.STAGE, export.STAGE, evaluate.STAGE)
+_MEMORY_EVERY_S = 1.0
+
+
+def run(recipe: Recipe, options: RunOptions, emit: Callable[[Event], None], control: Control) -> RunEnded:
+    """Run a recipe to its end and say everything through `emit`; errors of the user become the last event.
+
+    Returns:
+        The last event, which was emitted and stands in the journal.
+    """
+    try:
+        plan = make_plan(recipe, options)
+        plan.raise_problems()
+        with WorkDir.open(options.work_path) as work:
+            return _run_in(work, plan, recipe, options, emit, control)
+    except DFRotError as error:
+        ended = ended_by(error)
+        emit(ended)
+        return ended
+
+
+def _run_in(
+    work: WorkDir,
+    plan: Plan,
+    recipe: Recipe,
+    options: RunOptions,
+    emit: Callable[[Event], None],
+    control: Control,
+) -> RunEnded:
+    """Inside the locked work folder: everything said is also written to the journal."""
+
+    def journal(event: Event) -> None:
+        work.append_event(event)
+        emit(event)
+
+    report = cancellable(journal, control)
+    try:
+        _save_inputs(work, recipe, options)
+        _start(plan, recipe, options, report)
+        for problem in plan.problems:
+            report(Warned(message=problem.message, remedy=problem.remedy))
+        job = _load(plan, recipe, options, work, report)
+        _run_stages(job, work, report)
+        write_report(job, work)
+        work.mark_done("report", _last_fingerprint(job))
+        if not options.keep_work:
+            work.drop_intermediate_files()
+        outputs = tuple(str(export.output_folder(job, one)) for one in recipe.exports)
+        ended = RunEnded(status="finished", message="Finished.", outputs=outputs)
+    except DFRotError as error:
+        ended = ended_by(error)
+    except torch.OutOfMemoryError:
+        ended = ended_by(_out_of_gpu_memory())
+    except MemoryError:
+        ended = ended_by(_out_of_memory())
+    except OSError as error:
+        ended = ended_by(_disk_error(error, options))
+    journal(ended)
+    return ended
+
+
+def ended_by(error: DFRotError) -> RunEnded:
+    status = "cancelled" if isinstance(error, Cancelled) else "failed"
+    return RunEnded(status=status, message=error.message, remedy=error.remedy, field=error.field)
+
+
+def _save_inputs(work: WorkDir, recipe: Recipe, options: RunOptions) -> None:
+    work.write_text("recipe.toml", recipe.to_toml())
+    work.write_text("options.json", options.model_dump_json(indent=1))
+
+
+def _start(plan: Plan, recipe: Recipe, options: RunOptions, report: Report) -> None:
+    assert plan.model is not None
+    names = [estimate.stage for estimate in plan.stages]
+    report(
+        RunStarted(
+            run_id=uuid.uuid4().hex[:12],
+            recipe_name=recipe.name,
+            model=plan.model.id,
+            stages=tuple(names),
+            num_blocks=plan.model.num_blocks,
+            device=choose_device(options.device).type,
+            output_dir=str(options.output_dir),
+        )
+    )
+
+
+def _load(plan: Plan, recipe: Recipe, options: RunOptions, work: WorkDir, report: Report) -> Job:
+    """Make the model's files local: nothing to do, a download, or a conversion from GGUF."""
+    assert plan.model is not None
+    started = time.monotonic()
+    report(StageStarted(stage=LOAD, steps=100))
+
+    def progress(done: int, total: int, label: str) -> None:
+        report(StageAdvanced(stage=LOAD, step=100 * done // max(1, total), steps=100, label=label))
+
+    with PeakMemory() as memory:
+        folder = source.fetch(recipe.model, progress)
+        job = Job.prepare(recipe, options, plan.model.id, folder)
+    seconds = time.monotonic() - started
+    work.mark_done(LOAD, job.model_fingerprint, seconds=seconds, peak_bytes=memory.peak_bytes)
+    report(StageFinished(stage=LOAD, seconds=seconds, peak_bytes=memory.peak_bytes))
+    return job
+
+
+def _run_stages(job: Job, work: WorkDir, report: Report) -> None:
+    fingerprint = job.model_fingerprint
+    finished = _is_finished(job, work)
+    for stage in STAGES:
+        fingerprint = stage.fingerprint(job.recipe, fingerprint)
+        if finished or (work.is_done(stage.name, fingerprint) and _is_still_there(stage, job)):
+            report(StageFinished(stage=stage.name, reused=True, **work.facts(stage.name)))
+        elif stage.is_needed(job):
+            _run_stage(stage, job, work, fingerprint, report)
+
+
+def _run_stage(stage: Stage, job: Job, work: WorkDir, fingerprint: str, report: Report) -> None:
+    started = time.monotonic()
+    with PeakMemory() as memory:
+        stage.run(job, work, fingerprint, _with_memory(report, memory))
+    seconds = time.monotonic() - started
+    work.mark_done(stage.name, fingerprint, seconds=seconds, peak_bytes=memory.peak_bytes)
+    report(StageFinished(stage=stage.name, seconds=seconds, peak_bytes=memory.peak_bytes))
+
+
+def _with_memory(report: Report, memory: PeakMemory) -> Report:
+    """A report that adds the memory in use about once a second."""
+    started = last = time.monotonic()
+
+    def report_with_memory(event: Event) -> None:
+        nonlocal last
+        report(event)
+        now = time.monotonic()
+        if now - last >= _MEMORY_EVERY_S:
+            last = now
+            step = round(now - started)
+            report(Measured(name="memory/ram", step=step, value=memory.current_bytes, unit="bytes"))
+            if torch.cuda.is_initialized():
+                used = torch.cuda.memory_reserved()
+                report(Measured(name="memory/gpu", step=step, value=used, unit="bytes"))
+
+    return report_with_memory
+
+
+def _last_fingerprint(job: Job) -> str:
+    fingerprint = job.model_fingerprint
+    for stage in STAGES:
+        fingerprint = stage.fingerprint(job.recipe, fingerprint)
+    return fingerprint
+
+
+def _is_finished(job: Job, work: WorkDir) -> bool:
+    """Whether this very run ended well before, its outputs still in place; its intermediate files may be gone."""
+    return work.is_done("report", _last_fingerprint(job)) and outputs_are_there(job)
+
+
+def _is_still_there(stage: Stage, job: Job) -> bool:
+    return stage.name != export.NAME or outputs_are_there(job)
+
+
+def _out_of_gpu_memory() -> DeviceError:
+    return DeviceError(
+        "The GPU ran out of memory.",
+        "Lower calibration.seq_len or evaluation.seq_len, close other programs on the GPU, or choose device 'cpu'. "
+        "Finished blocks are kept.",
+        "device",
+    )
+
+
+def _out_of_memory() -> DeviceError:
+    return DeviceError(
+        "This computer ran out of memory.",
+        "Lower calibration.num_samples or calibration.seq_len. Finished blocks are kept.",
+        "calibration.num_samples",
+    )
+
+
+def _disk_error(error: OSError, options: RunOptions) -> DiskError:
+    return DiskError(
+        f"Writing failed: {error.strerror or error}.",
+        f"Free some space near {options.work_path} and run the same recipe again; finished blocks are kept.",
+        "output_dir",
+    )

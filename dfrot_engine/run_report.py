@@ -1,0 +1,71 @@
+"""report.json: the numbers of a run in one file, beside the checkpoint and in the work folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from dfrot_engine.exporters.base import MARKER
+from dfrot_engine.job import Job
+from dfrot_engine.stages import evaluate, rotate
+from dfrot_engine.stages.export import output_folder
+from dfrot_engine.work_dir import WorkDir
+
+REPORT = "report.json"
+_STAGES = ("load", "calibrate", "rotate", "quantize", "export", "evaluate")
+
+
+def write_report(job: Job, work: WorkDir) -> None:
+    """Collect what the stages left; the file lies in the work folder and in every output folder."""
+    content = _content(job, work)
+    work.write_json(REPORT, content)
+    for export in job.recipe.exports:
+        folder = output_folder(job, export)
+        (folder / REPORT).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def read_report(folder: Path) -> dict[str, Any] | None:
+    """The report of an output folder or a work folder; None if there is none."""
+    try:
+        content = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def outputs_are_there(job: Job) -> bool:
+    """Whether every output folder holds a checkpoint of this very recipe."""
+    return all(_is_ours(output_folder(job, export), job) for export in job.recipe.exports)
+
+
+def _is_ours(folder: Path, job: Job) -> bool:
+    try:
+        marker = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(marker, dict) and marker.get("recipe_fingerprint") == job.recipe.fingerprint()
+
+
+def _content(job: Job, work: WorkDir) -> dict[str, Any]:
+    numbers = work.read_json(evaluate.RESULT) if job.recipe.evaluation else None
+    rotation = work.read_json(rotate.RESULT) or {}
+    massive = work.read_json("massive.json") or {}
+    outputs = {export.kind: str(output_folder(job, export)) for export in job.recipe.exports}
+    return {
+        "model": job.model_id,
+        "recipe": job.recipe.model_dump(mode="json"),
+        "device": job.device.type,
+        **(numbers or {}),
+        "outputs": outputs,
+        "output_bytes": {kind: _weight_bytes(Path(folder)) for kind, folder in outputs.items()},
+        "stages": {name: work.facts(name) for name in _STAGES if work.facts(name)},
+        "massive_tokens": {"count": massive.get("count", 0), "tokens": massive.get("tokens", [])},
+        "rotation": rotation.get("kind", "none"),
+        "loss": rotation.get("loss", []),
+        "token_error": rotation.get("token_error", {}),
+    }
+
+
+def _weight_bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.glob("*.safetensors"))

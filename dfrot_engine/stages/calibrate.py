@@ -1,0 +1,190 @@
+"""Run the original model once and keep what rotations and charts need: sampled activations, massive tokens, a map."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dfrot_engine.calibration.datasets import load_text, sample_batches
+from dfrot_engine.calibration.massive import find_massive
+from dfrot_engine.calibration.samplers import RowSample, sample_rows
+from dfrot_engine.charts import ACTIVATION_MAP, ActivationMap
+from dfrot_engine.checkpoint.reader import CheckpointReader
+from dfrot_engine.checkpoint.tokenizer import Tokenizer
+from dfrot_engine.errors import RunError
+from dfrot_engine.events import ChartSaved, MassiveToken, MassiveTokensFound, StageAdvanced, StageStarted, Warned
+from dfrot_engine.forward.block import BlockFactory
+from dfrot_engine.forward.stream import embed, run_block
+from dfrot_engine.job import Job
+from dfrot_engine.progress import Report
+from dfrot_engine.recipe import DFRot, Recipe
+from dfrot_engine.stages.base import Stage
+from dfrot_engine.work_dir import WorkDir
+
+NAME = "calibrate"
+ROWS = "rows"
+_HIDDEN = "hidden"
+_SHOWN_TOKENS = 64
+
+
+def is_needed(job: Job) -> bool:
+    rotation = job.recipe.rotation
+    return isinstance(rotation.r1, DFRot) or rotation.compare
+
+
+def run(job: Job, work: WorkDir, fingerprint: str, report: Report) -> None:
+    """Leaves `calibrate/rows.safetensors`, `calibrate/tokens.safetensors`, the activation map, `massive.json`."""
+    architecture = job.architecture
+    report(StageStarted(stage=NAME, steps=architecture.num_blocks))
+    tokenizer = Tokenizer.load(job.model_dir)
+    tokens_BT = calibration_tokens(job, tokenizer)
+    factory = BlockFactory(job.model_dir, job.device)
+    with CheckpointReader(job.model_dir) as reader:
+        start, hidden = _resume(work, fingerprint)
+        if hidden is None:
+            hidden = embed(reader, architecture, tokens_BT)
+        for index in range(start, architecture.num_blocks):
+            block = factory.fill(index, reader.block(architecture.block_prefix(index)))
+            hidden, parts = _run_and_sample(job, factory, block, index, hidden)
+            _save_part(work, fingerprint, index, parts)
+            work.save_block(NAME, _HIDDEN, {"hidden": hidden}, fingerprint, {"next_block": str(index + 1)})
+            report(
+                StageAdvanced(
+                    stage=NAME,
+                    step=index + 1,
+                    steps=architecture.num_blocks,
+                    label=f"Block {index + 1} of {architecture.num_blocks}",
+                )
+            )
+    _collect(job, work, tokens_BT, tokenizer, report)
+
+
+def calibration_tokens(job: Job, tokenizer: Tokenizer) -> Tensor:
+    """[B, T] int64 of the recipe's calibration text; the same for the same recipe and tokenizer.
+
+    Raises:
+        DataError: the text cannot be read or is too short.
+    """
+    wanted = job.recipe.calibration
+    tokens = tokenizer.encode(load_text(wanted.dataset, "calibration"))
+    return torch.from_numpy(sample_batches(tokens, wanted.num_samples, wanted.seq_len, wanted.seed))
+
+
+def _row_budget(recipe: Recipe) -> int:
+    r1 = recipe.rotation.r1
+    return r1.sample_rows if isinstance(r1, DFRot) else DFRot().sample_rows
+
+
+def _resume(work: WorkDir, fingerprint: str) -> tuple[int, Tensor | None]:
+    if not work.has_block(NAME, _HIDDEN, fingerprint):
+        return 0, None
+    tensors, facts = work.load_block(NAME, _HIDDEN)
+    return int(facts["next_block"]), tensors["hidden"]
+
+
+def _run_and_sample(
+    job: Job, factory: BlockFactory, block: nn.Module, index: int, hidden: Tensor
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The block's output, and what is kept of its two sites."""
+    table = job.architecture.block
+    with _captured([block.get_submodule(norm.name) for norm in table.norms]) as inputs:
+        output = run_block(factory, block, index, hidden)
+    num_sites = job.architecture.num_blocks * len(table.norms)
+    quota = max(1, _row_budget(job.recipe) // num_sites)
+    kept: dict[str, Tensor] = {}
+    for site, norm in enumerate(table.norms):
+        residual_BTD = torch.cat(inputs[site])
+        if not bool(torch.isfinite(residual_BTD).all()):
+            raise RunError(
+                f"Block {index}, {norm.name}: the activations contain NaN or infinity.",
+                "The weights are damaged, or the model needs another precision; download it again.",
+            )
+        eps = float(getattr(block.get_submodule(norm.name), "variance_epsilon", 1e-6))
+        rows_BTD = residual_BTD * torch.rsqrt(residual_BTD.square().mean(-1, keepdim=True) + eps)
+        flat = residual_BTD.flatten(0, 1)
+        peak_N = flat.abs().amax(1)
+        is_massive_N = find_massive(rows_BTD.flatten(0, 1), flat.norm(dim=1))
+        # One generator for each site, so that a resumed run draws the same rows.
+        generator = torch.Generator().manual_seed(job.recipe.calibration.seed * 1_000_003 + index * 10 + site)
+        sample = sample_rows(rows_BTD, is_massive_N, peak_N, block=index, site=site, quota=quota, generator=generator)
+        kept |= {f"{site}.{name}": tensor for name, tensor in vars(sample).items()}
+        kept[f"{site}.count"] = is_massive_N.sum()
+        kept[f"{site}.first_massive"] = is_massive_N[: hidden.shape[1]]
+    kept["first_peak"] = hidden[0].abs().amax(1)
+    return output, kept
+
+
+@contextmanager
+def _captured(modules: list[nn.Module]) -> Iterator[list[list[Tensor]]]:
+    """The inputs that modules see while the context is open, one list of CPU tensors for each."""
+    inputs: list[list[Tensor]] = [[] for _ in modules]
+    handles = [
+        module.register_forward_pre_hook(lambda _module, args, kept=kept: kept.append(args[0].detach().cpu().float()))
+        for module, kept in zip(modules, inputs, strict=True)
+    ]
+    try:
+        yield inputs
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _save_part(work: WorkDir, fingerprint: str, index: int, parts: dict[str, Tensor]) -> None:
+    work.save_block(NAME, f"{index:05}", parts, fingerprint)
+
+
+def _collect(job: Job, work: WorkDir, tokens_BT: Tensor, tokenizer: Tokenizer, report: Report) -> None:
+    """Join the parts of all blocks into the files the next stages read, and say what was found."""
+    sites = range(len(job.architecture.block.norms))
+    samples, peaks, marks, count = [], [], [], 0
+    for index in range(job.architecture.num_blocks):
+        parts, _ = work.load_block(NAME, f"{index:05}")
+        for site in sites:
+            samples.append(RowSample(**{name: parts[f"{site}.{name}"] for name in RowSample.__dataclass_fields__}))
+            count += int(parts[f"{site}.count"])
+        peaks.append(parts["first_peak"])
+        marks.append(torch.stack([parts[f"{site}.first_massive"] for site in sites]).any(0))
+    rows = RowSample.join(samples)
+    rows.save(work.block_path(NAME, ROWS))
+    texts = [tokenizer.token_text(token) for token in tokens_BT[0].tolist()]
+    chart = ActivationMap(torch.stack(peaks).numpy(), torch.stack(marks).numpy(), np.array(texts))
+    chart.save(work.chart(ACTIVATION_MAP))
+    report(ChartSaved(name=ACTIVATION_MAP, path=work.relative(work.chart(ACTIVATION_MAP))))
+    total = tokens_BT.numel() * job.architecture.num_blocks * len(sites)
+    found = MassiveTokensFound(count=count, rows=total, tokens=_largest_massive(job, rows, tokens_BT, tokenizer))
+    work.write_json("massive.json", found.model_dump(mode="json"))
+    report(found)
+    if count == 0:
+        report(
+            Warned(
+                message="This model shows no massive tokens on the calibration text.",
+                remedy="γ has no effect; a refined rotation will gain little over a random Hadamard.",
+            )
+        )
+
+
+def _largest_massive(job: Job, rows: RowSample, tokens_BT: Tensor, tokenizer: Tokenizer) -> tuple[MassiveToken, ...]:
+    massive = rows.is_massive_N.nonzero()[:, 0]
+    order = rows.peak_N[massive].argsort(descending=True)[:_SHOWN_TOKENS]
+    norms = job.architecture.block.norms
+    found: list[MassiveToken] = []
+    for row in massive[order].tolist():
+        sample, position = int(rows.sample_N[row]), int(rows.position_N[row])
+        found.append(
+            MassiveToken(
+                block=int(rows.block_N[row]),
+                site=norms[int(rows.site_N[row])].name,
+                sample=sample,
+                position=position,
+                text=tokenizer.token_text(int(tokens_BT[sample, position])),
+                value=float(rows.peak_N[row]),
+            )
+        )
+    return tuple(found)
+
+
+STAGE = Stage(NAME, lambda recipe: (recipe.calibration, _row_budget(recipe)), is_needed, run)
