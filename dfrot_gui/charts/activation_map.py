@@ -1,0 +1,120 @@
+"""Where the massive activations are: the largest |h| of every block input and token."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pyqtgraph as pg
+from PySide6.QtCore import QRectF
+
+from dfrot_engine.charts import ActivationMap
+from dfrot_gui.charts.axis import whole_text
+from dfrot_gui.charts.base import Plot, tip_html
+from dfrot_gui.run_tables import Table, shown_text
+from dfrot_gui.theme import Theme, Tokens, ui_font
+
+HEAD_ROOM = 0.045  # share of the height above block 0, where the marks of massive tokens sit
+
+SIDE_ROOM = 0.008
+
+
+class ActivationMapChart(Plot):
+    """A heat map of log₁₀(1 + |h|); triangles mark the tokens that are massive in any block."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Massive activations",
+            "Token position",
+            "Block",
+            empty="The largest activation of every token is drawn here during calibration.",
+            x_text=whole_text,
+            y_text=whole_text,
+        )
+        self._map: ActivationMap | None = None
+        self._image = pg.ImageItem(axisOrder="row-major")
+        self.plot_item.addItem(self._image)
+        self._marks = self.add_symbols("text", symbol="t", size=7)
+        self._bar = pg.ColorBarItem(
+            values=(0, 4), colorMap=pg.colormap.get("inferno"), interactive=False, width=10, label=""
+        )
+        self._bar.setImageItem(self._image, insert_in=self.plot_item)
+        self.view.invertY(True)
+        self.view.setDefaultPadding(0)
+        self.view.sigRangeChanged.connect(lambda *_: self._redraw())
+        self.set_has_data(False)
+        self.apply_theme(Theme.get().t)
+
+    def set_map(self, chart: ActivationMap | None) -> None:
+        self._map = chart
+        self._bar.setVisible(chart is not None)
+        self.set_has_data(chart is not None)
+        if chart is None:
+            self._image.clear()
+            self._marks.setData([], [])
+            return
+        top = max(1, math.ceil(math.log10(1.0 + float(np.nan_to_num(chart.value).max(initial=0.0)))))
+        self._bar.setLevels((0, top))
+        values = (0, *(10**power for power in range(top + 1)))
+        self._bar.axis.setTicks([[(min(top, math.log10(1.0 + value)), f"{value:,}") for value in values]])
+        positions = np.flatnonzero(chart.is_massive.any(axis=0))
+        blocks = chart.value.shape[0]
+        self._marks.setData(positions + 0.5, np.full(len(positions), -HEAD_ROOM * blocks / 2))
+        self.reset_view()
+
+    def reset_view(self) -> None:
+        if self._map is not None:
+            blocks, tokens = self._map.value.shape
+            self.view.setRange(xRange=(-SIDE_ROOM * tokens, tokens), yRange=(-HEAD_ROOM * blocks, blocks), padding=0)
+            self._redraw()
+
+    def readout(self, x: float, y: float) -> str:
+        if self._map is None or not (0 <= x < self._map.value.shape[1] and 0 <= y < self._map.value.shape[0]):
+            return ""
+        block, position = int(y), int(x)
+        massive = ", massive" if self._map.is_massive[block, position] else ""
+        rows = [
+            ("", "token", shown_text(str(self._map.tokens[position]))),
+            ("", "largest |h|", f"{self._map.value[block, position]:,.1f}{massive}"),
+        ]
+        return tip_html(f"block {block} · position {position}", rows)
+
+    def table(self) -> Table:
+        if self._map is None:
+            return Table()
+        blocks, tokens = self._map.value.shape
+        rows = tuple(
+            (
+                block,
+                position,
+                str(self._map.tokens[position]),
+                float(self._map.value[block, position]),
+                int(self._map.is_massive[block, position]),
+            )
+            for block in range(blocks)
+            for position in range(tokens)
+        )
+        return Table(("block", "position", "text", "largest_abs", "is_massive"), rows)
+
+    def apply_theme(self, t: Tokens) -> None:
+        super().apply_theme(t)
+        self.plot_item.showGrid(x=False, y=False)
+        if hasattr(self, "_bar"):
+            self._bar.axis.setTextPen(t.muted)
+            self._bar.axis.setPen(pg.mkPen(t.line))
+            self._bar.axis.setTickFont(ui_font(10))
+
+    def _redraw(self) -> None:
+        """Draw what is in view, the largest of the tokens that share a pixel: a mean would wipe out the massive."""
+        if self._map is None:
+            return
+        blocks, tokens = self._map.value.shape
+        (left, right), _ = self.view.viewRange()
+        first, last = max(0, math.floor(left)), min(tokens, math.ceil(right))
+        if last <= first:
+            return
+        per_pixel = max(1, math.ceil((last - first) / max(1.0, self.view.width())))
+        shown = np.log10(1.0 + np.nan_to_num(self._map.value[:, first:last]))
+        pooled = np.maximum.reduceat(shown, np.arange(0, shown.shape[1], per_pixel), axis=1)
+        self._image.setImage(pooled.astype(np.float32), autoLevels=False, levels=self._bar.levels())
+        self._image.setRect(QRectF(first, 0, pooled.shape[1] * per_pixel, blocks))

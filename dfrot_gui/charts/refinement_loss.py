@@ -1,0 +1,55 @@
+"""The loss of the rotation while it is refined."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dfrot_gui.charts.axis import whole_text
+from dfrot_gui.charts.base import Plot, tip_html
+from dfrot_gui.run_series import Point
+from dfrot_gui.run_tables import Table
+
+# A wide antialiased path through noise costs seconds a frame; drawn in segments it costs 50 ms.
+SEGMENTED_FROM = 800
+
+
+class RefinementLossChart(Plot):
+    """Loss by refinement; a dot marks the best so far."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Loss",
+            "Refinement",
+            "Loss",
+            empty="The loss is drawn here while a rotation is refined.",
+            x_text=whole_text,
+        )
+        self._points: Sequence[Point] = ()
+        self._curve = self.add_curve("dfrot", 2.5)
+        self._best = self.add_symbols("good", size=8)
+        self.set_has_data(False)
+
+    def set_points(self, points: Sequence[Point]) -> None:
+        if len(points) == len(self._points) and points[-1:] == self._points[-1:]:
+            return
+        self._points = points
+        steps = np.array([point.step for point in points], dtype=np.float64)
+        values = np.array([point.value for point in points], dtype=np.float64)
+        is_finite = np.isfinite(values)
+        steps, values = steps[is_finite], values[is_finite]
+        self._curve.curve.setSegmentedLineMode("on" if len(values) > SEGMENTED_FROM else "auto")
+        self._curve.setData(steps, values)
+        best = [int(np.argmin(values))] if len(values) else []
+        self._best.setData(steps[best], values[best])
+        self.set_has_data(len(values) > 0)
+
+    def readout(self, x: float, y: float) -> str:
+        if not self._points or not -0.5 + self._points[0].step <= x <= self._points[-1].step + 0.5:
+            return ""
+        nearest = min(self._points, key=lambda point: abs(point.step - x))
+        return tip_html(f"refinement {nearest.step}", [("", "loss", f"{nearest.value:.6g}")])
+
+    def table(self) -> Table:
+        return Table(("step", "loss"), tuple((point.step, point.value) for point in self._points))
