@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 import tempfile
 import threading
 import time
@@ -69,6 +68,9 @@ def no_leaked_threads() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def python() -> str:
-    """The interpreter for child processes."""
-    return sys.executable
+def sample_folder() -> Path:
+    """The sample model, converted once a session; for tests marked `sample`."""
+    from dfrot_engine.checkpoint.source import fetch
+    from dfrot_engine.recipe import ModelSource
+
+    return fetch(ModelSource(id_or_path="sample"), lambda *_: None)
