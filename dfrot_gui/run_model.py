@@ -10,10 +10,11 @@ from typing import Any
 
 from PySide6.QtCore import QObject, QTemporaryDir, Signal, Slot
 
-from dfrot_engine import DFRotError, Recipe, RunOptions
+from dfrot_engine import DFRotError, Plan, Recipe, RunOptions
 from dfrot_engine.charts import ACTIVATION_MAP, TOKEN_ERROR, ActivationMap, TokenErrors
+from dfrot_gui.run_parts import ChartFile
 from dfrot_gui.run_progress import TYPICAL_SECONDS
-from dfrot_gui.run_state import ChartFile, RunState, replay
+from dfrot_gui.run_state import RunState, replay
 from dfrot_gui.run_tables import TableModel, comparison_table, massive_table
 from dfrot_gui.run_worker import CANCEL_GRACE_S, Command, RunThread, engine_command
 
@@ -40,7 +41,7 @@ class RunModel(QObject):
         self._token_errors: tuple[ChartFile, TokenErrors | None] | None = None
         self._activation_map: tuple[ChartFile, ActivationMap | None] | None = None
         self.state = RunState()
-        self.estimates: Mapping[str, float] = TYPICAL_SECONDS
+        self.plan: Plan | None = None
         self.recipe: Recipe | None = None
         self.options: RunOptions | None = None
         self.work_dir: Path | None = None
@@ -62,16 +63,22 @@ class RunModel(QObject):
         """Kind of the recipe's R1, the name of its own error series."""
         return self.recipe.rotation.r1.kind if self.recipe else "dfrot"
 
-    def start(self, recipe: Recipe, options: RunOptions, estimates: Mapping[str, float] | None = None) -> None:
+    @property
+    def estimates(self) -> Mapping[str, float]:
+        """Expected seconds per stage: the plan's, else those of a typical run."""
+        planned = {one.stage: one.seconds for one in self.plan.stages if one.seconds} if self.plan else {}
+        return planned or TYPICAL_SECONDS
+
+    def start(self, recipe: Recipe, options: RunOptions, plan: Plan | None = None) -> None:
         """Run a recipe; what an earlier run of the same recipe left in the work folder is shown at once.
 
         Args:
-            estimates: expected seconds per stage, for the time still to go.
+            plan: tells how long the stages should take and how big the model is.
         """
         assert not self.is_active, "one run at a time"
         before = replay(options.work_path) if _stored_recipe(options.work_path) == recipe else RunState()
         self.recipe, self.options, self.work_dir = recipe, options, options.work_path
-        self.estimates = estimates or TYPICAL_SECONDS
+        self.plan = plan
         self._recipe_folder = QTemporaryDir()
         recipe_path = Path(self._recipe_folder.path()) / "recipe.toml"
         recipe.save(recipe_path)
@@ -86,7 +93,7 @@ class RunModel(QObject):
         """Go on with a run that stopped early; finished blocks and stages are kept."""
         assert self.recipe
         assert self.options
-        self.start(self.recipe, self.options, self.estimates)
+        self.start(self.recipe, self.options, self.plan)
 
     @property
     def can_start_again(self) -> bool:
@@ -116,7 +123,7 @@ class RunModel(QObject):
         self.work_dir = work_dir
         self.recipe = _stored_recipe(work_dir)
         self.options = _stored_options(work_dir)
-        self.estimates = TYPICAL_SECONDS
+        self.plan = None
         self._set_state(replay(work_dir))
 
     def token_errors(self) -> TokenErrors | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from dfrot_gui.run_state import RunState, StageState
+from dfrot_gui.run_parts import StageState
+from dfrot_gui.run_state import RunState
 
 # Shares of a typical run, used where the plan gave no seconds.
 TYPICAL_SECONDS: Mapping[str, float] = {
@@ -82,15 +83,6 @@ def about_text(seconds: float) -> str:
         return f"about {minutes} min"
     tens = round(minutes / 10) * 10
     return f"about {tens // 60} h {tens % 60:02d} min"
-
-
-def bytes_text(num_bytes: float) -> str:
-    """Decimal units, as disks and the Hub count: "98 MB", "1.9 GB"."""
-    for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("KB", 1e3)):
-        if num_bytes >= size:
-            value = num_bytes / size
-            return f"{value:.1f} {unit}" if value < 10 else f"{value:,.0f} {unit}"
-    return f"{num_bytes:.0f} B"
 
 
 def _weight(stage: StageState, estimates: Mapping[str, float]) -> float:

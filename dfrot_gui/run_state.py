@@ -28,40 +28,10 @@ from dfrot_engine import (
     Warned,
     read_events,
 )
-from dfrot_gui.run_series import LogLine, Point, Series
+from dfrot_gui.run_parts import ChartFile, LogLine, Point, Series, StageState, StageStatus
 
 Status = Literal["idle", "running", "paused", "stopping", "finished", "cancelled", "failed", "interrupted"]
-StageStatus = Literal["waiting", "running", "done", "reused"]
 MAX_LOG_LINES = 2_000
-
-
-@dataclass(frozen=True, slots=True)
-class ChartFile:
-    """An array file, relative to the work folder. `time` tells a rewritten file from the one before."""
-
-    path: str
-    stage: str
-    time: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class StageState:
-    """One stage; `step` of `steps` are done, of which `skipped_steps` were there from an earlier run."""
-
-    name: str
-    status: StageStatus = "waiting"
-    step: int = 0
-    steps: int = 0
-    skipped_steps: int = 0
-    started: datetime | None = None
-    seconds: float = 0.0
-    peak_bytes: int = 0
-
-    @property
-    def fraction(self) -> float:
-        if self.status in ("done", "reused"):
-            return 1.0
-        return min(1.0, self.step / self.steps) if self.steps else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,10 +188,13 @@ def _stage_finished(state: RunState, event: StageFinished) -> RunState:
 
 
 def _measured(state: RunState, event: Measured) -> RunState:
-    curve = state.curves.get(event.name, Series())
-    if curve and event.step <= curve[-1].step:
-        curve = Series(curve[: next(i for i, point in enumerate(curve) if point.step >= event.step)])
-    return replace(state, curves={**state.curves, event.name: curve.appended(Point(event.step, event.value))})
+    curve, step = state.curves.get(event.name, Series()), event.step
+    if event.name.startswith("memory/") and state.started:
+        # Stages count their own seconds; the run's never start over.
+        step = int((event.time - state.started).total_seconds())
+    elif curve and step <= curve[-1].step:
+        curve = Series([point for point in curve if point.step < step])
+    return replace(state, curves={**state.curves, event.name: curve.appended(Point(step, event.value))})
 
 
 def _block_quantized(state: RunState, event: BlockQuantized) -> RunState:
@@ -249,8 +222,9 @@ def _warned(state: RunState, event: Warned) -> RunState:
 def _pause_changed(state: RunState, event: PauseChanged) -> RunState:
     pause_s = (event.time - state.paused_since).total_seconds() if state.paused_since and not event.paused else 0.0
     status: Status = "stopping" if state.status == "stopping" else "paused" if event.paused else "running"
+    stage = _stage(state, state.stage)
     return replace(
-        state,
+        _with_stage(state, replace(stage, paused_s=stage.paused_s + pause_s)) if state.stage else state,
         status=status,
         is_pause_requested=event.paused and status == "paused",
         paused_since=event.time if event.paused else None,

@@ -111,7 +111,7 @@ class Plot(pg.PlotWidget):
         """Empty marks in a theme colour."""
         marks = self.plot_item.plot([], [], pen=None, symbol=symbol, symbolSize=size, symbolPen=None)
         # Drawn as paths, not as cached pixmaps, so that saved pictures are sharp.
-        marks.scatter.opts["useCache"] = False
+        marks.opts["useCache"] = False
         self._styled.append(Styled(marks, token, 0.0, symbol=True))
         self._style(self._styled[-1], Theme.get().t)
         return marks

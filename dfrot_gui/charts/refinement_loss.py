@@ -8,7 +8,7 @@ import numpy as np
 
 from dfrot_gui.charts.axis import whole_text
 from dfrot_gui.charts.base import Plot, tip_html
-from dfrot_gui.run_series import Point
+from dfrot_gui.run_parts import Point
 from dfrot_gui.run_tables import Table
 
 # A wide antialiased path through noise costs seconds a frame; drawn in segments it costs 50 ms.

@@ -33,12 +33,15 @@ class TokenErrorChart(Plot):
 
     def set_errors(self, errors: TokenErrors | None) -> None:
         self._series = errors.series if errors else {}
-        for pair in self._drawn.values():
-            self.remove_drawn(pair)
-        self._drawn = {kind: self._items(kind) for kind in self._series}
+        is_redrawn = list(self._drawn) != list(self._series)
+        if is_redrawn:
+            for pair in self._drawn.values():
+                self.remove_drawn(pair)
+            self._drawn = {kind: self._items(kind) for kind in self._series}
         self._draw()
         self.set_has_data(bool(self._series))
-        self.reset_view()
+        if is_redrawn:
+            self.reset_view()
 
     def set_worst_first(self, is_worst_first: bool) -> None:
         """Rank from the worst token, logarithmic; or the share of all tokens, best to worst."""

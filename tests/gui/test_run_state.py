@@ -23,15 +23,14 @@ from dfrot_engine import (
     StageStarted,
 )
 from dfrot_engine.events import JOURNAL
+from dfrot_gui.run_parts import Series
 from dfrot_gui.run_progress import (
     about_text,
-    bytes_text,
     duration_text,
     elapsed_s,
     overall_fraction,
     remaining_s,
 )
-from dfrot_gui.run_series import Series
 from dfrot_gui.run_state import MAX_LOG_LINES, RunState, fold, replay, with_request
 from tests.gui import fake_engine
 
@@ -190,4 +189,3 @@ def test_twenty_thousand_events_are_cheap_and_the_log_is_bounded() -> None:
 def test_words() -> None:
     assert [duration_text(s) for s in (0.4, 45, 252, 7500)] == ["0 s", "45 s", "4 min 12 s", "2 h 05 min"]
     assert [about_text(s) for s in (10, 300, 7800)] == ["less than a minute", "about 5 min", "about 2 h 10 min"]
-    assert [bytes_text(b) for b in (12, 98e6, 1.94e9, 23e9)] == ["12 B", "98 MB", "1.9 GB", "23 GB"]

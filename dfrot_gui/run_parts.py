@@ -1,11 +1,13 @@
-"""Long lists inside a frozen state: curves and log lines that grow without being copied."""
+"""Pieces of a run state: stages, chart files, and lists that grow without being copied."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, TypeVar, overload
+from typing import Generic, Literal, TypeVar, overload
+
+StageStatus = Literal["waiting", "running", "done", "reused"]
 
 T = TypeVar("T")
 
@@ -65,3 +67,40 @@ class LogLine:
 
     def __str__(self) -> str:
         return f"{self.time.astimezone():%H:%M:%S}  {self.stage:<9} {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class ChartFile:
+    """An array file, relative to the work folder. `time` tells a rewritten file from the one before."""
+
+    path: str
+    stage: str
+    time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StageState:
+    """One stage; `step` of `steps` are done, of which `skipped_steps` were there from an earlier run."""
+
+    name: str
+    status: StageStatus = "waiting"
+    step: int = 0
+    steps: int = 0
+    skipped_steps: int = 0
+    started: datetime | None = None
+    paused_s: float = 0.0
+    seconds: float = 0.0
+    peak_bytes: int = 0
+
+    @property
+    def fraction(self) -> float:
+        if self.status in ("done", "reused"):
+            return 1.0
+        return min(1.0, self.step / self.steps) if self.steps else 0.0
+
+    def steps_per_second(self, now: datetime) -> float | None:
+        """Pace of the steps done in this run, pauses left out; None before the first."""
+        if self.started is None or self.step <= self.skipped_steps:
+            return None
+        spent_s = (now - self.started).total_seconds() - self.paused_s
+        return (self.step - self.skipped_steps) / spent_s if spent_s > 0 else None
