@@ -1,1 +1,1 @@
-"""TODO"""
+"""One page per step: widgets laid out, signals connected."""

@@ -19,6 +19,7 @@ from dfrot_gui.widgets.basic import (
 from dfrot_gui.widgets.choices import OptionCard, Segmented, tab_to_checked
 from dfrot_gui.widgets.legend import Legend
 from dfrot_gui.widgets.log_view import LogView
+from dfrot_gui.widgets.notice import Notice
 from dfrot_gui.widgets.page import Page, scrolled
 from dfrot_gui.widgets.path_field import PathField
 from dfrot_gui.widgets.problem_list import ProblemList
@@ -32,6 +33,7 @@ __all__ = [
     "Legend",
     "LogView",
     "NavButton",
+    "Notice",
     "OptionCard",
     "Page",
     "PathField",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from PySide6.QtCore import QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFont, QPainter, QPaintEvent, QPen
@@ -60,6 +60,11 @@ class Segmented(QFrame):
             button.setChecked(own == value)
         self._group.setExclusive(True)
         self._tab_stops()
+
+    def show_only(self, values: Collection[str]) -> None:
+        """Hide the other values; the chosen one should be among those shown."""
+        for button, own in zip(self._group.buttons(), self._values, strict=True):
+            button.setVisible(own in values)
 
     def _clicked(self, index: int) -> None:
         self._tab_stops()

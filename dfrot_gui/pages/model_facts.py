@@ -1,0 +1,256 @@
+"""The facts of the chosen model at the right of the model page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QGridLayout, QLabel, QProgressBar, QVBoxLayout
+
+from dfrot_engine import DFRotError, ModelSummary, Plan, Problem
+from dfrot_gui.background import Latest
+from dfrot_gui.hub_search import ModelRow
+from dfrot_gui.units import format_bytes, format_parameters
+from dfrot_gui.widgets import (
+    Button,
+    Card,
+    IconLabel,
+    Notice,
+    badge,
+    box,
+    clear,
+    col,
+    hline,
+    label,
+    row,
+    scrolled,
+    set_badge,
+)
+
+if TYPE_CHECKING:
+    from dfrot_engine.checkpoint.source import ModelFacts
+
+MAX_FILES = 8
+NAMES = (
+    "Parameters",
+    "Size",
+    "Architecture",
+    "Layers × hidden",
+    "Attention",
+    "Weights",
+    "Hadamard",
+    "License",
+    "Revision",
+)
+
+
+class ModelLook(NamedTuple):
+    """All that is read of a model before it is used: headers only, never weights."""
+
+    facts: ModelFacts
+    plan: Plan
+
+
+LookAt = Callable[[str], ModelLook]
+
+
+class ModelFactsPanel(Card):
+    """Looks a model up in the background and shows what it is, what it needs and whether it can be used."""
+
+    used = Signal(str)
+
+    def __init__(self, look_at: LookAt, memory_bytes: int) -> None:
+        super().__init__(margins=(20, 18, 8, 18), spacing=14)
+        self.setAccessibleName("Chosen model")
+        self._look_at = look_at
+        self._memory_bytes = memory_bytes
+        self._row: ModelRow | None = None
+        self._looker = Latest(self)
+        self._looker.answered.connect(self._show_look)
+        self._looker.failed.connect(self._show_error)
+        self.use_button = Button("Use this model", "check", "primary", tip="Continue with the recipe (Ctrl+2)")
+        self.use_button.clicked.connect(self.use)
+        self.notice = Notice("Try again")
+        self.notice.activated.connect(self.look_again)
+        self._build_head()
+        self._build_facts()
+        self._build_memory()
+        self.files = QVBoxLayout()
+        self.files.setSpacing(9)
+        self._files_box = box(col(label("FILES", "caps"), self.files, spacing=10))
+        inner = col(self._facts_box, self._memory_box, self.notice, self._files_box, None, spacing=14)
+        inner.setContentsMargins(0, 0, 12, 0)
+        area = scrolled(inner)
+        area.setProperty("surface", "card")
+        self.add(self._head)
+        self.add(area, 1)
+        self.add(row((self.use_button, 1), 12, spacing=0))
+        self.show_row(None)
+
+    @property
+    def model(self) -> ModelRow | None:
+        return self._row
+
+    def show_row(self, model: ModelRow | None) -> None:
+        """Show what the list knows of a model, and look up the rest."""
+        self._row = model
+        for part in (self._head, self._facts_box, self._memory_box, self._files_box):
+            part.setVisible(False)
+        self.use_button.setEnabled(False)
+        if model is None:
+            self._looker.drop()
+            self.notice.button.hide()
+            self.notice.show_message("inset", "No model chosen", "Choose one in the list, or open a folder.")
+            return
+        self._head.show()
+        self._name.setText(model.name)
+        self._name.setToolTip(model.source)
+        self._owner.setText(model.owner)
+        state = ("Gated", "warn") if model.is_gated else ("Downloaded", "good") if model.is_downloaded else ("", "good")
+        set_badge(self._badge, *state)
+        self._fill_known(model)
+        self.look_again()
+
+    def look_again(self) -> None:
+        if self._row is None:
+            return
+        source, look_at = self._row.source, self._look_at
+        self.notice.button.hide()
+        self.notice.show_message("inset", "Reading the model's headers…")
+        self._looker.ask(lambda: look_at(source))
+
+    def use(self) -> None:
+        """Take the model if it is known to work."""
+        if self._row is not None and self.use_button.isEnabled():
+            self.used.emit(self._row.source)
+
+    def _build_head(self) -> None:
+        self._name = label("", "h2", wrap=True)
+        self._owner = label("", "small", wrap=True)
+        self._badge = badge("", "good")
+        line = row(IconLabel("cube", 24, "accent"), (col(self._name, self._owner, spacing=1), 1), spacing=12)
+        line.addWidget(self._badge, 0, Qt.AlignmentFlag.AlignVCenter)
+        line.setContentsMargins(0, 0, 12, 0)
+        self._head = box(line)
+
+    def _build_facts(self) -> None:
+        grid = QGridLayout()
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setHorizontalSpacing(14)
+        grid.setVerticalSpacing(8)
+        grid.setColumnStretch(1, 1)
+        self._values: dict[str, tuple[QLabel, QLabel]] = {}
+        for line, name in enumerate(NAMES):
+            caption, value = label(name, "small"), label("", wrap=True, selectable=True)
+            value.setAlignment(Qt.AlignmentFlag.AlignRight)
+            value.setAccessibleName(name)
+            grid.addWidget(caption, line, 0, Qt.AlignmentFlag.AlignTop)
+            grid.addWidget(value, line, 1)
+            self._values[name] = (caption, value)
+        self._facts_box = box(col(hline(), grid, hline(), spacing=12))
+
+    def _build_memory(self) -> None:
+        self._memory_bar = QProgressBar()
+        self._memory_bar.setTextVisible(False)
+        self._peak = label("", "small")
+        total = label(f"of {format_bytes(self._memory_bytes)}", "small")
+        line = row(self._peak, None, total)
+        self._memory_box = box(col(label("MEMORY ON THIS COMPUTER", "caps"), self._memory_bar, line, spacing=9))
+
+    def _fill_known(self, model: ModelRow) -> None:
+        self._fill(
+            {
+                "Parameters": format_parameters(model.parameters) if model.parameters else "",
+                "Architecture": model.architecture,
+            }
+        )
+
+    def _fill(self, values: dict[str, str]) -> None:
+        for name, (caption, value) in self._values.items():
+            text = values.get(name, "")
+            value.setText(text)
+            caption.setVisible(bool(text))
+            value.setVisible(bool(text))
+        self._facts_box.setVisible(any(values.values()))
+
+    def _show_look(self, look: ModelLook) -> None:
+        facts, plan = look
+        summary = plan.model
+        values = {
+            "Size": _size(facts),
+            "License": facts.license or "not stated",
+            "Revision": _revision(facts),
+        }
+        self._fill(values | (_summary_values(summary) if summary else {}))
+        self._show_memory(plan)
+        self._show_files(facts)
+        self._show_verdict(plan)
+
+    def _show_memory(self, plan: Plan) -> None:
+        peak = max((stage.peak_memory_bytes for stage in plan.stages), default=0)
+        self._memory_box.setVisible(peak > 0)
+        self._memory_bar.setValue(min(100, round(100 * peak / self._memory_bytes)))
+        self._memory_bar.setAccessibleName(
+            f"Estimated memory {format_bytes(peak)} of {format_bytes(self._memory_bytes)}"
+        )
+        self._peak.setText(f"Peak about {format_bytes(peak)}")
+
+    def _show_files(self, facts: ModelFacts) -> None:
+        clear(self.files)
+        is_remote = facts.download_bytes > 0
+        for file in facts.files[:MAX_FILES]:
+            icon = IconLabel("cloud-arrow-down", 15, "faint") if is_remote else IconLabel("check-circle", 15, "good")
+            name = label(file.name, "mono", wrap=True)
+            self.files.addLayout(row(icon, (name, 1), label(format_bytes(file.bytes), "small"), spacing=8))
+        if len(facts.files) > MAX_FILES:
+            self.files.addWidget(label(f"and {len(facts.files) - MAX_FILES} more", "small"))
+        self._files_box.setVisible(bool(facts.files))
+
+    def _show_verdict(self, plan: Plan) -> None:
+        problems = [problem for problem in plan.problems if problem.field.split(".")[0] == "model"]
+        errors = [problem for problem in problems if problem.severity == "error"]
+        self.use_button.setEnabled(not errors and plan.model is not None)
+        self.notice.button.hide()
+        if errors or plan.model is None:
+            worst = errors[0] if errors else _unknown_model()
+            self.notice.show_message("bad", worst.message, worst.remedy)
+        elif problems:
+            self.notice.show_message("warn", problems[0].message, problems[0].remedy)
+        else:
+            text = "Its rotations and the folding of its norms are known. Only headers have been read so far."
+            self.notice.show_message("good", "Ready to quantize", text)
+
+    def _show_error(self, error: DFRotError) -> None:
+        self.use_button.setEnabled(False)
+        self.notice.show_message("bad", error.message, error.remedy)
+        self.notice.button.show()
+
+
+def _unknown_model() -> Problem:
+    return Problem(
+        field="model.id_or_path", severity="error", message="This model cannot be used.", remedy="Choose another one."
+    )
+
+
+def _size(facts: ModelFacts) -> str:
+    count = f"{len(facts.files)} file{'s' if len(facts.files) != 1 else ''}"
+    if facts.download_bytes:
+        return f"{format_bytes(facts.download_bytes)} to download · {count}"
+    return f"{format_bytes(sum(file.bytes for file in facts.files))} · {count}"
+
+
+def _revision(facts: ModelFacts) -> str:
+    revision = facts.revision or ""
+    return revision[:10] if len(revision) == 40 else revision
+
+
+def _summary_values(model: ModelSummary) -> dict[str, str]:
+    return {
+        "Parameters": format_parameters(model.num_parameters),
+        "Architecture": model.architecture,
+        "Layers × hidden": f"{model.num_blocks} × {model.hidden_size:,}",
+        "Attention": f"{model.num_heads} heads · {model.num_kv_heads} KV · {model.head_size}",
+        "Weights": f"{model.dtype}{' · tied head' if model.tied else ''}",
+        "Hadamard": model.hadamard_order,
+    }

@@ -1,0 +1,163 @@
+"""How the model will be rotated, calibrated and quantized, and what a run of it would take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QKeySequence, QShortcut
+from PySide6.QtWidgets import QFileDialog, QMessageBox, QScrollArea, QWidget
+
+from dfrot_engine import DFRotError, Recipe
+from dfrot_gui.hub_search import SAMPLE
+from dfrot_gui.pages.recipe_cards import (
+    CalibrationCard,
+    OutputCard,
+    QuantizationCard,
+    RecipeCard,
+    RefinementCard,
+    RotationCard,
+)
+from dfrot_gui.pages.recipe_plan import PlanCard
+from dfrot_gui.presets import presets
+from dfrot_gui.recipe_form.all_fields import AllFields
+from dfrot_gui.recipe_model import RecipeModel
+from dfrot_gui.widgets import Button, Page, ProblemList, Segmented, badge, box, col, label, row, scrolled
+from dfrot_gui.widgets.reflow import ReflowGrid
+
+RECIPE_FILES = "Recipes (*.toml)"
+
+
+class RecipePage(Page):
+    """`start_requested` is emitted when the user starts a run of a recipe without errors."""
+
+    start_requested = Signal()
+
+    def __init__(self, model: RecipeModel) -> None:
+        self.load_button = Button("Load recipe…", "folder-open", tip="Open a recipe from a TOML file")
+        self.save_button = Button("Save recipe…", "floppy-disk", tip="Save this recipe as a TOML file (Ctrl+S)")
+        self.save_button.setShortcut(QKeySequence.StandardKey.Save)
+        self.start_button = Button("Start run", "play", "primary", tip="Start (Ctrl+Return)")
+        super().__init__("Recipe", "", (self.load_button, self.save_button, self.start_button))
+        self._model = model
+        self.load_button.clicked.connect(self._load)
+        self.save_button.clicked.connect(self._save)
+        self.start_button.clicked.connect(self._start)
+        self.problem_list = ProblemList()
+        self.problem_list.activated.connect(self.show_field)
+        self.rotation = RotationCard(model)
+        self.quantization = QuantizationCard(model)
+        self.calibration = CalibrationCard(model)
+        self.refinement = RefinementCard(model)
+        self.output = OutputCard(model)
+        self.plan = PlanCard(model)
+        self.all_fields = AllFields(model)
+        self.cards: tuple[RecipeCard, ...] = (
+            *(self.rotation, self.quantization, self.calibration),
+            *(self.refinement, self.output),
+        )
+        self.scroll_area = self._build_body()
+        self.add(self.scroll_area, 1)
+        self._add_shortcuts()
+        model.changed.connect(self.refresh)
+        model.plan_changed.connect(self.refresh)
+        model.planning_changed.connect(self._show_start)
+        self.refresh()
+
+    def refresh(self) -> None:
+        recipe = self._model.recipe
+        name = SAMPLE.name if recipe.model.id_or_path == SAMPLE.source else recipe.model.id_or_path
+        self.set_subtitle(f"How {name} will be rotated, calibrated and quantized.")
+        self._show_preset(recipe)
+        problems = self._model.problems
+        for card in self.cards:
+            card.refresh(recipe)
+            card.show_problems(problems)
+        self.all_fields.refresh()
+        self.all_fields.show_problems(problems)
+        self.problem_list.set_problems(problems)
+        self.plan.refresh()
+        self._show_start()
+
+    def show_field(self, field: str) -> None:
+        """Bring the editor of a field into view and give it the focus."""
+        editors = (card.editor(field) for card in self.cards)
+        editor = next((one for one in editors if one is not None), None) or self.all_fields.editor(field)
+        if editor is not None:
+            editor.setFocus(Qt.FocusReason.TabFocusReason)
+            self.scroll_area.ensureWidgetVisible(editor)
+
+    def _build_body(self) -> QScrollArea:
+        content = col(self._build_presets(), self.problem_list, self.rotation, spacing=14)
+        content.setContentsMargins(0, 0, 10, 8)
+        settings: list[QWidget] = [self.quantization, self.calibration, self.refinement]
+        content.addWidget(ReflowGrid(settings, columns=(3, 2), min_width=306, spacing=14))
+        content.addWidget(self.output)
+        content.addWidget(self.plan)
+        content.addWidget(self.all_fields)
+        content.addStretch(1)
+        return scrolled(content)
+
+    def _build_presets(self) -> QWidget:
+        self._presets = presets()
+        titles = [preset.title for preset in self._presets]
+        self.preset_choice = Segmented([preset.name for preset in self._presets], labels=titles, name="Preset")
+        for button, preset in zip(self.preset_choice.buttons, self._presets, strict=True):
+            button.setToolTip(preset.description)
+            button.setAccessibleDescription(preset.description)
+        self.preset_choice.changed.connect(self._model.set_preset)
+        self.preset_note = label("", "small", wrap=True)
+        self.changed_badge = badge("Changed", "accent")
+        return box(row(self.preset_choice, 6, (self.preset_note, 1), self.changed_badge))
+
+    def _show_preset(self, recipe: Recipe) -> None:
+        same = next((preset for preset in self._presets if preset.is_like(recipe)), None)
+        origin = next((preset for preset in self._presets if preset.name == recipe.name), None)
+        self.preset_choice.set_current(same.name if same else "")
+        self.changed_badge.setVisible(same is None)
+        if same is not None:
+            self.preset_note.setText(same.description)
+        else:
+            self.preset_note.setText(f"Your own recipe, begun as {origin.title}." if origin else "Your own recipe.")
+
+    def _show_start(self) -> None:
+        self.start_button.setEnabled(self._model.can_start)
+
+    def _add_shortcuts(self) -> None:
+        actions = {
+            QKeySequence(QKeySequence.StandardKey.Undo): self._model.undo,
+            QKeySequence(QKeySequence.StandardKey.Redo): self._model.redo,
+            QKeySequence("Ctrl+Return"): self._start,
+        }
+        for keys, action in actions.items():
+            QShortcut(keys, self, action, context=Qt.ShortcutContext.WidgetWithChildrenShortcut)
+
+    def _start(self) -> None:
+        if self._model.can_start:
+            self.start_requested.emit()
+
+    def _load(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "Load a recipe", "", RECIPE_FILES)
+        if path:
+            self.load(Path(path))
+
+    def load(self, path: Path) -> None:
+        """Take the recipe of a file; a file that is none is named in a message."""
+        try:
+            self._model.set_recipe(Recipe.load(path))
+        except DFRotError as error:
+            QMessageBox.warning(self, "The recipe was not loaded", f"{error.message}\n\n{error.remedy}")
+
+    def _save(self) -> None:
+        name = f"{self._model.recipe.name}.toml"
+        path, _ = QFileDialog.getSaveFileName(self, "Save the recipe", name, RECIPE_FILES)
+        if path:
+            self.save(Path(path).with_suffix(".toml"))
+
+    def save(self, path: Path) -> None:
+        """Write the recipe to a file; a folder that cannot be written is named in a message."""
+        try:
+            self._model.recipe.save(path)
+        except OSError as error:
+            text = f"{path}: {error.strerror}.\n\nChoose another folder."
+            QMessageBox.warning(self, "The recipe was not saved", text)

@@ -1,0 +1,84 @@
+"""What a run would do, stage by stage, with its time, memory and disk."""
+
+from __future__ import annotations
+
+from PySide6.QtWidgets import QHBoxLayout
+
+from dfrot_engine import Plan, StageEstimate
+from dfrot_gui.presets import summary
+from dfrot_gui.recipe_model import RecipeModel
+from dfrot_gui.units import format_bytes, format_duration
+from dfrot_gui.widgets import Card, IconLabel, badge, box, clear, label, row, set_badge
+
+ICONS = {
+    "calibrate": "target",
+    "rotate": "arrows-clockwise",
+    "quantize": "hash",
+    "export": "floppy-disk",
+    "evaluate": "chart-line-up",
+}
+
+
+class PlanCard(Card):
+    def __init__(self, model: RecipeModel) -> None:
+        self._badge = badge("", "accent")
+        super().__init__("What will happen", right=self._badge)
+        self._model = model
+        self._stages = QHBoxLayout()
+        self._stages.setSpacing(12)
+        self._status = label("", "small")
+        self._time = label("", "small")
+        self._memory = label("", "small")
+        self._disk = label("", "small")
+        self._totals = box(
+            row(
+                *(IconLabel("timer", 15, "faint"), self._time, 14),
+                *(IconLabel("cpu", 15, "faint"), self._memory, 14),
+                *(IconLabel("hard-drives", 15, "faint"), self._disk, None),
+                spacing=6,
+            )
+        )
+        self.add(self._stages)
+        self.add(self._totals)
+        self.add(self._status)
+        model.plan_changed.connect(self.refresh)
+        model.planning_changed.connect(self.refresh)
+        self.refresh()
+
+    def refresh(self) -> None:
+        plan = self._model.plan
+        set_badge(self._badge, summary(self._model.recipe), "accent")
+        has_stages = plan is not None and bool(plan.stages)
+        self._totals.setVisible(has_stages)
+        self._status.setVisible(not has_stages)
+        if plan is None or not plan.stages:
+            clear(self._stages)
+            waits = plan is None and not self._model.problems
+            self._status.setText("Reading the model's headers…" if waits else "Correct the problems first.")
+            return
+        clear(self._stages)
+        for stage in plan.stages:
+            self._stages.addWidget(_stage_card(stage), 1)
+        self._show_totals(plan)
+
+    def _show_totals(self, plan: Plan) -> None:
+        seconds = [stage.seconds for stage in plan.stages if stage.seconds is not None]
+        is_complete = len(seconds) == len(plan.stages)
+        prefix = "About" if is_complete else "At least"
+        time = f"{prefix} {format_duration(sum(seconds))} on this computer" if seconds else "Time not known yet"
+        self._time.setText(time)
+        self._memory.setText(f"Peak about {format_bytes(max(stage.peak_memory_bytes for stage in plan.stages))}")
+        written = sum(output.bytes for output in plan.outputs)
+        disk = sum(stage.disk_bytes for stage in plan.stages)
+        files = f"{format_bytes(written)} of files" if plan.outputs else "No files, only measurements"
+        self._disk.setText(f"{files}, up to {format_bytes(disk)} on disk")
+
+
+def _stage_card(stage: StageEstimate) -> Card:
+    card = Card(kind="inset", margins=(12, 10, 12, 10), spacing=3)
+    title = stage.stage.capitalize()
+    card.setAccessibleName(f"{title}: {stage.summary}")
+    card.add(row(IconLabel(ICONS.get(stage.stage, "cube"), 16, "accent"), label(title, "h2"), None, spacing=8))
+    card.add(label(stage.summary, "small", wrap=True))
+    card.body.addStretch(1)
+    return card
