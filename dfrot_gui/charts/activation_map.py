@@ -31,7 +31,7 @@ class ActivationMapChart(Plot):
             x_text=whole_text,
             y_text=whole_text,
         )
-        self._map: ActivationMap | None = None
+        self.map: ActivationMap | None = None
         self._image = pg.ImageItem(axisOrder="row-major")
         self.plot_item.addItem(self._image)
         self._marks = self.add_symbols("text", symbol="t", size=7)
@@ -46,7 +46,7 @@ class ActivationMapChart(Plot):
         self.apply_theme(Theme.get().t)
 
     def set_map(self, chart: ActivationMap | None) -> None:
-        self._map = chart
+        self.map = chart
         self._bar.setVisible(chart is not None)
         self.set_has_data(chart is not None)
         if chart is None:
@@ -63,33 +63,33 @@ class ActivationMapChart(Plot):
         self.reset_view()
 
     def reset_view(self) -> None:
-        if self._map is not None:
-            blocks, tokens = self._map.value.shape
+        if self.map is not None:
+            blocks, tokens = self.map.value.shape
             self.view.setRange(xRange=(-SIDE_ROOM * tokens, tokens), yRange=(-HEAD_ROOM * blocks, blocks), padding=0)
             self._redraw()
 
     def readout(self, x: float, y: float) -> str:
-        if self._map is None or not (0 <= x < self._map.value.shape[1] and 0 <= y < self._map.value.shape[0]):
+        if self.map is None or not (0 <= x < self.map.value.shape[1] and 0 <= y < self.map.value.shape[0]):
             return ""
         block, position = int(y), int(x)
-        massive = ", massive" if self._map.is_massive[block, position] else ""
+        massive = ", massive" if self.map.is_massive[block, position] else ""
         rows = [
-            ("", "token", shown_text(str(self._map.tokens[position]))),
-            ("", "largest |h|", f"{self._map.value[block, position]:,.1f}{massive}"),
+            ("", "token", shown_text(str(self.map.tokens[position]))),
+            ("", "largest |h|", f"{self.map.value[block, position]:,.1f}{massive}"),
         ]
         return tip_html(f"block {block} · position {position}", rows)
 
     def table(self) -> Table:
-        if self._map is None:
+        if self.map is None:
             return Table()
-        blocks, tokens = self._map.value.shape
+        blocks, tokens = self.map.value.shape
         rows = tuple(
             (
                 block,
                 position,
-                str(self._map.tokens[position]),
-                float(self._map.value[block, position]),
-                int(self._map.is_massive[block, position]),
+                str(self.map.tokens[position]),
+                float(self.map.value[block, position]),
+                int(self.map.is_massive[block, position]),
             )
             for block in range(blocks)
             for position in range(tokens)
@@ -106,15 +106,15 @@ class ActivationMapChart(Plot):
 
     def _redraw(self) -> None:
         """Draw what is in view, the largest of the tokens that share a pixel: a mean would wipe out the massive."""
-        if self._map is None:
+        if self.map is None:
             return
-        blocks, tokens = self._map.value.shape
+        blocks, tokens = self.map.value.shape
         (left, right), _ = self.view.viewRange()
         first, last = max(0, math.floor(left)), min(tokens, math.ceil(right))
         if last <= first:
             return
         per_pixel = max(1, math.ceil((last - first) / max(1.0, self.view.width())))
-        shown = np.log10(1.0 + np.nan_to_num(self._map.value[:, first:last]))
+        shown = np.log10(1.0 + np.nan_to_num(self.map.value[:, first:last]))
         pooled = np.maximum.reduceat(shown, np.arange(0, shown.shape[1], per_pixel), axis=1)
         self._image.setImage(pooled.astype(np.float32), autoLevels=False, levels=self._bar.levels())
         self._image.setRect(QRectF(first, 0, pooled.shape[1] * per_pixel, blocks))

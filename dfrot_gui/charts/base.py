@@ -157,6 +157,10 @@ class Plot(pg.PlotWidget):
             # pyqtgraph's pens are cosmetic: their width is in device pixels.
             one.item.setPen(pg.mkPen(t.color(one.token), width=one.width * self.devicePixelRatioF()))
 
+    def sizeHint(self) -> QSize:  # noqa: N802
+        # A graphics view asks for 640 × 480 and would push everything else out of the page.
+        return QSize(260, 160)
+
     # Pictures and numbers.
 
     def picture_size(self) -> QSize:

@@ -30,6 +30,7 @@ class RotationByBlockChart(Plot):
         self.set_has_data(False)
 
     def set_errors(self, errors: TokenErrors | None) -> None:
+        is_new = list(self._means) != (list(errors.series) if errors else [])
         for bar in self._bars.values():
             self.plot_item.removeItem(bar)
         self._means = {kind: np.nan_to_num(one.block_mean) for kind, one in errors.series.items()} if errors else {}
@@ -42,7 +43,8 @@ class RotationByBlockChart(Plot):
             self._bars[kind] = bar
         self.apply_theme(Theme.get().t)
         self.set_has_data(bool(self._means))
-        self.reset_view()
+        if is_new:
+            self.reset_view()
 
     def set_kind_visible(self, kind: str, is_visible: bool) -> None:
         if kind in self._bars:

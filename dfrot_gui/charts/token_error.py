@@ -25,6 +25,7 @@ class TokenErrorChart(Plot):
             empty="The errors of every token are drawn here once the rotations have been compared.",
             x_text=lambda value: f"{value:.0f} %" if -0.01 <= value <= 100.01 else "",
         )
+        self.errors: TokenErrors | None = None
         self._series: dict[str, ErrorSeries] = {}
         self._drawn: dict[str, tuple[pg.PlotDataItem, pg.PlotDataItem]] = {}
         self._is_worst_first = True
@@ -32,6 +33,7 @@ class TokenErrorChart(Plot):
         self.set_has_data(False)
 
     def set_errors(self, errors: TokenErrors | None) -> None:
+        self.errors = errors
         self._series = errors.series if errors else {}
         is_redrawn = list(self._drawn) != list(self._series)
         if is_redrawn:

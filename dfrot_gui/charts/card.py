@@ -1,0 +1,53 @@
+"""A chart in a card: title, a line below it, a legend, a button to save it."""
+
+from __future__ import annotations
+
+from html import escape
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QLabel, QWidget
+
+from dfrot_gui.charts.base import Plot
+from dfrot_gui.theme import Theme
+from dfrot_gui.widgets import Button, Card, box, row
+
+
+class ChartCard(Card):
+    """Shows a chart; `refresh_legend` after its series changed."""
+
+    def __init__(self, chart: Plot, subtitle: str = "", tools: QWidget | None = None) -> None:
+        save = Button("", "download-simple", "ghost", tip=f"Save or copy: {chart.title}")
+        right = box(row(*([tools] if tools else []), save, spacing=12))
+        super().__init__(chart.title, subtitle, right=right, margins=(18, 12, 14, 10), spacing=6)
+        self.chart = chart
+        self._legend = QLabel()
+        self._legend.setTextFormat(Qt.TextFormat.RichText)
+        self._legend.setProperty("role", "small")
+        self._legend.setWordWrap(True)
+        self._legend.hide()
+        self.add(self._legend)
+        self.add(chart, 1)
+        save.clicked.connect(lambda: self._show_menu(save))
+        Theme.get().changed.connect(self.refresh_legend)
+
+    def set_subtitle(self, text: str) -> None:
+        self.subtitle_label.setText(text)
+        self.subtitle_label.setVisible(bool(text))
+
+    def show_legend(self) -> None:
+        """For charts whose series cannot be switched off; those that can bring a Legend among their tools."""
+        self._legend.setProperty("isWanted", True)
+        self.refresh_legend()
+
+    def refresh_legend(self) -> None:
+        if not self._legend.property("isWanted"):
+            return
+        entries = self.chart.legend()
+        text = " &nbsp; ".join(f"<span style='color:{color}'>■</span>&nbsp;{escape(name)}" for name, color in entries)
+        self._legend.setText(text)
+        self._legend.setVisible(bool(entries))
+
+    def _show_menu(self, button: Button) -> None:
+        menu = self.chart.menu(button)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.popup(button.mapToGlobal(button.rect().bottomLeft()))

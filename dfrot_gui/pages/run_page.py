@@ -1,0 +1,214 @@
+"""The run as it goes: stages, time, numbers, charts and log."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from PySide6.QtCore import QTimer, Signal
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QGridLayout, QProgressBar, QStackedWidget
+
+from dfrot_gui import icons
+from dfrot_gui.charts.activation_map import ActivationMapChart
+from dfrot_gui.charts.block_error import BlockErrorChart
+from dfrot_gui.charts.card import ChartCard
+from dfrot_gui.charts.refinement_loss import RefinementLossChart
+from dfrot_gui.charts.token_error import TokenErrorChart
+from dfrot_gui.pages.empty_page import EmptyPage
+from dfrot_gui.pages.run_banner import RunBanner
+from dfrot_gui.run_model import RunModel
+from dfrot_gui.run_parts import LogLine
+from dfrot_gui.run_progress import overall_fraction, remaining_s
+from dfrot_gui.run_state import RunState
+from dfrot_gui.run_words import (
+    STAGE_TITLES,
+    loss_kpi,
+    massive_kpi,
+    memory_kpi,
+    recipe_line,
+    speed_kpi,
+    stage_line,
+    time_line,
+)
+from dfrot_gui.widgets import Button, Card, KpiCard, LogView, Page, StageBar, box, col, label, row, scrolled
+
+CHART_HEIGHT = 236
+KPI_WIDTH = 190
+TWO_COLUMNS_FROM = 760  # pixels
+PROGRESS_STEPS = 1_000
+KPIS = {"Best loss": loss_kpi, "Massive tokens": massive_kpi, "Memory": memory_kpi, "Speed": speed_kpi}
+
+
+class RunPage(Page):
+    """Listens to a RunModel; asks for other pages through signals."""
+
+    results_requested = Signal()
+    recipe_requested = Signal()
+    field_requested = Signal(str)
+
+    def __init__(self, model: RunModel) -> None:
+        self.pause_button = Button("Pause", "pause", tip="Hold the run; the memory stays in use")
+        self.stop_button = Button("Stop", "stop", "danger", tip="Stop the run; everything finished so far is kept")
+        super().__init__("Run", "", (self.pause_button, self.stop_button))
+        self._model = model
+        self._is_held = False
+        self._last_line: LogLine | None = None
+        self._details: tuple[str, ...] = ()
+        self.banner = RunBanner()
+        self.log = LogView(name="Log")
+        self._build_charts()
+        self._empty = EmptyPage(
+            "play-circle", "Nothing has run yet", "Choose a model and a recipe, then start a run.", "Go to the recipe"
+        )
+        self._stack = QStackedWidget()
+        self._stack.addWidget(self._empty)
+        self._stack.addWidget(box(self._content()))
+        self.add(self._stack, 1)
+        self._clock = QTimer(self)
+        self._clock.setInterval(1_000)
+        self._connect()
+        self._show_state()
+
+    def _build_charts(self) -> None:
+        self.loss, self.errors = RefinementLossChart(), TokenErrorChart()
+        self.map, self.blocks = ActivationMapChart(), BlockErrorChart()
+        self._cards = [
+            ChartCard(self.loss),
+            ChartCard(self.errors, "Worst first; dots are massive tokens"),
+            ChartCard(self.map, "Largest |h| of each token; triangles are massive tokens"),
+            ChartCard(self.blocks),
+        ]
+        for card in self._cards:
+            card.setMinimumHeight(CHART_HEIGHT)
+        self._cards[1].show_legend()
+        self._cards[3].show_legend()
+
+    def _content(self) -> QGridLayout:
+        self.stage_bar = StageBar()
+        self.progress = QProgressBar()
+        self.progress.setRange(0, PROGRESS_STEPS)
+        self.progress.setAccessibleName("Overall progress")
+        self._stage_label = label()
+        self._stage_label.setMinimumWidth(1)
+        self._time_label = label("", "small")
+        head = Card(margins=(20, 14, 20, 14), spacing=12)
+        head.add(self.stage_bar)
+        head.add(self.progress)
+        head.add(row((self._stage_label, 1), self._time_label))
+        self._kpis = {name: KpiCard(name) for name in KPIS}
+        kpis = box(col(*((card, 1) for card in self._kpis.values()), spacing=12))
+        kpis.setFixedWidth(KPI_WIDTH)
+        self._grid = QGridLayout()
+        self._grid.setSpacing(16)
+        self._place_charts(2)
+        self._charts_area = scrolled(row((self._grid, 1), kpis, spacing=16))
+        self.log.setFixedHeight(92)
+        content = QGridLayout()
+        content.setContentsMargins(0, 0, 0, 0)
+        content.setSpacing(16)
+        for line, widget in enumerate((self.banner, head, self._charts_area, self.log)):
+            content.addWidget(widget, line, 0)
+        content.setRowStretch(2, 1)
+        return content
+
+    def _place_charts(self, columns: int) -> None:
+        self._columns = columns
+        for index, card in enumerate(self._cards):
+            self._grid.addWidget(card, index // columns, index % columns)
+        for column in range(2):
+            self._grid.setColumnStretch(column, 1 if column < columns else 0)
+
+    def _connect(self) -> None:
+        self._model.changed.connect(self._show_state)
+        self._clock.timeout.connect(self._show_time)
+        self.pause_button.clicked.connect(self._pause_or_resume)
+        self.stop_button.clicked.connect(self._model.stop)
+        self.banner.resume_requested.connect(self._model.start_again)
+        self.banner.results_requested.connect(self.results_requested)
+        self.banner.field_requested.connect(self.field_requested)
+        self._empty.requested.connect(self.recipe_requested)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
+        super().resizeEvent(event)
+        columns = 2 if self.width() - KPI_WIDTH >= TWO_COLUMNS_FROM else 1
+        if columns != self._columns:
+            self._place_charts(columns)
+
+    def _pause_or_resume(self) -> None:
+        state = self._model.state
+        if state.status == "paused" or state.is_pause_requested:
+            self._model.resume()
+        else:
+            self._model.pause()
+
+    def _show_state(self) -> None:
+        state = self._model.state
+        self._stack.setCurrentIndex(0 if state.status == "idle" else 1)
+        self.set_subtitle(recipe_line(self._model.recipe, state))
+        self._show_buttons(state)
+        self.banner.show_state(state, self._model.can_start_again)
+        self._show_stages(state)
+        self._show_time()
+        for name, kpi_of in KPIS.items():
+            kpi = kpi_of(state)
+            self._kpis[name].set_value(kpi.value, kpi.note, kpi.role)
+        self._show_charts(state)
+        self._show_log(state)
+        if state.is_active and not self._clock.isActive():
+            self._clock.start()
+
+    def _show_buttons(self, state: RunState) -> None:
+        is_held = state.status == "paused" or state.is_pause_requested
+        for button in (self.pause_button, self.stop_button):
+            button.setVisible(self._model.is_active)
+            button.setEnabled(state.status != "stopping")
+        if is_held != self._is_held:
+            self._is_held = is_held
+            self.pause_button.setText("\u2002Resume" if is_held else "\u2002Pause")
+            self.pause_button.setIcon(icons.icon("play" if is_held else "pause"))
+            self.pause_button.setAccessibleName("Resume" if is_held else "Pause")
+
+    def _show_stages(self, state: RunState) -> None:
+        names = [stage.name for stage in state.stages]
+        self.stage_bar.set_stages(names, [STAGE_TITLES.get(name, name.capitalize()) for name in names])
+        done = {stage.name for stage in state.stages if stage.status in ("done", "reused")}
+        fraction = next((stage.fraction for stage in state.stages if stage.name == state.stage), 0.0)
+        self.stage_bar.set_current("" if state.stage in done else state.stage, fraction, done)
+        self.progress.setValue(round(PROGRESS_STEPS * overall_fraction(state, self._model.estimates)))
+        self._stage_label.setText(stage_line(state) if state.is_active else "")
+
+    def _show_time(self) -> None:
+        state, now = self._model.state, datetime.now(UTC)
+        if not state.is_active:
+            self._clock.stop()
+        self._time_label.setText(time_line(state, now, remaining_s(state, now, self._model.estimates)))
+
+    def _show_charts(self, state: RunState) -> None:
+        self.loss.set_points(state.loss)
+        self.blocks.set_errors(state.block_errors)
+        self._cards[3].refresh_legend()
+        errors, chart = self._model.token_errors(), self._model.activation_map()
+        if errors is not self.errors.errors:
+            self.errors.set_errors(errors)
+            self._cards[1].refresh_legend()
+        if chart is not self.map.map:
+            self.map.set_map(chart)
+
+    def _show_log(self, state: RunState) -> None:
+        """Add the lines that are new; everything anew when another run is shown."""
+        new: list[LogLine] = []
+        for line in reversed(state.log):
+            if line is self._last_line:
+                break
+            new.append(line)
+        lines = [str(line) for line in reversed(new)]
+        if len(new) == len(state.log):
+            self.log.set_lines(lines)
+        else:
+            for line in lines:
+                self.log.add_line(line)
+        self._last_line = state.log[-1] if state.log else None
+        if state.details != self._details:
+            self._details = state.details
+            for text in state.details:
+                self.log.add_line(f"          engine    {text}")

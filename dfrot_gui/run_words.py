@@ -1,0 +1,116 @@
+"""What the pages say about a run, in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from dfrot_engine import Recipe
+from dfrot_gui.run_parts import StageState
+from dfrot_gui.run_progress import about_text, duration_text, elapsed_s
+from dfrot_gui.run_state import RunState
+from dfrot_gui.theme import series_label
+from dfrot_gui.units import format_bytes
+
+STAGE_TITLES = {
+    "load": "Load",
+    "calibrate": "Calibrate",
+    "rotate": "Rotate",
+    "quantize": "Quantize",
+    "export": "Export",
+    "evaluate": "Evaluate",
+}
+STEP_UNITS = {"rotate": ("it", "iteration")}
+NoteRole = Literal["small", "good", "bad"]
+
+
+@dataclass(frozen=True)
+class Kpi:
+    """One number of the run page."""
+
+    value: str
+    note: str
+    role: NoteRole = "small"
+
+
+def recipe_line(recipe: Recipe | None, state: RunState) -> str:
+    """ "SmolLM2-135M · W4 A4 KV4 · DFRot"."""
+    model = state.model or (recipe.model.id_or_path if recipe else "")
+    parts = [model.rstrip("/").rsplit("/", 1)[-1]]
+    if recipe:
+        schemes = (("W", recipe.weights), ("A", recipe.activations), ("KV", recipe.kv_cache))
+        formats = " ".join(f"{letter}{scheme.format.removeprefix('int')}" for letter, scheme in schemes if scheme)
+        parts += [formats, series_label(recipe.rotation.r1.kind)]
+    return " · ".join(part for part in parts if part)
+
+
+def stage_line(state: RunState) -> str:
+    """What is being done right now."""
+    if state.status == "stopping":
+        return "Stopping: the work so far is being saved"
+    if state.status == "paused":
+        return "Paused"
+    if state.is_pause_requested:
+        return "Pausing after this step"
+    title = STAGE_TITLES.get(state.stage, state.stage.capitalize())
+    return ": ".join(part for part in (title, state.label) if part)
+
+
+def time_line(state: RunState, now: datetime, left_s: float | None) -> str:
+    """ "4 min 12 s elapsed · about 5 min left"."""
+    parts = [f"{duration_text(elapsed_s(state, now))} elapsed"] if state.started else []
+    if left_s is not None and state.status == "running":
+        parts.append(f"{about_text(left_s)} left")
+    return "  ·  ".join(parts)
+
+
+def loss_kpi(state: RunState) -> Kpi:
+    values = [point.value for point in state.loss]
+    if not values:
+        return Kpi("–", "nothing refined yet")
+    best, first = min(values), values[0]
+    if len(values) == 1 or first <= 0:
+        return Kpi(f"{best:.5g}", "at the start")
+    change = 100 * (best / first - 1)
+    return Kpi(f"{best:.5g}", f"{change:+.0f} % since start".replace("-", "−"), "good" if change < -0.5 else "small")
+
+
+def massive_kpi(state: RunState) -> Kpi:
+    if state.massive is None:
+        return Kpi("–", "not searched yet")
+    share = 100 * state.massive.count / max(1, state.massive.rows)
+    return Kpi(f"{state.massive.count:,}", f"{share:.2g} % of {state.massive.rows:,} rows")
+
+
+def memory_kpi(state: RunState) -> Kpi:
+    name = "memory/gpu" if "memory/gpu" in state.curves else "memory/ram"
+    curve = state.curves.get(name, ())
+    if not curve:
+        return Kpi("–", f"peak {format_bytes(state.peak_bytes)}" if state.peak_bytes else "not measured yet")
+    where = "GPU, peak" if name == "memory/gpu" else "peak"
+    peak = max(point.value for point in curve)
+    return Kpi(format_bytes(curve[-1].value), f"{where} {format_bytes(max(peak, _stage_peak(state, name)))}")
+
+
+def _stage_peak(state: RunState, name: str) -> float:
+    return max((stage.peak_bytes for stage in state.stages), default=0) if name == "memory/ram" else 0.0
+
+
+def speed_kpi(state: RunState) -> Kpi:
+    """Pace of the running stage, or how long the whole run took."""
+    stage = next((one for one in state.stages if one.name == state.stage), None)
+    if not state.is_active and state.started:
+        return Kpi(duration_text(elapsed_s(state)), "in all")
+    if stage is None or state.last_heard is None:
+        return Kpi("–", "not started yet")
+    short, long = STEP_UNITS.get(stage.name, ("block", "block"))
+    per_second = stage.steps_per_second(state.last_heard)
+    if per_second is None or stage.name in ("load", "export"):
+        return Kpi("–", _steps_text(stage, "step"))
+    value = f"{per_second:.1f} {short}/s" if per_second >= 1 else f"{1 / per_second:.1f} s/{short}"
+    return Kpi(value, _steps_text(stage, long))
+
+
+def _steps_text(stage: StageState, word: str) -> str:
+    return f"{word} {stage.step:,} of {stage.steps:,}" if stage.steps else "under way"
