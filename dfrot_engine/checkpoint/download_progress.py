@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from tqdm.asyncio import tqdm_asyncio as tqdm  # the class the Hub's client names in its signature
+
 Progress = Callable[[int, int, str], None]
 
 REPORT_EVERY_S = 0.1
@@ -23,11 +25,11 @@ class Meter:
         self._total_bytes = total_bytes
         self._label = label
         self._progress = progress
-        self._bars: list[_Bar] = []
+        self._bars: list[tqdm] = []
         self._lock = threading.Lock()
         self._reported_s = float("-inf")
 
-    def watch(self, bar: _Bar) -> None:
+    def watch(self, bar: tqdm) -> None:
         self._bars.append(bar)
 
     def moved(self) -> None:
@@ -43,7 +45,7 @@ class Meter:
             if now_s - self._reported_s < REPORT_EVERY_S:
                 return
             self._reported_s = now_s
-            self._report(max((bar.n for bar in self._bars), default=0))
+            self._report(int(max((bar.n for bar in self._bars), default=0)))
 
     def finished(self) -> None:
         with self._lock:
@@ -57,40 +59,18 @@ class Meter:
             raise
 
 
-class _Bar:
-    """What the Hub's client needs of a tqdm; it makes one for files and two for bytes, received and written."""
+def bar_class(meter: Meter) -> type[tqdm]:
+    """A tqdm that draws nothing and moves the meter; the client makes one for files and two for bytes."""
 
-    def __init__(self, meter: Meter, **settings: Any) -> None:
-        self.n: int = settings.get("initial") or 0
-        self.total: int | None = settings.get("total")
-        self.format_dict: dict[str, Any] = {"rate": None}
-        self._meter = meter
-        if settings.get("unit") == "B":
-            meter.watch(self)
+    class Bar(tqdm):
+        def __init__(self, *arguments: Any, **settings: Any) -> None:
+            super().__init__(*arguments, **(settings | {"disable": True}))
+            self.n: float = settings.get("initial") or 0
+            if settings.get("unit") == "B":  # bytes received and bytes written; either may stand still for long
+                meter.watch(self)
 
-    def update(self, n: float | None = 1) -> None:
-        self.n += int(n or 0)
-        self._meter.moved()
-
-    def refresh(self, *_: Any, **__: Any) -> None: ...
-
-    def close(self) -> None: ...
-
-    def set_postfix_str(self, *_: Any, **__: Any) -> None: ...
-
-    def set_description(self, *_: Any, **__: Any) -> None: ...
-
-    def __enter__(self) -> _Bar:
-        return self
-
-    def __exit__(self, *_: object) -> None: ...
-
-
-def bar_class(meter: Meter) -> type[Any]:
-    """A class in tqdm's shape whose bars all move the meter."""
-
-    class Bar(_Bar):
-        def __init__(self, *_: Any, **settings: Any) -> None:
-            super().__init__(meter, **settings)
+        def update(self, n: float | None = 1) -> None:
+            self.n += n or 0
+            meter.moved()
 
     return Bar

@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
 
+import httpx2
 from huggingface_hub import HfApi, get_session, hf_hub_download, hf_hub_url
 from huggingface_hub.hf_api import ModelInfo
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
@@ -160,6 +161,13 @@ def _remote_headers(model_id: str, commit: str, shard: str, file_bytes: int) -> 
 
 
 def _read_range(url: str, start: int, num_bytes: int) -> bytes:
+    try:
+        return _read_range_once(url, start, num_bytes)
+    except (httpx2.ReadError, httpx2.RemoteProtocolError):  # of a hundred shards, one connection may break
+        return _read_range_once(url, start, num_bytes)
+
+
+def _read_range_once(url: str, start: int, num_bytes: int) -> bytes:
     headers = build_hf_headers(library_name="dfrot") | {"Range": f"bytes={start}-{start + num_bytes - 1}"}
     # Streamed and cut: a server that ignores Range would send gigabytes.
     with get_session().stream("GET", url, headers=headers, timeout=TIMEOUT_S) as response:
