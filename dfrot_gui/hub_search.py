@@ -20,6 +20,11 @@ SMALL_PARAMETERS = 2_000_000_000
 BYTES_PER_PARAMETER = 2  # of the 16-bit checkpoints most of the Hub holds
 
 Family = Literal["llama", "qwen", "mistral"]
+MODEL_TYPES: dict[Family, tuple[str, ...]] = {
+    "llama": ("llama",),
+    "qwen": ("qwen2", "qwen3"),
+    "mistral": ("mistral",),
+}
 
 
 class SearchModels(Protocol):
@@ -139,13 +144,7 @@ class HubSearch(QObject):
 
     def search_now(self) -> None:
         filters, search = self.filters, self._search
-        self._remote.ask(
-            lambda: search(
-                filters.query,
-                family=filters.family,
-                max_parameters=SMALL_PARAMETERS if filters.small_only else None,
-            )
-        )
+        self._remote.ask(lambda: _ask_hub(search, filters))
 
     def fits(self, row: ModelRow) -> bool:
         """Whether the weights fit into this computer's memory; unknown sizes do."""
@@ -191,6 +190,14 @@ class HubSearch(QObject):
     def _take_local(self, models: Sequence[HubModel]) -> None:
         self._local = tuple(_row(model) for model in models)
         self.rows_changed.emit()
+
+
+def _ask_hub(search: SearchModels, filters: Filters) -> list[HubModel]:
+    """One request for every model_type of the family; most downloaded first."""
+    largest = SMALL_PARAMETERS if filters.small_only else None
+    types = MODEL_TYPES[filters.family] if filters.family else (None,)
+    found = [model for one in types for model in search(filters.query, family=one, max_parameters=largest)]
+    return sorted(found, key=lambda model: -model.downloads)
 
 
 def _asked(filters: Filters) -> tuple[object, ...]:

@@ -40,6 +40,7 @@ class RecipePage(Page):
         self.start_button = Button("Start run", "play", "primary", tip="Start (Ctrl+Return)")
         super().__init__("Recipe", "", (self.load_button, self.save_button, self.start_button))
         self._model = model
+        self._is_run_active = False
         self.load_button.clicked.connect(self._load)
         self.save_button.clicked.connect(self._save)
         self.start_button.clicked.connect(self._start)
@@ -120,8 +121,19 @@ class RecipePage(Page):
         else:
             self.preset_note.setText(f"Your own recipe, begun as {origin.title}." if origin else "Your own recipe.")
 
+    def set_run_active(self, is_active: bool) -> None:
+        """Only one run at a time: while one goes on, none can be started."""
+        self._is_run_active = is_active
+        self._show_start()
+
+    @property
+    def _can_start(self) -> bool:
+        return self._model.can_start and not self._is_run_active
+
     def _show_start(self) -> None:
-        self.start_button.setEnabled(self._model.can_start)
+        self.start_button.setEnabled(self._can_start)
+        reason = "A run is going on" if self._is_run_active else "Correct the errors first"
+        self.start_button.setToolTip("Start (Ctrl+Return)" if self._can_start else reason)
 
     def _add_shortcuts(self) -> None:
         actions = {
@@ -133,7 +145,7 @@ class RecipePage(Page):
             QShortcut(keys, self, action, context=Qt.ShortcutContext.WidgetWithChildrenShortcut)
 
     def _start(self) -> None:
-        if self._model.can_start:
+        if self._can_start:
             self.start_requested.emit()
 
     def _load(self) -> None:

@@ -16,11 +16,17 @@ _ICONS: dict[CardKind, tuple[str, str]] = {
 
 
 class Notice(Card):
-    """Hidden until `show_message`; `activated` is emitted by its button."""
+    """Hidden until `show_message`; `activated` is emitted by its button.
+
+    Args:
+        action: text of the button; "" for none.
+        dismissal: text of a second button that hides the message and emits `dismissed`; "" for none.
+    """
 
     activated = Signal()
+    dismissed = Signal()
 
-    def __init__(self, action: str = "") -> None:
+    def __init__(self, action: str = "", dismissal: str = "") -> None:
         super().__init__(kind="inset", margins=(12, 10, 12, 10), spacing=4)
         self._icon = IconLabel("info", 16)
         self._title = label("", "h2", wrap=True, selectable=True)
@@ -32,6 +38,11 @@ class Notice(Card):
         line.addWidget(self._icon, 0, Qt.AlignmentFlag.AlignTop)
         line.addLayout(col(self._title, self._text, spacing=2), 1)
         line.addWidget(self.button, 0, Qt.AlignmentFlag.AlignVCenter)
+        if dismissal:
+            close = Button(dismissal, kind="ghost")
+            close.clicked.connect(self.hide)
+            close.clicked.connect(self.dismissed)
+            line.addWidget(close, 0, Qt.AlignmentFlag.AlignVCenter)
         self.add(line)
         self.hide()
 

@@ -1,0 +1,110 @@
+"""Builds the window out of its parts and starts Qt."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from types import TracebackType
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QIcon
+from PySide6.QtWidgets import QApplication, QMessageBox
+
+from dfrot_engine import Plan, Recipe, RunOptions, __version__
+from dfrot_engine.recipe import ModelSource
+from dfrot_engine.resources import resources_dir
+from dfrot_gui.computer import total_ram
+from dfrot_gui.hub_search import HubSearch
+from dfrot_gui.main_window import PRODUCT, MainWindow
+from dfrot_gui.pages.model_facts import ModelLook
+from dfrot_gui.pages.model_page import ModelPage
+from dfrot_gui.pages.recipe_page import RecipePage
+from dfrot_gui.pages.result_page import ResultPage
+from dfrot_gui.pages.run_page import RunPage
+from dfrot_gui.recipe_model import RecipeModel
+from dfrot_gui.run_model import RunModel
+from dfrot_gui.settings import Settings
+from dfrot_gui.theme import Theme
+
+_LOG = logging.getLogger(__name__)
+
+
+def main(arguments: list[str]) -> int:
+    """Open the window and return the exit status when it is closed."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    app = make_application(arguments)
+    settings = Settings()
+    Theme.get().install(app, settings.theme)
+    sys.excepthook = _show_fault
+    # Python handlers wait for the event loop; from a terminal, Ctrl+C is to end the program as everywhere else.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    window = make_window(settings)
+    window.show()
+    return app.exec()
+
+
+def make_application(arguments: list[str]) -> QApplication:
+    QApplication.setHighDpiScaleFactorRoundingPolicy(Qt.HighDpiScaleFactorRoundingPolicy.PassThrough)
+    app = QApplication([PRODUCT, *arguments])
+    app.setApplicationName("dfrot")
+    app.setApplicationDisplayName(PRODUCT)
+    app.setApplicationVersion(__version__)
+    app.setOrganizationName("dfrot")
+    app.setDesktopFileName("dfrot-gui")
+    app.setWindowIcon(QIcon(str(resources_dir() / "icons" / "dfrot.svg")))
+    return app
+
+
+def make_window(settings: Settings) -> MainWindow:
+    """The window with the real engine and the real Hub behind it."""
+    memory = total_ram()
+    recipe = RecipeModel(_make_plan, settings.output_root)
+    recipe.set_model(settings.last_model or "sample")
+    runs = RunModel()
+    search = HubSearch(_search_models, _local_models, memory)
+    return MainWindow(
+        recipe,
+        runs,
+        ModelPage(search, lambda source: _look_at(source, recipe.recipe, recipe.options), memory, settings),
+        RecipePage(recipe),
+        RunPage(runs),
+        ResultPage(runs),
+        settings,
+    )
+
+
+# The engine's functions are imported when they are first called, in the background thread that calls them: the
+# Hub's client alone takes half a second to import.
+
+
+def _make_plan(recipe: Recipe, options: RunOptions) -> Plan:
+    from dfrot_engine import make_plan
+
+    return make_plan(recipe, options)
+
+
+def _look_at(source: str, recipe: Recipe, options: RunOptions) -> ModelLook:
+    from dfrot_engine.checkpoint.source import inspect
+
+    model = ModelSource(id_or_path=source)
+    return ModelLook(inspect(model), _make_plan(recipe.model_copy(update={"model": model}), options))
+
+
+def _search_models(query: str, *, limit: int = 30, family: str | None = None, max_parameters: int | None = None):
+    from dfrot_engine.checkpoint.hub import search_models
+
+    return search_models(query, limit=limit, family=family, max_parameters=max_parameters)
+
+
+def _local_models():
+    from dfrot_engine.checkpoint.hub import local_models
+
+    return local_models()
+
+
+def _show_fault(kind: type[BaseException], fault: BaseException, trace: TracebackType | None) -> None:
+    """A fault of ours inside a slot: into the log in full, onto the screen in a sentence."""
+    _LOG.critical("unexpected fault", exc_info=(kind, fault, trace))
+    if QApplication.instance() is not None and issubclass(kind, Exception):
+        QMessageBox.critical(None, PRODUCT, f"Unexpected fault: {fault}\n\nA run that is going on is not affected.")
