@@ -53,10 +53,11 @@ class ActivationMapChart(Plot):
             self._image.clear()
             self._marks.setData([], [])
             return
-        top = max(1, math.ceil(math.log10(1.0 + float(np.nan_to_num(chart.value).max(initial=0.0)))))
+        top = max(1.0, math.log10(1.0 + float(np.nan_to_num(chart.value).max(initial=0.0))))
         self._bar.setLevels((0, top))
-        values = (0, *(10**power for power in range(top + 1)))
-        self._bar.axis.setTicks([[(min(top, math.log10(1.0 + value)), f"{value:,}") for value in values]])
+        ticks = [(math.log10(1.0 + value), f"{value:,}") for value in (0, *(10**power for power in range(12)))]
+        # A tick at the very top is cut off.
+        self._bar.axis.setTicks([[tick for tick in ticks if tick[0] < 0.97 * top]])
         positions = np.flatnonzero(chart.is_massive.any(axis=0))
         blocks = chart.value.shape[0]
         self._marks.setData(positions + 0.5, np.full(len(positions), -HEAD_ROOM * blocks / 2))

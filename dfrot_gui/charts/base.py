@@ -109,7 +109,7 @@ class Plot(pg.PlotWidget):
 
     def add_symbols(self, token: str, symbol: str = "o", size: float = 5.0) -> pg.PlotDataItem:
         """Empty marks in a theme colour."""
-        marks = self.plot_item.plot([], [], pen=None, symbol=symbol, symbolSize=size, symbolPen=None)
+        marks = self.plot_item.plot([], [], pen=None, symbol=symbol, symbolSize=size, symbolPen=None, antialias=True)
         # Drawn as paths, not as cached pixmaps, so that saved pictures are sharp.
         marks.opts["useCache"] = False
         self._styled.append(Styled(marks, token, 0.0, symbol=True))

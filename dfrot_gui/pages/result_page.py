@@ -1,0 +1,203 @@
+"""What came out: numbers, the paper's figure, tables, files; and an honest word when the rotation did not help."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QStackedWidget, QVBoxLayout
+
+from dfrot_engine import Problem
+from dfrot_gui.charts.activation_map import ActivationMapChart
+from dfrot_gui.charts.card import ChartCard
+from dfrot_gui.charts.rotation_by_block import RotationByBlockChart
+from dfrot_gui.charts.token_error import TokenErrorChart
+from dfrot_gui.pages.empty_page import EmptyPage
+from dfrot_gui.pages.result_files import FilesCard
+from dfrot_gui.pages.result_tables import TableCard
+from dfrot_gui.result_words import (
+    agreement_kpi,
+    headline,
+    massive_error_kpi,
+    perplexity_kpi,
+    size_kpi,
+    snippets,
+    verdict,
+)
+from dfrot_gui.run_model import RunModel
+from dfrot_gui.run_progress import duration_text, elapsed_s
+from dfrot_gui.run_state import RunState
+from dfrot_gui.run_words import Kpi, recipe_line
+from dfrot_gui.widgets import (
+    Button,
+    Card,
+    IconLabel,
+    KpiCard,
+    Legend,
+    Page,
+    ProblemList,
+    Segmented,
+    box,
+    col,
+    label,
+    row,
+    scrolled,
+)
+
+ERROR_HEIGHT, SECOND_HEIGHT, THIRD_HEIGHT = 410, 250, 320
+WORST, ALL = "Worst first", "All tokens"
+KPIS = ("Perplexity", "Same top choice", "Massive-token error", "Checkpoint")
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """What the page depends on; it is filled anew only when one of these changed."""
+
+    status: str
+    run_id: str
+    charts: tuple
+    evaluated: tuple
+    outputs: tuple
+    num_warnings: int
+
+
+class ResultPage(Page):
+    """Listens to a RunModel; shows what there is, also of a run that stopped early."""
+
+    run_requested = Signal()
+
+    def __init__(self, model: RunModel) -> None:
+        self.open_button = Button("Open folder", "folder-open", tip="Open the output folder")
+        super().__init__("Results", "", (self.open_button,))
+        self._model = model
+        self._shown: _Shown | None = None
+        self._build_charts()
+        self._kpis = {name: KpiCard(name) for name in KPIS}
+        self.comparison = TableCard("Comparison", model.comparison)
+        self.massive = TableCard(
+            "Massive tokens", model.massive_tokens, "The largest, and their error in each rotation"
+        )
+        self.files = FilesCard()
+        self.warnings = ProblemList(name="Warnings of the run")
+        self._empty = EmptyPage(
+            "chart-line", "No results yet", "They appear here as soon as a run has measured something.", "Go to the run"
+        )
+        self._stack = QStackedWidget()
+        self._stack.addWidget(self._empty)
+        self._stack.addWidget(scrolled(self._content()))
+        self.add(self._stack, 1)
+        self._empty.requested.connect(self.run_requested)
+        self.open_button.clicked.connect(self.files.open_folder)
+        model.changed.connect(self._show_state)
+        self._show_state()
+
+    def _build_charts(self) -> None:
+        self.errors, self.by_block, self.map = TokenErrorChart(), RotationByBlockChart(), ActivationMapChart()
+        self.legend = Legend()
+        self.order = Segmented((WORST, ALL), name="Order")
+        self._error_card = ChartCard(self.errors, " ", box(row(self.legend, self.order, spacing=20)))
+        self._block_card = ChartCard(self.by_block)
+        self._map_card = ChartCard(self.map, "Largest |h| of each token; triangles are massive tokens")
+        self.order.changed.connect(lambda order: self.errors.set_worst_first(order == WORST))
+        self.legend.toggled.connect(self.errors.set_kind_visible)
+        self.legend.toggled.connect(self.by_block.set_kind_visible)
+
+    def _content(self) -> QVBoxLayout:
+        self._verdict = Card(kind="good", margins=(16, 10, 16, 10))
+        self._verdict_icon = IconLabel("check-circle", 20, "good")
+        self._headline, self._verdict_text = (
+            label("", wrap=True, selectable=True),
+            label("", wrap=True, selectable=True),
+        )
+        line = row(spacing=12)
+        line.addWidget(self._verdict_icon, 0, Qt.AlignmentFlag.AlignVCenter)
+        line.addLayout(col(self._headline, self._verdict_text, spacing=2), 1)
+        self._verdict.add(line)
+        heights = (
+            (self._error_card, ERROR_HEIGHT),
+            (self._block_card, SECOND_HEIGHT),
+            (self.comparison, SECOND_HEIGHT),
+            (self._map_card, THIRD_HEIGHT),
+            (self.massive, THIRD_HEIGHT),
+        )
+        for card, height in heights:
+            card.setFixedHeight(height)
+        return col(
+            self._verdict,
+            row(*((card, 1) for card in self._kpis.values()), spacing=14),
+            self._error_card,
+            row((self._block_card, 5), (self.comparison, 4), spacing=16),
+            row((self._map_card, 5), (self.massive, 4), spacing=16),
+            self.files,
+            self.warnings,
+            None,
+            spacing=16,
+        )
+
+    def _show_state(self) -> None:
+        state = self._model.state
+        shown = _Shown(
+            state.status,
+            state.run_id,
+            tuple(state.charts.items()),
+            state.evaluated,
+            state.outputs,
+            len(state.warnings),
+        )
+        if shown == self._shown:
+            return
+        self._shown = shown
+        has_results = state.status == "finished" or bool(state.evaluated) or self._model.token_errors() is not None
+        self._stack.setCurrentIndex(1 if has_results else 0)
+        self.open_button.setVisible(bool(state.outputs))
+        self.set_subtitle(_subtitle(self._model, state) if has_results else "")
+        if has_results:
+            self._show_numbers(state)
+            self._show_charts()
+            folder = state.outputs[0] if state.outputs else ""
+            self.files.set_files(folder, snippets(self._model.recipe, folder))
+            self.warnings.set_problems(
+                [
+                    Problem(field="", severity="warning", message=one.message, remedy=one.remedy)
+                    for one in state.warnings
+                ]
+            )
+
+    def _show_numbers(self, state: RunState) -> None:
+        errors, own = self._model.token_errors(), self._model.own_rotation
+        plan_model = self._model.plan.model if self._model.plan else None
+        kpis: tuple[Kpi, ...] = (
+            perplexity_kpi(state),
+            agreement_kpi(state),
+            massive_error_kpi(errors, own),
+            size_kpi(state, plan_model.bytes if plan_model else 0),
+        )
+        for name, kpi in zip(KPIS, kpis, strict=True):
+            self._kpis[name].set_value(kpi.value, kpi.note, kpi.role)
+        told, words = verdict(errors, own), headline(state)
+        kind = "good" if told is None or told.is_good else "warn"
+        self._verdict.set_kind(kind)
+        self._verdict_icon.set_icon("check-circle" if kind == "good" else "warning", kind)
+        for text, widget in ((words, self._headline), (told.text if told else "", self._verdict_text)):
+            widget.setText(text)
+            widget.setVisible(bool(text))
+        self._verdict.setVisible(bool(words or told))
+        self._verdict.setAccessibleName(f"{words} {told.text if told else ''}".strip())
+
+    def _show_charts(self) -> None:
+        errors, chart = self._model.token_errors(), self._model.activation_map()
+        if errors is not self.errors.errors:
+            self.errors.set_errors(errors)
+            self.by_block.set_errors(errors)
+            self.legend.set_kinds(self.errors.kinds)
+            tokens = f"{self.errors.num_tokens():,} tokens, sorted for each rotation; dots are massive tokens"
+            self._error_card.set_subtitle(tokens if errors else "")
+        if chart is not self.map.map:
+            self.map.set_map(chart)
+
+
+def _subtitle(model: RunModel, state: RunState) -> str:
+    line = recipe_line(model.recipe, state)
+    if state.status == "finished":
+        return f"{line} · finished in {duration_text(elapsed_s(state))}"
+    return f"{line} · still running" if state.is_active else f"{line} · stopped early"

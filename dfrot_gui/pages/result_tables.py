@@ -1,0 +1,62 @@
+"""Tables in cards, with a button that saves them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import QSortFilterProxyModel, Qt
+from PySide6.QtWidgets import QAbstractItemView, QFileDialog, QFrame, QHeaderView, QMessageBox, QTableView
+
+from dfrot_gui.run_tables import SORT_ROLE, TableModel
+from dfrot_gui.widgets import Button, Card
+
+ROW_HEIGHT = 33
+HEAD_HEIGHT = 38
+
+
+class TableCard(Card):
+    """A sortable table."""
+
+    def __init__(self, title: str, model: TableModel, subtitle: str = "") -> None:
+        save = Button("CSV", "download-simple", "ghost", tip=f"Save as CSV: {title}")
+        super().__init__(title, subtitle, right=save, margins=(18, 12, 14, 8), spacing=4)
+        self._title = title
+        self._model = model
+        self.view = _view(title)
+        sorted_model = QSortFilterProxyModel(self)
+        sorted_model.setSourceModel(model)
+        sorted_model.setSortRole(SORT_ROLE)
+        self.view.setModel(sorted_model)
+        # Until a head is clicked, rows stand in the order they came.
+        self.view.horizontalHeader().setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
+        self.view.setSortingEnabled(True)
+        self.add(self.view, 1)
+        save.clicked.connect(self._ask_and_save)
+
+    def _ask_and_save(self) -> None:
+        proposed = f"{self._title.lower().replace(' ', '-')}.csv"
+        name, _ = QFileDialog.getSaveFileName(self, f"Save: {self._title}", proposed, "CSV table (*.csv)")
+        if not name:
+            return
+        try:
+            self._model.table.save_csv(Path(name))
+        except OSError as error:
+            QMessageBox.warning(self, "Not saved", f"{name} could not be written: {error.strerror or error}.")
+
+
+def _view(name: str) -> QTableView:
+    view = QTableView()
+    view.setAccessibleName(name)
+    view.setShowGrid(False)
+    view.setFrameShape(QFrame.Shape.NoFrame)
+    view.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
+    view.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+    # Tab would walk the cells and never leave the table.
+    view.setTabKeyNavigation(False)
+    view.verticalHeader().hide()
+    view.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
+    view.setMinimumHeight(ROW_HEIGHT * 4 + HEAD_HEIGHT)
+    head = view.horizontalHeader()
+    head.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+    head.setHighlightSections(False)
+    return view

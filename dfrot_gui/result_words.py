@@ -1,0 +1,186 @@
+"""What the result page says: headline numbers, an honest verdict on the rotation, how to load the checkpoint."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from dfrot_engine import Recipe
+from dfrot_engine.charts import TokenErrors
+from dfrot_gui.run_state import RunState
+from dfrot_gui.run_words import Kpi
+from dfrot_gui.theme import series_label
+from dfrot_gui.units import format_bytes
+
+_NAMES = {
+    "none": "no rotation",
+    "random-orthogonal": "a random orthogonal rotation",
+    "hadamard": "a random Hadamard rotation",
+    "dfrot": "DFRot",
+}
+# Below this, two errors are the same for any practical purpose.
+_MEANINGFUL_SHARE = 0.005
+
+
+@dataclass(frozen=True)
+class Verdict:
+    is_good: bool
+    text: str
+
+
+@dataclass(frozen=True)
+class Snippet:
+    """Code that loads the checkpoint, and what one should know before running it."""
+
+    title: str
+    code: str
+    note: str = ""
+
+
+def headline(state: RunState) -> str:
+    """The measured numbers as sentences; "" when nothing was evaluated."""
+    sentences = []
+    perplexity = state.metric("perplexity")
+    if perplexity and perplexity.baseline:
+        change = 100 * (perplexity.value / perplexity.baseline - 1)
+        verb = "rises" if change > 0 else "falls"
+        sentences.append(
+            f"Perplexity {verb} from {perplexity.baseline:.2f} to {perplexity.value:.2f} ({_signed(change)} %)."
+        )
+    agreement = state.metric("top1_agreement")
+    if agreement:
+        sentences.append(f"The quantized model keeps {100 * agreement.value:.1f} % of the original's top-1 choices.")
+    return " ".join(sentences)
+
+
+def verdict(errors: TokenErrors | None, own: str) -> Verdict | None:
+    """Whether the recipe's rotation helped, against the rivals measured on the same tokens; None without rivals."""
+    if errors is None or own not in errors.series or len(errors.series) < 2:
+        return None
+    if own == "none":
+        return _verdict_without(errors)
+    complaints = [*_no_better(errors, own, "none", "mean"), *_no_better(errors, own, "hadamard", "mean")]
+    complaints += [
+        *_no_better(errors, own, "none", "massive_mean"),
+        *_no_better(errors, own, "hadamard", "massive_mean"),
+    ]
+    if complaints:
+        return Verdict(False, " ".join(complaints))
+    gains = []
+    for rival, field, what in (
+        ("none", "mean", "mean token error"),
+        ("hadamard", "massive_mean", "massive tokens' error"),
+    ):
+        share = _lower_by(errors, own, rival, field)
+        if share is not None:
+            gains.append(f"the {what} by {100 * share:.0f} % against {_NAMES[rival]}")
+    return Verdict(True, f"{series_label(own)} lowers {' and '.join(gains)}.") if gains else None
+
+
+def _verdict_without(errors: TokenErrors) -> Verdict:
+    mean = errors.series["none"].mean
+    rival, best = min(((kind, one.mean) for kind, one in errors.series.items()), key=lambda item: item[1])
+    if rival == "none":
+        return Verdict(
+            True, "No rotation was used, and none that was measured would have lowered the mean token error."
+        )
+    text = f"No rotation was used; {_NAMES.get(rival, rival)} would lower the mean token error"
+    return Verdict(False, f"{text} from {mean:.4f} to {best:.4f}.")
+
+
+def _no_better(errors: TokenErrors, own: str, rival: str, field: str) -> list[str]:
+    """A sentence when `own` is not better than the rival in this respect."""
+    share = _lower_by(errors, own, rival, field)
+    if share is None or share > _MEANINGFUL_SHARE:
+        return []
+    mine, other = (getattr(errors.series[kind], field) for kind in (own, rival))
+    what = "The mean token error" if field == "mean" else "The massive tokens' error"
+    return [f"{what} is no lower than with {_NAMES[rival]}: {mine:.4f} against {other:.4f}."]
+
+
+def _lower_by(errors: TokenErrors, own: str, rival: str, field: str) -> float | None:
+    """By which share `own`'s error is lower than the rival's; None when there is nothing to compare."""
+    if own == rival or rival not in errors.series:
+        return None
+    mine, other = (getattr(errors.series[kind], field) for kind in (own, rival))
+    if not (math.isfinite(mine) and math.isfinite(other)) or other <= 0:
+        return None
+    return 1.0 - mine / other
+
+
+def perplexity_kpi(state: RunState) -> Kpi:
+    found = state.metric("perplexity")
+    if found is None:
+        return Kpi("–", "not evaluated")
+    if not found.baseline:
+        return Kpi(f"{found.value:.2f}", found.dataset)
+    change = 100 * (found.value / found.baseline - 1)
+    return Kpi(f"{found.baseline:.2f} → {found.value:.2f}", f"{_signed(change)} %, original → quantized")
+
+
+def agreement_kpi(state: RunState) -> Kpi:
+    agreement, divergence = state.metric("top1_agreement"), state.metric("kl_divergence")
+    if agreement is None:
+        return Kpi("–", "not evaluated")
+    return Kpi(f"{100 * agreement.value:.1f} %", f"KL divergence {divergence.value:.3g} nats" if divergence else "")
+
+
+def massive_error_kpi(errors: TokenErrors | None, own: str) -> Kpi:
+    if errors is None or own not in errors.series or math.isnan(errors.series[own].massive_mean):
+        return Kpi("–", "no massive tokens measured")
+    value = errors.series[own].massive_mean
+    rival = "hadamard" if own != "hadamard" else "none"
+    share = _lower_by(errors, own, rival, "massive_mean")
+    if share is None:
+        return Kpi(f"{value:.3f}", "mean over massive tokens")
+    word = "lower" if share >= 0 else "higher"
+    role = "good" if share > _MEANINGFUL_SHARE else "bad" if share < -_MEANINGFUL_SHARE else "small"
+    return Kpi(f"{value:.3f}", f"{100 * abs(share):.0f} % {word} than {series_label(rival)}", role)
+
+
+def size_kpi(state: RunState, original_bytes: int) -> Kpi:
+    """Bytes of the weights that were written, all outputs together."""
+    written = sum(weight_bytes(Path(folder)) for folder in state.outputs)
+    if not written:
+        return Kpi("–", "nothing written")
+    files = f"{len(state.outputs)} folders" if len(state.outputs) > 1 else "weights on disk"
+    return Kpi(format_bytes(written), f"{format_bytes(original_bytes)} before" if original_bytes else files)
+
+
+def weight_bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+
+
+def snippets(recipe: Recipe | None, folder: str) -> tuple[Snippet, ...]:
+    """How users load the checkpoint; empty before there is one."""
+    if not folder:
+        return ()
+    transformers = (
+        "from transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
+        f"model = AutoModelForCausalLM.from_pretrained({folder!r})\n"
+        f"tokenizer = AutoTokenizer.from_pretrained({folder!r})"
+    )
+    quoted = folder if " " not in folder else f"'{folder}'"
+    is_packed = recipe is None or any(export.kind == "compressed-tensors" for export in recipe.exports)
+    note = "Needs the package compressed-tensors." if is_packed else ""
+    return (
+        Snippet("transformers", transformers, note),
+        Snippet("vLLM", f"vllm serve {quoted}", _vllm_note(recipe) if is_packed else ""),
+    )
+
+
+def _vllm_note(recipe: Recipe | None) -> str:
+    if recipe is None:
+        return ""
+    notes = []
+    is_low = recipe.weights is not None and recipe.weights.format == "int4"
+    if recipe.activations and is_low:
+        notes.append("vLLM computes 4-bit weights with 16-bit activations unless told otherwise.")
+    if recipe.kv_cache:
+        notes.append("vLLM does not take the integer KV cache from a checkpoint; it is a flag of its own there.")
+    return " ".join(notes)
+
+
+def _signed(percent: float) -> str:
+    return f"{percent:+.1f}".replace("-", "−")
