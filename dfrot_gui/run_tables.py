@@ -53,6 +53,7 @@ def massive_table(tokens: Sequence[MassiveToken]) -> Table:
     rows = tuple(
         (
             token.block,
+            token.site,
             token.position,
             shown_text(token.text),
             token.value,
@@ -60,7 +61,7 @@ def massive_table(tokens: Sequence[MassiveToken]) -> Table:
         )
         for token in tokens
     )
-    return Table(("Block", "Position", "Text", "Largest |h|", *map(series_label, kinds)), rows)
+    return Table(("Block", "Site", "Position", "Text", "Largest |h|", *map(series_label, kinds)), rows)
 
 
 def shown_text(text: str) -> str:

@@ -41,7 +41,8 @@ class ActivationMapChart(Plot):
         self._bar.setImageItem(self._image, insert_in=self.plot_item)
         self.view.invertY(True)
         self.view.setDefaultPadding(0)
-        self.view.sigRangeChanged.connect(lambda *_: self._redraw())
+        self.view.sigRangeChanged.connect(self._redraw)
+        self.view.sigResized.connect(self._redraw)
         self.set_has_data(False)
         self.apply_theme(Theme.get().t)
 
@@ -105,7 +106,7 @@ class ActivationMapChart(Plot):
             self._bar.axis.setPen(pg.mkPen(t.line))
             self._bar.axis.setTickFont(ui_font(10))
 
-    def _redraw(self) -> None:
+    def _redraw(self, *_: object) -> None:
         """Draw what is in view, the largest of the tokens that share a pixel: a mean would wipe out the massive."""
         if self.map is None:
             return

@@ -10,7 +10,7 @@ import pyqtgraph as pg
 from dfrot_gui.charts.axis import whole_text
 from dfrot_gui.charts.base import Plot, tip_html
 from dfrot_gui.run_tables import Table
-from dfrot_gui.theme import Theme
+from dfrot_gui.theme import Theme, Tokens
 
 OUTPUT = "block"
 OUTPUT_LABEL = "block output"
@@ -91,6 +91,11 @@ class BlockErrorChart(Plot):
             curve.setSymbolPen(None)
             curve.setSymbolBrush(Theme.get().t.dfrot)
         return curve
+
+    def apply_theme(self, t: Tokens) -> None:
+        super().apply_theme(t)
+        if output := getattr(self, "_curves", {}).get(OUTPUT):
+            output.setSymbolBrush(t.dfrot)
 
     @staticmethod
     def _label(name: str) -> str:

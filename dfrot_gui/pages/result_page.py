@@ -44,7 +44,7 @@ from dfrot_gui.widgets import (
     scrolled,
 )
 
-ERROR_HEIGHT, SECOND_HEIGHT, THIRD_HEIGHT = 410, 250, 320
+ERROR_HEIGHT, SECOND_HEIGHT, THIRD_HEIGHT = 410, 250, 300
 WORST, ALL = "Worst first", "All tokens"
 KPIS = ("Perplexity", "Same top choice", "Massive-token error", "Checkpoint")
 
@@ -127,7 +127,8 @@ class ResultPage(Page):
             row(*((card, 1) for card in self._kpis.values()), spacing=14),
             self._error_card,
             row((self._block_card, 5), (self.comparison, 4), spacing=16),
-            row((self._map_card, 5), (self.massive, 4), spacing=16),
+            self._map_card,
+            self.massive,
             self.files,
             self.warnings,
             None,

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from PySide6.QtCore import QTimer, Signal
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QGridLayout, QProgressBar, QStackedWidget
+from PySide6.QtWidgets import QBoxLayout, QGridLayout, QProgressBar, QStackedWidget
 
 from dfrot_gui import icons
 from dfrot_gui.charts.activation_map import ActivationMapChart
@@ -36,6 +36,7 @@ CHART_HEIGHT = 236
 KPI_WIDTH = 190
 TWO_COLUMNS_FROM = 760  # pixels
 PROGRESS_STEPS = 1_000
+QWIDGETSIZE_MAX = (1 << 24) - 1  # a C macro that PySide6 leaves out
 KPIS = {"Best loss": loss_kpi, "Massive tokens": massive_kpi, "Memory": memory_kpi, "Speed": speed_kpi}
 
 
@@ -96,12 +97,16 @@ class RunPage(Page):
         head.add(self.progress)
         head.add(row((self._stage_label, 1), self._time_label))
         self._kpis = {name: KpiCard(name) for name in KPIS}
-        kpis = box(col(*((card, 1) for card in self._kpis.values()), spacing=12))
-        kpis.setFixedWidth(KPI_WIDTH)
+        self._kpi_line = col(*((card, 1) for card in self._kpis.values()), spacing=12)
+        self._kpi_box = box(self._kpi_line)
         self._grid = QGridLayout()
         self._grid.setSpacing(16)
-        self._place_charts(2)
-        self._charts_area = scrolled(row((self._grid, 1), kpis, spacing=16))
+        self._overview = QGridLayout()
+        self._overview.setContentsMargins(0, 0, 0, 0)
+        self._overview.setSpacing(16)
+        self._overview.addLayout(self._grid, 1, 0)
+        self._place(2)
+        self._charts_area = scrolled(self._overview)
         self.log.setFixedHeight(92)
         content = QGridLayout()
         content.setContentsMargins(0, 0, 0, 0)
@@ -111,8 +116,14 @@ class RunPage(Page):
         content.setRowStretch(2, 1)
         return content
 
-    def _place_charts(self, columns: int) -> None:
+    def _place(self, columns: int) -> None:
+        """Two columns of charts with the numbers at their right; on a narrow page one, the numbers above."""
         self._columns = columns
+        is_wide = columns > 1
+        self._kpi_box.setMaximumWidth(KPI_WIDTH if is_wide else QWIDGETSIZE_MAX)
+        self._kpi_box.setMinimumWidth(KPI_WIDTH if is_wide else 0)
+        self._kpi_line.setDirection(QBoxLayout.Direction.TopToBottom if is_wide else QBoxLayout.Direction.LeftToRight)
+        self._overview.addWidget(self._kpi_box, 1 if is_wide else 0, 1 if is_wide else 0)
         for index, card in enumerate(self._cards):
             self._grid.addWidget(card, index // columns, index % columns)
         for column in range(2):
@@ -132,7 +143,7 @@ class RunPage(Page):
         super().resizeEvent(event)
         columns = 2 if self.width() - KPI_WIDTH >= TWO_COLUMNS_FROM else 1
         if columns != self._columns:
-            self._place_charts(columns)
+            self._place(columns)
 
     def _pause_or_resume(self) -> None:
         state = self._model.state
