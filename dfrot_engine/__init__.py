@@ -33,7 +33,7 @@ from dfrot_engine.events import (
     read_events,
 )
 from dfrot_engine.options import RunOptions
-from dfrot_engine.plan import ModelSummary, Output, Plan, Problem, StageEstimate
+from dfrot_engine.plan import ModelSummary, Output, Plan, Problem, StageEstimate, make_plan
 from dfrot_engine.recipe import Recipe, preset_names
 
 __version__ = "0.1.0"
@@ -70,6 +70,7 @@ __all__ = [
     "StageFinished",
     "StageStarted",
     "Warned",
+    "make_plan",
     "parse_event",
     "preset_names",
     "read_events",

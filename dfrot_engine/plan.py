@@ -2,76 +2,76 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from dfrot_engine.architectures import Architecture, architecture_of
+from dfrot_engine.checkpoint.facts import ModelFacts
+from dfrot_engine.checkpoint.headers import total_bytes
+from dfrot_engine.checkpoint.source import inspect
+from dfrot_engine.errors import DFRotError
+from dfrot_engine.exporters.limits import export_problems
+from dfrot_engine.hadamard_orders import hadamard_order
+from dfrot_engine.options import RunOptions
+from dfrot_engine.plan_checks import data_problems, device_problems, model_problems, recipe_problems
+from dfrot_engine.plan_estimates import Workload, outputs_of, stage_estimates
+from dfrot_engine.plan_linears import planned_linears
+from dfrot_engine.plan_places import folder_problems, space_problems
+from dfrot_engine.plan_types import ModelSummary, Output, Plan, Problem, StageEstimate
+from dfrot_engine.recipe import Recipe
 
-from pydantic import BaseModel, ConfigDict
+__all__ = ["ModelSummary", "Output", "Plan", "Problem", "StageEstimate", "make_plan"]
 
-from dfrot_engine.errors import RecipeError
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class Problem(_Frozen):
-    """Something about the recipe, the model or this computer; an "error" keeps the run from starting."""
-
-    field: str
-    severity: Literal["error", "warning"]
-    message: str
-    remedy: str = ""
-
-
-class ModelSummary(_Frozen):
-    """Facts of a model from its headers; bytes are the weights' on disk."""
-
-    id: str
-    architecture: str
-    num_blocks: int
-    hidden_size: int
-    num_heads: int
-    num_kv_heads: int
-    head_size: int
-    intermediate_size: int
-    vocab_size: int
-    num_parameters: int
-    bytes: int
-    dtype: str
-    tied: bool
-    hadamard_order: str  # how R1's Hadamard is made, for example "576 = 36 · 16"
+_DTYPE_NAMES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
 
-class StageEstimate(_Frozen):
-    stage: str
-    summary: str  # one line for people: "8 × 1,024 tokens"
-    peak_memory_bytes: int
-    disk_bytes: int
-    seconds: float | None
+def make_plan(recipe: Recipe, options: RunOptions) -> Plan:
+    """Check a recipe against its model, its exporters and this computer; mistakes become problems, never exceptions.
+
+    Cheap enough for every edit: local models are read once, the Hub is asked once in five minutes.
+    """
+    problems = [*data_problems(recipe), *device_problems(options)]
+    try:
+        facts = inspect(recipe.model)
+        architecture = architecture_of(facts.config)
+    except DFRotError as error:
+        problems = [_problem(error, "model.id_or_path"), *problems, *folder_problems(recipe, options, None)]
+        return Plan(model=None, stages=(), outputs=(), problems=tuple(problems))
+    linears = planned_linears(recipe, architecture)
+    problems = [
+        *model_problems(facts, architecture),
+        *recipe_problems(recipe, architecture, linears),
+        *export_problems(recipe, linears),
+        *problems,
+        *folder_problems(recipe, options, facts.folder),
+    ]
+    work = Workload(recipe, options, facts, architecture, linears)
+    stages, outputs = stage_estimates(work), outputs_of(work)
+    problems += space_problems(recipe, options, facts, stages)
+    # Errors first: the window shows the first ones, and a run stops at the first.
+    problems.sort(key=lambda problem: problem.severity != "error")
+    summary = _summary(facts, architecture)
+    return Plan(model=summary, stages=stages, outputs=outputs, problems=tuple(dict.fromkeys(problems)))
 
 
-class Output(_Frozen):
-    exporter: str
-    folder: str
-    bytes: int
+def _problem(error: DFRotError, field: str) -> Problem:
+    return Problem(field=error.field or field, severity="error", message=error.message, remedy=error.remedy)
 
 
-class Plan(_Frozen):
-    """What a run would do. `model` is None when the model itself cannot be used (a problem says why)."""
-
-    model: ModelSummary | None
-    stages: tuple[StageEstimate, ...]
-    outputs: tuple[Output, ...]
-    problems: tuple[Problem, ...]
-
-    @property
-    def errors(self) -> tuple[Problem, ...]:
-        return tuple(problem for problem in self.problems if problem.severity == "error")
-
-    def raise_problems(self) -> None:
-        """Raises:
-        RecipeError: the first error, with how many more there are.
-        """
-        if self.errors:
-            first = self.errors[0]
-            more = f" ({len(self.errors) - 1} more)" if len(self.errors) > 1 else ""
-            raise RecipeError(first.message + more, first.remedy, first.field)
+def _summary(facts: ModelFacts, architecture: Architecture) -> ModelSummary:
+    classes = facts.config.get("architectures")
+    embedding = facts.headers.get(f"{architecture.embedding}.weight")
+    dtype = embedding.dtype if embedding else ""
+    return ModelSummary(
+        id=facts.id,
+        architecture=str(classes[0]) if isinstance(classes, list) and classes else architecture.model_type,
+        num_blocks=architecture.num_blocks,
+        hidden_size=architecture.hidden_size,
+        num_heads=architecture.num_heads,
+        num_kv_heads=architecture.num_kv_heads,
+        head_size=architecture.head_size,
+        intermediate_size=architecture.intermediate_size,
+        vocab_size=architecture.vocab_size,
+        num_parameters=sum(header.num_elements for header in facts.headers.values()),
+        bytes=total_bytes(facts.headers.values()),
+        dtype=_DTYPE_NAMES.get(dtype, dtype.lower()),
+        tied=architecture.tied,
+        hadamard_order=str(hadamard_order(architecture.hidden_size)),
+    )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dfrot_engine.exporters.base import Exporter
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dfrot_engine.exporters.base import Exporter
 
 # Imported where used: the tables beside this file are read by the plan, which must not load torch.
 

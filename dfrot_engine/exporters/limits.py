@@ -1,0 +1,129 @@
+"""What each export format cannot carry, said before the run. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from dfrot_engine.plan_linears import PlannedLinear, problems_by_field
+from dfrot_engine.plan_types import Problem
+from dfrot_engine.recipe import ActivationScheme, Recipe
+
+#: (field, message, remedy)
+Found = tuple[str, str, str]
+
+# compressed-tensors could store any number of bits; no runtime computes with the others.
+STORED_FORMATS = ("int4", "int8")
+MEASURE_ONLY = "leave exports empty to only measure it"
+
+
+def export_problems(recipe: Recipe, linears: Sequence[PlannedLinear]) -> list[Problem]:
+    """Problems of every export the recipe asks for."""
+    kinds = dict.fromkeys(export.kind for export in recipe.exports)
+    return [problem for kind in kinds for problem in LIMITS[kind](recipe, linears)]
+
+
+def _compressed_tensors(recipe: Recipe, linears: Sequence[PlannedLinear]) -> list[Problem]:
+    problems = _rotation_problems(recipe, "A compressed-tensors checkpoint")
+    if recipe.kv_cache is not None:
+        problems.append(
+            Problem.warning(
+                "kv_cache",
+                "The KV cache's format is measured here, but does not travel in the checkpoint.",
+                "When serving, choose it there, for example `vllm serve --kv-cache-dtype int4_per_token_head`.",
+            )
+        )
+    if all(linear.weights is None for linear in linears):
+        problems.append(
+            Problem.error(
+                "weights",
+                "compressed-tensors stores quantized weights, but this recipe quantizes none.",
+                "Choose a weight format, or export rotated-bf16 instead.",
+            )
+        )
+    weights = (found for linear in linears for found in _weight_limits(linear))
+    activations = (found for linear in linears for found in _activation_limits(linear))
+    return problems + problems_by_field(weights) + problems_by_field(activations)
+
+
+def _rotated_bf16(recipe: Recipe, linears: Sequence[PlannedLinear]) -> list[Problem]:
+    return _rotation_problems(recipe, "A rotated bfloat16 checkpoint")
+
+
+LIMITS: dict[str, Callable[[Recipe, Sequence[PlannedLinear]], list[Problem]]] = {
+    "compressed-tensors": _compressed_tensors,
+    "rotated-bf16": _rotated_bf16,
+}
+
+
+def _rotation_problems(recipe: Recipe, what: str) -> list[Problem]:
+    problems: list[Problem] = []
+    if recipe.rotation.r4:
+        problems.append(
+            Problem.error(
+                "rotation.r4",
+                f"{what} cannot carry R4: runtimes would not rotate down_proj's inputs.",
+                f"Switch R4 off and keep down_proj's activations at 8 bits, or {MEASURE_ONLY}.",
+            )
+        )
+    if recipe.rotation.r3:
+        problems.append(
+            Problem.warning(
+                "rotation.r3",
+                f"{what} does not carry R3; it folds into no weight, so leaving it out changes nothing there.",
+                "Runtimes that quantize their KV cache rotate it themselves. Switch R3 off unless you measure it here.",
+            )
+        )
+    return problems
+
+
+def _weight_limits(linear: PlannedLinear) -> Iterator[Found]:
+    scheme, field = linear.weights, linear.weights_field
+    if scheme is None:
+        return
+    if scheme.format not in STORED_FORMATS:
+        yield (
+            f"{field}.format",
+            f"No runtime loads {scheme.format} weights from compressed-tensors ({linear.short_name}).",
+            f"Choose {' or '.join(STORED_FORMATS)}, or {MEASURE_ONLY}.",
+        )
+    is_packed = scheme.format != "int8" or linear.activations is None
+    if not scheme.symmetric and is_packed:
+        yield (
+            f"{field}.symmetric",
+            f"transformers cannot load asymmetric weights that are packed ({linear.short_name}).",
+            f"Make the weights symmetric, or {MEASURE_ONLY}.",
+        )
+
+
+def _activation_limits(linear: PlannedLinear) -> Iterator[Found]:
+    scheme, field = linear.activations, linear.activations_field
+    if scheme is None:
+        return
+    if linear.weights is None:
+        yield (
+            field,
+            f"compressed-tensors quantizes activations only where weights are quantized ({linear.short_name}).",
+            "Choose a weight format too, or leave the activations alone.",
+        )
+    if scheme.format not in STORED_FORMATS:
+        yield (
+            f"{field}.format",
+            f"No runtime computes with {scheme.format} activations ({linear.short_name}).",
+            f"Choose {' or '.join(STORED_FORMATS)}, or {MEASURE_ONLY}.",
+        )
+    if not scheme.symmetric and _bits(scheme) < 8:
+        yield (
+            f"{field}.symmetric",
+            f"No runtime computes with asymmetric {scheme.format} activations ({linear.short_name}).",
+            f"Make them symmetric or choose int8, or {MEASURE_ONLY}.",
+        )
+    if scheme.clip_ratio != 1.0:
+        yield (
+            f"{field}.clip_ratio",
+            f"Runtimes compute activation scales themselves, so a clip ratio of {scheme.clip_ratio:g} would be lost.",
+            f"Set it to 1.0, or {MEASURE_ONLY}.",
+        )
+
+
+def _bits(scheme: ActivationScheme) -> int:
+    return int(scheme.format.removeprefix("int"))

@@ -1,0 +1,188 @@
+"""Checks of the model, the recipe, its texts and the device; each returns problems and raises nothing."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import pynvml
+
+from dfrot_engine.architectures import Architecture
+from dfrot_engine.calibration.datasets import HUB_DATASETS, Purpose, dataset_file
+from dfrot_engine.checkpoint.facts import ModelFacts
+from dfrot_engine.errors import DataError
+from dfrot_engine.options import RunOptions
+from dfrot_engine.plan_linears import PlannedLinear, problems_by_field
+from dfrot_engine.plan_types import Problem
+from dfrot_engine.recipe import NoRotation, Recipe
+
+MODEL_FIELD = "model.id_or_path"
+FLOAT_DTYPES = ("F64", "F32", "F16", "BF16")
+GROUP_SIZES = (32, 64, 96, 128, 192, 256, 384, 512, 1024)
+# Compressed text says nothing about the number of tokens.
+PLAIN_SUFFIXES = (".txt", ".jsonl")
+
+
+def model_problems(facts: ModelFacts, architecture: Architecture) -> list[Problem]:
+    """The tensors the table needs: there, in the shape the config implies, and not quantized yet."""
+    if facts.config.get("quantization_config"):
+        message = f"{facts.id} is already quantized."
+        return [Problem.error(MODEL_FIELD, message, "Choose the original it was made from.")]
+    wrong = list(_wrong_tensors(facts, architecture))
+    if not wrong:
+        return []
+    more = f" ({len(wrong) - 1} more like this)" if len(wrong) > 1 else ""
+    return [
+        Problem.error(MODEL_FIELD, f"{wrong[0]}{more}.", "The files do not belong together; download the model again.")
+    ]
+
+
+def recipe_problems(recipe: Recipe, architecture: Architecture, linears: Sequence[PlannedLinear]) -> list[Problem]:
+    """What the recipe asks of this model."""
+    problems = _group_size_problems(linears) + _length_problems(recipe, architecture)
+    r1 = recipe.rotation.r1
+    if architecture.r1_refused and not isinstance(r1, NoRotation):
+        problems.append(
+            Problem.error("rotation.r1.kind", architecture.r1_refused, "Set R1 to none; R2 and R4 still help.")
+        )
+    names = [linear.name for linear in linears] + [architecture.head]
+    patterns = [(f"skip.{number}", pattern) for number, pattern in enumerate(recipe.skip)]
+    patterns += [(f"overrides.{number}.linears", one.linears) for number, one in enumerate(recipe.overrides)]
+    for field, pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            message = f"'{pattern}' matches no linear of this model."
+            problems.append(Problem.warning(field, message, f"Names look like '{names[0]}'."))
+    if not recipe.exports and recipe.evaluation is None:
+        message = "The run writes no files and measures nothing."
+        problems.append(Problem.warning("exports", message, "Add an export or an evaluation."))
+    return problems
+
+
+def data_problems(recipe: Recipe) -> list[Problem]:
+    """The calibration and evaluation texts: known, there, and long enough as far as their size tells."""
+    calibration, evaluation = recipe.calibration, recipe.evaluation
+    needed = calibration.num_samples * calibration.seq_len
+    problems = _text_problems(calibration.dataset, "calibration", needed, "calibration.num_samples")
+    if evaluation is None:
+        return problems
+    problems += _text_problems(evaluation.dataset, "evaluation", evaluation.seq_len, "evaluation.seq_len")
+    if _is_same_file(calibration.dataset, evaluation.dataset):
+        problems.append(
+            Problem.warning(
+                "evaluation.dataset",
+                "The model is measured on the text it was calibrated on, which flatters it.",
+                "Choose another text, for example 'builtin'.",
+            )
+        )
+    return problems
+
+
+def device_problems(options: RunOptions) -> list[Problem]:
+    """CUDA where it was asked for."""
+    if options.device != "cuda":
+        return []
+    if not has_nvidia_gpu():
+        message = "No NVIDIA driver or GPU was found."
+        return [Problem.error("options.device", message, "Choose 'auto' or 'cpu', or install the NVIDIA driver.")]
+    if importlib.metadata.version("torch").endswith("+cpu"):
+        message = "The installed torch is built for CPUs only."
+        return [Problem.error("options.device", message, "Install a CUDA build of torch, or choose 'cpu'.")]
+    return []
+
+
+def has_nvidia_gpu() -> bool:
+    """Whether the driver answers and sees a GPU; does not load torch."""
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return False
+    try:
+        return pynvml.nvmlDeviceGetCount() > 0
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def _wrong_tensors(facts: ModelFacts, architecture: Architecture) -> Iterator[str]:
+    expected = {
+        f"{architecture.block_prefix(index)}{linear.name}.weight": architecture.linear_shape(linear)
+        for index in range(architecture.num_blocks)
+        for linear in architecture.block.linears
+    }
+    expected[f"{architecture.embedding}.weight"] = (architecture.vocab_size, architecture.hidden_size)
+    norms = [architecture.final_norm.name] + [
+        architecture.block_prefix(index) + norm.name
+        for index in range(architecture.num_blocks)
+        for norm in architecture.block.norms
+    ]
+    shapes: dict[str, tuple[int, ...]] = expected | {f"{name}.weight": (architecture.hidden_size,) for name in norms}
+    for name, shape in shapes.items():
+        header = facts.headers.get(name)
+        if header is None:
+            yield f"The checkpoint lacks '{name}'"
+        elif header.shape != shape:
+            yield f"'{name}' has the shape {_times(header.shape)}, but config.json implies {_times(shape)}"
+        elif header.dtype not in FLOAT_DTYPES:
+            yield f"'{name}' is stored as {header.dtype}, which is no 16- or 32-bit float"
+
+
+def _group_size_problems(linears: Sequence[PlannedLinear]) -> list[Problem]:
+    widths: dict[str, dict[str, int]] = {}
+    sizes: dict[str, int] = {}
+    for linear in linears:
+        scheme = linear.weights
+        if scheme is not None and scheme.granularity == "per-group":
+            field = f"{linear.weights_field}.group_size"
+            widths.setdefault(field, {})[linear.short_name] = linear.shape[1]
+            sizes[field] = scheme.group_size
+    found = []
+    for field, width_of in widths.items():
+        bad = {name: width for name, width in width_of.items() if width % sizes[field]}
+        if bad:
+            fitting = [str(size) for size in GROUP_SIZES if all(width % size == 0 for width in width_of.values())]
+            choice = f"Choose {', '.join(fitting)}, or one" if fitting else "Choose one"
+            names = ", ".join(f"{name} ({width} columns)" for name, width in bad.items())
+            message = f"A group size of {sizes[field]} does not divide the input width of {names}."
+            found.append((field, message, f"{choice} scale per channel."))
+    return problems_by_field(found)
+
+
+def _length_problems(recipe: Recipe, architecture: Architecture) -> list[Problem]:
+    lengths = {"calibration.seq_len": recipe.calibration.seq_len}
+    if recipe.evaluation is not None:
+        lengths["evaluation.seq_len"] = recipe.evaluation.seq_len
+    longest = architecture.max_length
+    return [
+        Problem.error(
+            field, f"{length:,} tokens are more than the model's {longest:,}.", f"Choose {longest:,} or less."
+        )
+        for field, length in lengths.items()
+        if length > longest
+    ]
+
+
+def _text_problems(dataset: str, purpose: Purpose, num_tokens: int, short_field: str) -> list[Problem]:
+    try:
+        path = dataset_file(dataset, purpose)
+    except DataError as error:
+        return [Problem.error(error.field, error.message, error.remedy)]
+    if path is None or path.suffix.lower() not in PLAIN_SUFFIXES:
+        return []
+    size = path.stat().st_size
+    if size >= num_tokens:
+        return []
+    message = f"{path.name} has {size:,} bytes, which cannot hold the {num_tokens:,} tokens the {purpose} needs."
+    return [
+        Problem.error(short_field, message, "Lower the number or the length of the sequences, or choose a longer text.")
+    ]
+
+
+def _is_same_file(first: str, second: str) -> bool:
+    if first in HUB_DATASETS or second in HUB_DATASETS or "builtin" in (first, second):
+        return False  # each has a text of its own for either purpose
+    return Path(first).expanduser().resolve() == Path(second).expanduser().resolve()
+
+
+def _times(shape: tuple[int, ...]) -> str:
+    return " × ".join(map(str, shape))

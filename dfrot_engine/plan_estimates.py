@@ -1,0 +1,225 @@
+"""What each stage takes in memory, disk and time, from sizes alone: rough, but of the right order."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from dfrot_engine.architectures import Architecture
+from dfrot_engine.calibration.datasets import dataset_file
+from dfrot_engine.checkpoint.facts import ModelFacts
+from dfrot_engine.errors import DataError
+from dfrot_engine.options import RunOptions
+from dfrot_engine.plan_checks import has_nvidia_gpu
+from dfrot_engine.plan_linears import PlannedLinear
+from dfrot_engine.plan_places import gigabytes
+from dfrot_engine.plan_types import Output, StageEstimate
+from dfrot_engine.recipe import DFRot, Evaluation, NoRotation, Recipe
+
+# Python with torch and transformers loaded, measured.
+PROCESS_BYTES = 400_000_000
+CPU_FLOPS_PER_CORE = 40e9
+CUDA_FLOPS = 50e12
+# Rounding with a search over a hundred clip ratios, measured on one core; a GPU is bound by its memory.
+SEARCH_S_PER_WEIGHT = 500e-9
+CUDA_SEARCH_SPEEDUP = 200
+CONVERT_BYTES_PER_S = 25e6
+WRITE_BYTES_PER_S = 200e6
+SHARD_BYTES = 5_000_000_000
+# Hidden states of a block's inputs, outputs, their concatenation, and the two sites that are sampled.
+HIDDEN_COPIES = 7
+PROBE_TOKENS = 2_048
+BATCH_TOKENS = 4_096
+BYTES_PER_TOKEN = 4
+# Of WikiText-2's test split and of what is read of C4, in tokens.
+HUB_EVALUATION_TOKENS = {"wikitext-2": 290_000, "c4": 4_000_000}
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What the estimates are made from."""
+
+    recipe: Recipe
+    options: RunOptions
+    facts: ModelFacts
+    architecture: Architecture
+    linears: tuple[PlannedLinear, ...]
+
+    @property
+    def block_parameters(self) -> int:
+        sizes = self.architecture
+        return sum(rows * columns for rows, columns in map(sizes.linear_shape, sizes.block.linears))
+
+    @property
+    def outer_parameters(self) -> int:
+        """Embedding and head, which is untied."""
+        return 2 * self.architecture.vocab_size * self.architecture.hidden_size
+
+    @property
+    def calibration_tokens(self) -> int:
+        return self.recipe.calibration.num_samples * self.recipe.calibration.seq_len
+
+    @property
+    def hidden_bytes(self) -> int:
+        """Hidden states of all calibration samples, float32."""
+        return self.calibration_tokens * self.architecture.hidden_size * 4
+
+    @property
+    def sample_rows(self) -> int:
+        r1 = self.recipe.rotation.r1
+        wanted = r1.sample_rows if isinstance(r1, DFRot) else DFRot().sample_rows
+        num_sites = self.architecture.num_blocks * len(self.architecture.block.norms)
+        return min(wanted, self.calibration_tokens * num_sites)
+
+    @property
+    def is_on_cuda(self) -> bool:
+        return self.options.device != "cpu" and has_nvidia_gpu()
+
+    @property
+    def cores(self) -> int:
+        return self.options.threads or max(1, (os.cpu_count() or 2) - 1)
+
+    def seconds(self, flops: float) -> float:
+        return flops / (CUDA_FLOPS if self.is_on_cuda else CPU_FLOPS_PER_CORE * self.cores)
+
+    def stage(self, name: str, summary: str, memory: int, disk: int, seconds: float | None) -> StageEstimate:
+        return StageEstimate(
+            stage=name,
+            summary=summary,
+            peak_memory_bytes=PROCESS_BYTES + memory,
+            disk_bytes=disk,
+            seconds=None if seconds is None else round(seconds, 1),
+        )
+
+
+def stage_estimates(work: Workload) -> tuple[StageEstimate, ...]:
+    """The stages this recipe goes through, in order."""
+    recipe = work.recipe
+    stages = [_load(work)]
+    if isinstance(recipe.rotation.r1, DFRot) or recipe.rotation.compare:
+        stages.append(_calibrate(work))
+    stages += [_rotate(work), _quantize(work)]
+    if recipe.exports:
+        stages.append(_export(work))
+    if recipe.evaluation is not None:
+        stages.append(_evaluate(work, recipe.evaluation))
+    return tuple(stages)
+
+
+def outputs_of(work: Workload) -> tuple[Output, ...]:
+    """What the run writes."""
+    return tuple(
+        Output(
+            exporter=export.kind,
+            folder=str(work.options.output_dir / export.subfolder),
+            bytes=_output_bytes(work, is_quantized=export.kind == "compressed-tensors"),
+        )
+        for export in work.recipe.exports
+    )
+
+
+def _load(work: Workload) -> StageEstimate:
+    facts = work.facts
+    if facts.folder is not None:
+        return work.stage("load", "Already on this computer", 0, 0, 1.0)
+    if facts.revision:
+        size = facts.download_bytes
+        return work.stage("load", f"Download {gigabytes(size)}", 0, size, None)
+    size = sum(header.num_bytes for header in facts.headers.values())
+    summary = f"Convert {gigabytes(sum(file.bytes for file in facts.files))} of GGUF, once"
+    return work.stage("load", summary, 2 * size, size, size / CONVERT_BYTES_PER_S)
+
+
+def _calibrate(work: Workload) -> StageEstimate:
+    wanted, sizes = work.recipe.calibration, work.architecture
+    rows_bytes = work.sample_rows * sizes.hidden_size * 4
+    memory = work.block_parameters * 4 + HIDDEN_COPIES * work.hidden_bytes + 2 * rows_bytes + _batch_bytes(work)
+    seconds = work.seconds(2 * work.block_parameters * sizes.num_blocks * work.calibration_tokens)
+    summary = f"{wanted.num_samples:,} × {wanted.seq_len:,} tokens"
+    # The hidden states of the last finished block and the draft of the next.
+    return work.stage("calibrate", summary, memory, 2 * work.hidden_bytes + 2 * rows_bytes, seconds)
+
+
+def _rotate(work: Workload) -> StageEstimate:
+    r1, width = work.recipe.rotation.r1, work.architecture.hidden_size
+    square_bytes = width * width * 8
+    if not isinstance(r1, DFRot):
+        summary = "No R1" if isinstance(r1, NoRotation) else f"R1: {r1.kind.replace('-', ' ')}"
+        memory = 4 * square_bytes + (4 * work.sample_rows * width * 4 if work.recipe.rotation.compare else 0)
+        return work.stage("rotate", summary, memory, square_bytes, work.seconds(4 * width**3) + 1.0)
+    summary = f"{r1.steps:,} iterations on {work.sample_rows:,} rows"
+    # Two products with the rows and a Cayley step; over-relaxation takes a third of the steps back.
+    flops = r1.steps * 1.3 * (4 * work.sample_rows * width**2 + 40 * width**3)
+    memory = 4 * work.sample_rows * width * 4 + 6 * square_bytes
+    return work.stage("rotate", summary, memory, square_bytes, work.seconds(flops))
+
+
+def _quantize(work: Workload) -> StageEstimate:
+    sizes = work.architecture
+    weights = {linear.name: linear.shape[0] * linear.shape[1] for linear in work.linears if linear.weights}
+    searched = sum(
+        weights[linear.name] for linear in work.linears if linear.weights and linear.weights.clip_ratio == "search"
+    )
+    search_s = searched * SEARCH_S_PER_WEIGHT / (CUDA_SEARCH_SPEEDUP if work.is_on_cuda else work.cores)
+    # Folding in float64 takes two products with R1; the probe goes through both versions of each block.
+    parameters = work.block_parameters * sizes.num_blocks
+    flops = 2 * (parameters + work.outer_parameters) * sizes.hidden_size + 8 * parameters * PROBE_TOKENS
+    memory = max(3 * 4 * work.block_parameters + _batch_bytes(work), 10 * work.outer_parameters)
+    # Codes take a byte each until they are packed.
+    disk = parameters - sum(weights.values()) + parameters + 2 * work.outer_parameters
+    count = f"{len(weights):,} linears, round to nearest" if weights else "weights keep their precision"
+    return work.stage("quantize", count, memory, disk, search_s + work.seconds(flops))
+
+
+def _export(work: Workload) -> StageEstimate:
+    size = sum(output.bytes for output in outputs_of(work))
+    memory = 2 * min(size, SHARD_BYTES) + 4 * work.block_parameters
+    return work.stage("export", f"about {gigabytes(size)}", memory, size, size / WRITE_BYTES_PER_S + 1.0)
+
+
+def _evaluate(work: Workload, wanted: Evaluation) -> StageEstimate:
+    sizes = work.architecture
+    windows = wanted.num_windows or max(1, _evaluation_tokens(wanted) // wanted.seq_len)
+    tokens = windows * wanted.seq_len
+    parameters = work.block_parameters * sizes.num_blocks + work.outer_parameters // 2
+    logits_bytes = 3 * 4 * wanted.seq_len * sizes.vocab_size
+    memory = 4 * (parameters + work.outer_parameters // 2) + logits_bytes + 4 * tokens * sizes.hidden_size
+    about = "" if wanted.num_windows else "about "
+    summary = f"{about}{windows:,} windows of {wanted.seq_len:,} tokens"
+    # The original and the quantized model.
+    return work.stage("evaluate", summary, memory, 0, work.seconds(2 * 2 * parameters * tokens))
+
+
+def _evaluation_tokens(wanted: Evaluation) -> int:
+    try:
+        path = dataset_file(wanted.dataset, "evaluation")
+    except DataError:  # already a problem of the plan
+        return wanted.seq_len
+    if path is None:
+        return HUB_EVALUATION_TOKENS[wanted.dataset]
+    return path.stat().st_size // BYTES_PER_TOKEN
+
+
+def _batch_bytes(work: Workload) -> int:
+    """Activations of one batch inside a block: the MLP's two branches and their product."""
+    return 3 * 4 * BATCH_TOKENS * work.architecture.intermediate_size
+
+
+def _output_bytes(work: Workload, *, is_quantized: bool) -> int:
+    """Weights at their bits with their scales, everything else at two bytes; embedding and head both."""
+    size = 2 * work.outer_parameters
+    plain = {f"{linear.name}.weight" for linear in work.linears} | {
+        f"{name}.weight" for name in (work.architecture.embedding, work.architecture.head)
+    }
+    size += sum(2 * header.num_elements for name, header in work.facts.headers.items() if name not in plain)
+    for linear in work.linears:
+        rows, columns = linear.shape
+        scheme = linear.weights
+        if scheme is None or not is_quantized:
+            size += 2 * rows * columns
+            continue
+        groups = columns // scheme.group_size if scheme.granularity == "per-group" else 1
+        bits = int(scheme.format.removeprefix("int"))
+        zero_point_bits = 0 if scheme.symmetric else bits
+        size += rows * columns * bits // 8 + rows * groups * (16 + zero_point_bits) // 8
+    return size

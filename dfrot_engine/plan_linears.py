@@ -1,0 +1,66 @@
+"""Every linear of the blocks with the schemes the recipe gives it, and the recipe fields they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+from dfrot_engine.architectures.base import Architecture
+from dfrot_engine.plan_types import Problem
+from dfrot_engine.recipe import ActivationScheme, Recipe, WeightScheme
+
+
+@dataclass(frozen=True)
+class PlannedLinear:
+    """One linear of one block.
+
+    Args:
+        name: full name; short_name is relative to the block.
+        shape: (out features, in features).
+        weights_field, activations_field: where the scheme stands in the recipe, for example "overrides.0.weights".
+    """
+
+    name: str
+    short_name: str
+    shape: tuple[int, int]
+    weights: WeightScheme | None
+    activations: ActivationScheme | None
+    weights_field: str
+    activations_field: str
+
+
+class _Origin(NamedTuple):
+    weights: str
+    activations: str
+
+
+def planned_linears(recipe: Recipe, architecture: Architecture) -> tuple[PlannedLinear, ...]:
+    """All linears inside the blocks, in order."""
+    linears: list[PlannedLinear] = []
+    for index in range(architecture.num_blocks):
+        prefix = architecture.block_prefix(index)
+        for linear in architecture.block.linears:
+            name = prefix + linear.name
+            schemes, origin = recipe.schemes(name), _origin(recipe, name)
+            shape = architecture.linear_shape(linear)
+            linears.append(PlannedLinear(name, linear.name, shape, *schemes, *origin))
+    return tuple(linears)
+
+
+def problems_by_field(found: Iterable[tuple[str, str, str]]) -> list[Problem]:
+    """(field, message, remedy) of many linears → one error for each field, the first that was found."""
+    first: dict[str, Problem] = {}
+    for field, message, remedy in found:
+        first.setdefault(field, Problem.error(field, message, remedy))
+    return list(first.values())
+
+
+def _origin(recipe: Recipe, name: str) -> _Origin:
+    weights, activations = "weights", "activations"
+    for number, override in enumerate(recipe.overrides):
+        if fnmatchcase(name, override.linears):
+            weights = f"overrides.{number}.weights" if override.weights else weights
+            activations = f"overrides.{number}.activations" if override.activations else activations
+    return _Origin(weights, activations)
