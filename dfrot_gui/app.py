@@ -16,7 +16,7 @@ from dfrot_engine.recipe import ModelSource
 from dfrot_engine.resources import resources_dir
 from dfrot_gui.computer import total_ram
 from dfrot_gui.hub_search import HubSearch
-from dfrot_gui.main_window import PRODUCT, MainWindow
+from dfrot_gui.main_window import PRODUCT, RECIPE, RESULTS, RUN, MainWindow
 from dfrot_gui.pages.model_facts import ModelLook
 from dfrot_gui.pages.model_page import ModelPage
 from dfrot_gui.pages.recipe_page import RecipePage
@@ -63,15 +63,14 @@ def make_window(settings: Settings) -> MainWindow:
     recipe.set_model(settings.last_model or "sample")
     runs = RunModel()
     search = HubSearch(_search_models, _local_models, memory)
-    return MainWindow(
-        recipe,
-        runs,
-        ModelPage(search, lambda source: _look_at(source, recipe.recipe, recipe.options), memory, settings),
-        RecipePage(recipe),
-        RunPage(runs),
-        ResultPage(runs),
-        settings,
-    )
+    model_page = ModelPage(search, lambda source: _look_at(source, recipe.recipe, recipe.options), memory, settings)
+    run_page, result_page = RunPage(runs), ResultPage(runs)
+    window = MainWindow(recipe, runs, model_page, RecipePage(recipe), run_page, result_page, settings)
+    run_page.results_requested.connect(lambda: window.go_to(RESULTS))
+    run_page.recipe_requested.connect(lambda: window.go_to(RECIPE))
+    run_page.field_requested.connect(window.show_field)
+    result_page.run_requested.connect(lambda: window.go_to(RUN))
+    return window
 
 
 # The engine's functions are imported when they are first called, in the background thread that calls them: the

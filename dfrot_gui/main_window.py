@@ -72,6 +72,11 @@ class MainWindow(QMainWindow):
         self.stack.setCurrentIndex(step)
         self.sidebar.show_step(step)
 
+    def show_field(self, field: str) -> None:
+        """Go to the editor of a recipe field or an option."""
+        self.go_to(RECIPE)
+        self.recipe_page.show_field(field)
+
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802
         super().showEvent(event)
         if not self._is_shown:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -161,12 +162,11 @@ def snippets(recipe: Recipe | None, folder: str) -> tuple[Snippet, ...]:
         f"model = AutoModelForCausalLM.from_pretrained({folder!r})\n"
         f"tokenizer = AutoTokenizer.from_pretrained({folder!r})"
     )
-    quoted = folder if " " not in folder else f"'{folder}'"
     is_packed = recipe is None or any(export.kind == "compressed-tensors" for export in recipe.exports)
     note = "Needs the package compressed-tensors." if is_packed else ""
     return (
         Snippet("transformers", transformers, note),
-        Snippet("vLLM", f"vllm serve {quoted}", _vllm_note(recipe) if is_packed else ""),
+        Snippet("vLLM", f"vllm serve {shlex.quote(folder)}", _vllm_note(recipe) if is_packed else ""),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from PySide6.QtCore import QTimer, Signal
-from PySide6.QtWidgets import QButtonGroup, QFrame, QLabel, QProgressBar
+from PySide6.QtWidgets import QApplication, QButtonGroup, QFrame, QLabel, QProgressBar
 
 from dfrot_gui.background import Latest
 from dfrot_gui.computer import GpuMonitor, MemoryUse, cpu_line, ram
@@ -40,7 +40,9 @@ class Sidebar(QFrame):
         super().__init__()
         self.setObjectName("sidebar")
         self.setFixedWidth(224)
-        head = row(IconLabel("atom", 26, "accent"), label(product, "h2"), None, spacing=10, margins=(6, 0, 0, 0))
+        logo = QLabel()
+        logo.setPixmap(QApplication.windowIcon().pixmap(28, 28))
+        head = row(logo, label(product, "h2"), None, spacing=10, margins=(4, 0, 0, 0))
         caption = label("WORKFLOW", "caps")
         caption.setContentsMargins(10, 0, 0, 4)
         layout = col(head, 20, caption, spacing=4, margins=(14, 18, 14, 14))

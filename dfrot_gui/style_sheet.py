@@ -47,7 +47,9 @@ QToolTip {
 }
 #sidebar { background: $sidebar; border-right: 1px solid $line; }
 #page, #scrollbody { background: $window; }
+#scrollcard { background: $card; }
 QScrollArea { border: 0; background: $window; }
+QScrollArea#oncard { background: $card; }
 QLabel { background: transparent; }
 QLabel[role="h1"] { font-size: 22px; font-weight: 600; letter-spacing: -0.3px; color: $text; }
 QLabel[role="h2"] { font-size: 14px; font-weight: 600; color: $text; }
@@ -66,9 +68,9 @@ QLabel[badge="warn"] { background: $warn_soft; color: $warn; border: 1px solid $
 QLabel[badge="bad"] { background: $bad_soft; color: $bad; border: 1px solid $bad_soft; }
 QLabel[badge] { border-radius: 9px; padding: 1px 8px; font-size: 11px; font-weight: 500; }
 QFrame[card="true"] { background: $card; border: 1px solid $line; border-radius: 12px; }
-QFrame[card="good"] { background: $good_soft; border: 1px solid $good; border-radius: 10px; }
-QFrame[card="warn"] { background: $warn_soft; border: 1px solid $warn; border-radius: 10px; }
-QFrame[card="bad"] { background: $bad_soft; border: 1px solid $bad; border-radius: 10px; }
+QFrame[card="good"] { background: $good_soft; border: 1px solid $good_soft; border-radius: 10px; }
+QFrame[card="warn"] { background: $warn_soft; border: 1px solid $warn_soft; border-radius: 10px; }
+QFrame[card="bad"] { background: $bad_soft; border: 1px solid $bad_soft; border-radius: 10px; }
 QFrame[card="inset"] { background: $inset; border: 1px solid $line; border-radius: 10px; }
 QLabel[tip="true"] { background: $raised; border: 1px solid $line_strong; border-radius: 8px; padding: 6px 10px; }
 QFrame[hline="true"] { background: $line; border: 0; max-height: 1px; min-height: 1px; }
@@ -87,7 +89,7 @@ QPushButton[kind="primary"] { background: $accent; color: $on_accent; border: 1p
 QPushButton[kind="primary"]:hover { background: $accent_hover; border-color: $accent_hover; }
 QPushButton[kind="primary"]:pressed { background: $accent_press; }
 QPushButton[kind="primary"][kbd="true"]:focus { border: 2px solid $text; padding: 6px 13px; }
-QPushButton[kind="primary"]:disabled { background: $line_strong; border-color: $line_strong; color: $card; }
+QPushButton[kind="primary"]:disabled { background: $line; border-color: $line; color: $faint; }
 QPushButton[kind="danger"] { color: $bad; }
 QPushButton[kind="danger"]:hover { background: $bad_soft; border-color: $bad; }
 QPushButton[kind="ghost"] {
@@ -102,6 +104,12 @@ QPushButton[kind="nav"] {
 QPushButton[kind="nav"]:hover { background: $inset; color: $text; }
 QPushButton[kind="nav"]:checked { background: $accent_soft; color: $accent; font-weight: 600; }
 QPushButton[kind="nav"][kbd="true"]:focus { border: 2px solid $focus; padding: 8px 11px; }
+QPushButton[kind="fold"] {
+    text-align: left; background: transparent; border: 1px solid transparent; border-radius: 8px;
+    padding: 7px 8px; font-size: 14px; font-weight: 600;
+}
+QPushButton[kind="fold"]:hover { background: $inset; }
+QPushButton[kind="fold"][kbd="true"]:focus { border: 2px solid $focus; padding: 6px 7px; }
 QPushButton[kind="chip"] {
     background: $card; border: 1px solid $line_strong; border-radius: 14px; padding: 4px 12px; font-size: 12px;
     color: $muted;
@@ -113,6 +121,8 @@ QPushButton[kind="seg"] {
     color: $muted; font-size: 12px;
 }
 QPushButton[kind="seg"]:checked { background: $raised; border-color: $line_strong; color: $text; font-weight: 600; }
+QPushButton[kind="seg"]:disabled { color: $faint; }
+QPushButton[kind="seg"]:checked:disabled { background: $card; border-color: $line; color: $faint; }
 QPushButton[kind="seg"][kbd="true"]:focus { border: 2px solid $focus; padding: 3px 11px; }
 """
 
@@ -132,6 +142,8 @@ QLineEdit[problem="error"], QSpinBox[problem="error"], QDoubleSpinBox[problem="e
     border: 1px solid $bad;
 }
 QFrame[card="inset"][problem="error"] { border: 1px solid $bad; }
+QSpinBox, QDoubleSpinBox { padding: 5px 2px; min-height: 22px; }
+QSpinBox:focus, QDoubleSpinBox:focus { padding: 4px 1px; }
 QComboBox::drop-down { border: 0; width: 26px; }
 QComboBox::down-arrow { image: url($chevron); width: 14px; height: 14px; }
 QComboBox QAbstractItemView {

@@ -71,7 +71,7 @@ class ModelFactsPanel(Card):
         self._looker.failed.connect(self._show_error)
         self.use_button = Button("Use this model", "check", "primary", tip="Continue with the recipe (Ctrl+2)")
         self.use_button.clicked.connect(self.use)
-        self.notice = Notice("Try again")
+        self.notice = Notice("Try again", is_narrow=True)
         self.notice.activated.connect(self.look_again)
         self._build_head()
         self._build_facts()
@@ -81,8 +81,7 @@ class ModelFactsPanel(Card):
         self._files_box = box(col(label("FILES", "caps"), self.files, spacing=10))
         inner = col(self._facts_box, self._memory_box, self.notice, self._files_box, None, spacing=14)
         inner.setContentsMargins(0, 0, 12, 0)
-        area = scrolled(inner)
-        area.setProperty("surface", "card")
+        area = scrolled(inner, on_card=True)
         self.add(self._head)
         self.add(area, 1)
         self.add(row((self.use_button, 1), 12, spacing=0))
@@ -250,7 +249,7 @@ def _summary_values(model: ModelSummary) -> dict[str, str]:
         "Parameters": format_parameters(model.num_parameters),
         "Architecture": model.architecture,
         "Layers × hidden": f"{model.num_blocks} × {model.hidden_size:,}",
-        "Attention": f"{model.num_heads} heads · {model.num_kv_heads} KV · {model.head_size}",
+        "Attention": f"{model.num_heads} heads · {model.num_kv_heads} KV · size {model.head_size}",
         "Weights": f"{model.dtype}{' · tied head' if model.tied else ''}",
         "Hadamard": model.hadamard_order,
     }

@@ -113,7 +113,7 @@ class _ModelDelegate(QStyledItemDelegate):
 
     def _paint_icon(self, painter: QPainter, row: ModelRow, frame: QRectF, is_selected: bool) -> None:
         t = Theme.get().t
-        name = {"sample": "sparkle", "file": "folder"}.get(row.kind, "lock-simple" if row.is_gated else "cube")
+        name = {"sample": "sparkle", "file": "folder"}.get(row.kind, "lock-key" if row.is_gated else "cube")
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(QColor(t.card if is_selected else t.inset))
         square = QRectF(frame.x() + 14, frame.y() + 13, 34, 34)
@@ -171,7 +171,8 @@ class _ModelDelegate(QStyledItemDelegate):
         details += [("download-simple", format_count(row.downloads))] if row.downloads else []
         details += [("heart", format_count(row.likes))] if row.likes else []
         for name, text in details:
-            if not text or x + 17 >= limit:
+            is_first = (name, text) == details[0]
+            if not text or (not is_first and x + 17 + metrics.horizontalAdvance(text) > limit):
                 continue
             shown = metrics.elidedText(text, Qt.TextElideMode.ElideMiddle, limit - x - 17)
             icons.draw(painter, name, QRectF(x, frame.y() + 35, 13, 13), "faint")

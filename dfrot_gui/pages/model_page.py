@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QModelIndex, Qt, Signal
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QShowEvent
-from PySide6.QtWidgets import QFileDialog, QLineEdit
+from PySide6.QtWidgets import QFileDialog, QLineEdit, QWidget
 
 from dfrot_gui import icons
 from dfrot_gui.hub_search import Filters, HubSearch, ModelRow
@@ -15,6 +15,7 @@ from dfrot_gui.pages.model_facts import LookAt, ModelFactsPanel
 from dfrot_gui.pages.model_list import ModelList, ModelRows
 from dfrot_gui.settings import Settings
 from dfrot_gui.widgets import Button, Card, Notice, Page, box, col, label, row
+from dfrot_gui.widgets.flow import FlowLayout
 
 FAMILIES = {"llama": "Llama", "qwen": "Qwen", "mistral": "Mistral"}
 
@@ -73,7 +74,7 @@ class ModelPage(Page):
         self.search_edit.returnPressed.connect(self._go_to_list)
         return self.search_edit
 
-    def _build_chips(self):
+    def _build_chips(self) -> QWidget:
         self.family_chips = {family: Button(text, kind="chip") for family, text in FAMILIES.items()}
         for family, chip in self.family_chips.items():
             chip.clicked.connect(lambda is_on, family=family: self._choose_family(family if is_on else None))
@@ -84,7 +85,10 @@ class ModelPage(Page):
         self.downloaded_chip = Button("Downloaded", kind="chip", tip="Needs no network")
         self.downloaded_chip.clicked.connect(lambda is_on: self._filter(downloaded_only=is_on))
         chips = (*self.family_chips.values(), self.small_chip, self.fits_chip, self.downloaded_chip)
-        return row(*chips, None, spacing=6)
+        layout = FlowLayout()
+        for chip in chips:
+            layout.addWidget(chip)
+        return box(layout)
 
     def _build_list(self) -> Card:
         card = Card(margins=(10, 14, 10, 8), spacing=8)

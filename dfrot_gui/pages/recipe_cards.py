@@ -163,7 +163,7 @@ class CalibrationCard(RecipeCard):
 class RefinementCard(RecipeCard):
     def __init__(self, model: RecipeModel) -> None:
         super().__init__("Refinement", model=model)
-        start = SegmentedEditor({"hadamard": "Hadamard", "random-orthogonal": "Orthogonal"}, "Start")
+        start = SegmentedEditor({"hadamard": "RH", "random-orthogonal": "RO"}, "Start")
         self.form.add("rotation.r1.start", start, title="Start", aligned=False)
         self.form.add("rotation.r1.steps", title="&Iterations")
         self.form.add("rotation.r1.massive_weight", title="Massive &weight γ")

@@ -67,8 +67,9 @@ class RecipePage(Page):
 
     def refresh(self) -> None:
         recipe = self._model.recipe
-        name = SAMPLE.name if recipe.model.id_or_path == SAMPLE.source else recipe.model.id_or_path
-        self.set_subtitle(f"How {name} will be rotated, calibrated and quantized.")
+        source = recipe.model.id_or_path
+        name = "the sample model" if source == SAMPLE.source else source
+        self.set_subtitle(f"How {name} will be rotated and quantized.")
         self._show_preset(recipe)
         problems = self._model.problems
         for card in self.cards:
@@ -93,8 +94,8 @@ class RecipePage(Page):
         content.setContentsMargins(0, 0, 10, 8)
         settings: list[QWidget] = [self.quantization, self.calibration, self.refinement]
         content.addWidget(ReflowGrid(settings, columns=(3, 2), min_width=306, spacing=14))
-        content.addWidget(self.output)
         content.addWidget(self.plan)
+        content.addWidget(self.output)
         content.addWidget(self.all_fields)
         content.addStretch(1)
         return scrolled(content)

@@ -8,9 +8,10 @@ from pydantic import BaseModel
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from dfrot_engine import Problem
+from dfrot_gui.icons import icon
 from dfrot_gui.recipe_form.form import Form
 from dfrot_gui.recipe_model import RecipeModel
-from dfrot_gui.widgets.basic import Card, IconLabel, NavButton, clear, label, row
+from dfrot_gui.widgets.basic import Button, Card, IconLabel, clear, label, row
 from dfrot_gui.widgets.reflow import ReflowGrid
 
 # Fixed by other controls or without a choice.
@@ -27,7 +28,9 @@ class AllFields(Card):
         self._forms: list[Form] = []
         self._shape: tuple[str, ...] = ()
         self._problems: tuple[Problem, ...] = ()
-        self.toggle = NavButton("All fields", "caret-right", tip="Every field of the recipe and of the run's options")
+        self.toggle = Button(
+            "All fields", "caret-right", "fold", tip="Every field of the recipe and of the run's options"
+        )
         self.toggle.toggled.connect(lambda _: self.refresh())
         self.add(self.toggle)
         self._content = QWidget()
@@ -39,6 +42,7 @@ class AllFields(Card):
     def refresh(self) -> None:
         is_open = self.toggle.isChecked()
         self._content.setVisible(is_open)
+        self.toggle.setIcon(icon("caret-down" if is_open else "caret-right"))
         if not is_open:
             return
         sections = _sections(self._model)

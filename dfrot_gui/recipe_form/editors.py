@@ -35,7 +35,8 @@ class IntEditor(QSpinBox):
         self.setGroupSeparatorShown(True)
         self.setKeyboardTracking(False)
         self.setSuffix(suffix)
-        self.valueChanged.connect(self.edited)
+        self.lineEdit().setTextMargins(10, 0, 0, 0)
+        self.valueChanged.connect(self.edited.emit)
 
     def show_value(self, value: Any) -> None:
         _quietly(self, lambda: self.setValue(int(value)))
@@ -53,10 +54,11 @@ class FloatEditor(QDoubleSpinBox):
         self.setDecimals(3 if is_ratio else 1)
         smallest = 10.0 ** -self.decimals() if spec.lower_open else 0.0
         self.setRange((spec.lower or 0.0) + smallest, spec.upper if spec.upper is not None else math.inf)
+        self.lineEdit().setTextMargins(10, 0, 0, 0)
         self.setSingleStep(0.01 if is_ratio else 10.0)
         self.setGroupSeparatorShown(True)
         self.setKeyboardTracking(False)
-        self.valueChanged.connect(self.edited)
+        self.valueChanged.connect(self.edited.emit)
 
     def show_value(self, value: Any) -> None:
         _quietly(self, lambda: self.setValue(float(value)))
@@ -95,7 +97,7 @@ class SegmentedEditor(Segmented):
 
     def __init__(self, choices: Mapping[str, str], name: str) -> None:
         super().__init__(list(choices), labels=list(choices.values()), name=name)
-        self.changed.connect(self.edited)
+        self.changed.connect(self.edited.emit)
 
     def show_value(self, value: Any) -> None:
         self.set_current(str(value))
@@ -106,7 +108,7 @@ class BoolEditor(QCheckBox):
 
     def __init__(self, text: str = "") -> None:
         super().__init__(text)
-        self.clicked.connect(self.edited)
+        self.clicked.connect(self.edited.emit)
 
     def show_value(self, value: Any) -> None:
         self.setChecked(bool(value))
@@ -160,7 +162,7 @@ def make_editor(spec: FieldSpec) -> QWidget:
     if spec.choices:
         return ChoiceEditor({word: word for word in spec.choices})
     if spec.type is bool:
-        return BoolEditor()
+        return BoolEditor(spec.title)
     if spec.words:
         return TextEditor(spec)
     if spec.type is int:

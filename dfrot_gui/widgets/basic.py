@@ -200,7 +200,7 @@ class KpiCard(Card):
         self.setAccessibleName(f"{self._title}: {value}. {note}".strip())
 
 
-ButtonKind = Literal["", "primary", "danger", "ghost", "nav", "chip", "seg"]
+ButtonKind = Literal["", "primary", "danger", "ghost", "nav", "chip", "seg", "fold"]
 
 
 class Button(QPushButton):
@@ -212,7 +212,7 @@ class Button(QPushButton):
         super().__init__(f"\u2002{text}" if icon and text else text)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.setProperty("kind", kind)
-        self.setCheckable(kind in {"nav", "chip", "seg"})
+        self.setCheckable(kind in {"nav", "chip", "seg", "fold"})
         if icon:
             color = color or {"primary": "on_accent", "danger": "bad"}.get(kind, "muted")
             self.setIcon(icons.icon(icon, color, "accent"))

@@ -88,7 +88,7 @@ class OptionCard(QAbstractButton):
         self.setText(title)
         self.setCheckable(True)
         self.setAutoExclusive(True)
-        self.setMinimumSize(150, 100)
+        self.setMinimumSize(150, 90)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -98,7 +98,7 @@ class OptionCard(QAbstractButton):
         Theme.get().changed.connect(self.update)
 
     def sizeHint(self) -> QSize:  # noqa: N802
-        return QSize(190, 104)
+        return QSize(190, 90)
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
         painter = QPainter(self)
@@ -112,7 +112,7 @@ class OptionCard(QAbstractButton):
         painter.drawText(QRectF(54, 14, frame.width() - 90, 30), Qt.AlignmentFlag.AlignVCenter, self.text())
         painter.setFont(ui_font(12))
         painter.setPen(QColor(t.muted))
-        area = QRectF(15, 52, frame.width() - 30, frame.height() - 54)
+        area = QRectF(15, 50, frame.width() - 30, frame.height() - 50)
         painter.drawText(area, Qt.TextFlag.TextWordWrap, self._help)
         painter.end()
 

@@ -20,13 +20,14 @@ class Notice(Card):
 
     Args:
         action: text of the button; "" for none.
+        is_narrow: whether the buttons go below the text instead of beside it.
         dismissal: text of a second button that hides the message and emits `dismissed`; "" for none.
     """
 
     activated = Signal()
     dismissed = Signal()
 
-    def __init__(self, action: str = "", dismissal: str = "") -> None:
+    def __init__(self, action: str = "", dismissal: str = "", *, is_narrow: bool = False) -> None:
         super().__init__(kind="inset", margins=(12, 10, 12, 10), spacing=4)
         self._icon = IconLabel("info", 16)
         self._title = label("", "h2", wrap=True, selectable=True)
@@ -34,15 +35,21 @@ class Notice(Card):
         self.button = Button(action, kind="ghost")
         self.button.setVisible(bool(action))
         self.button.clicked.connect(self.activated)
-        line = row(spacing=8)
-        line.addWidget(self._icon, 0, Qt.AlignmentFlag.AlignTop)
-        line.addLayout(col(self._title, self._text, spacing=2), 1)
-        line.addWidget(self.button, 0, Qt.AlignmentFlag.AlignVCenter)
+        buttons = row(self.button, spacing=4)
         if dismissal:
             close = Button(dismissal, kind="ghost")
             close.clicked.connect(self.hide)
             close.clicked.connect(self.dismissed)
-            line.addWidget(close, 0, Qt.AlignmentFlag.AlignVCenter)
+            buttons.addWidget(close)
+        texts = col(self._title, self._text, spacing=2)
+        line = row(spacing=8)
+        line.addWidget(self._icon, 0, Qt.AlignmentFlag.AlignTop)
+        line.addLayout(texts, 1)
+        if is_narrow:
+            buttons.addStretch(1)
+            texts.addLayout(buttons)
+        else:
+            line.addLayout(buttons)
         self.add(line)
         self.hide()
 

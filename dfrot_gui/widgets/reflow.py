@@ -23,6 +23,8 @@ class ReflowGrid(QWidget):
         self._grid.setSpacing(spacing)
         policy = QSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self.setSizePolicy(policy)
+        for widget in widgets:  # else wide contents would make their column wider than the others
+            widget.setSizePolicy(QSizePolicy.Policy.Ignored, widget.sizePolicy().verticalPolicy())
         self._arrange(self._columns[0])
 
     def minimumSizeHint(self) -> QSize:  # noqa: N802
@@ -32,7 +34,8 @@ class ReflowGrid(QWidget):
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
         super().resizeEvent(event)
         gap = self._grid.spacing()
-        fitting = (n for n in self._columns if n * self._min_width + (n - 1) * gap <= self.width())
+        least = max(self._min_width, *(widget.minimumSizeHint().width() for widget in self._widgets))
+        fitting = (n for n in self._columns if n * least + (n - 1) * gap <= self.width())
         self._arrange(next(fitting, self._columns[-1]))
 
     def _arrange(self, columns: int) -> None:
