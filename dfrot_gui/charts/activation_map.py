@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pyqtgraph as pg
+from numpy.typing import NDArray
 from PySide6.QtCore import QRectF
 
 from dfrot_engine.charts import ActivationMap
@@ -105,6 +106,11 @@ class ActivationMapChart(Plot):
             self._bar.axis.setTextPen(t.muted)
             self._bar.axis.setPen(pg.mkPen(t.line))
             self._bar.axis.setTickFont(ui_font(10))
+
+    def drawn(self) -> NDArray[np.float32]:
+        """The picture as it is drawn: log₁₀(1 + |h|), tokens that share a pixel pooled."""
+        image = self._image.image
+        return np.empty((0, 0), np.float32) if image is None else image
 
     def _redraw(self, *_: object) -> None:
         """Draw what is in view, the largest of the tokens that share a pixel: a mean would wipe out the massive."""

@@ -52,7 +52,7 @@ class Plot(pg.PlotWidget):
         self._styled: list[Styled] = []
         self._cross = pg.InfiniteLine(angle=90)
         # A QLabel, not a pyqtgraph text item: it takes the style sheet and stays out of saved pictures.
-        self._tip = self._overlay("tip")
+        self.tip = self._overlay("tip")
         self._empty = self._overlay("empty", empty)
         self._set_up(title)
         Theme.get().changed.connect(self.apply_theme)
@@ -208,20 +208,20 @@ class Plot(pg.PlotWidget):
             return
         self._cross.setPos(point.x())
         self._cross.show()
-        self._tip.setText(html)
-        self._tip.adjustSize()
+        self.tip.setText(html)
+        self.tip.adjustSize()
         self._place_tip(self.mapFromScene(position).x(), self.mapFromScene(position).y())
 
     def _place_tip(self, x: int, y: int) -> None:
-        fits_right = x + 20 + self._tip.width() < self.width()
-        left = x + 14 if fits_right else x - 14 - self._tip.width()
-        top = min(y - self._tip.height() // 2, self.height() - self._tip.height() - 4)
-        self._tip.move(max(4, left), max(4, top))
-        self._tip.show()
+        fits_right = x + 20 + self.tip.width() < self.width()
+        left = x + 14 if fits_right else x - 14 - self.tip.width()
+        top = min(y - self.tip.height() // 2, self.height() - self.tip.height() - 4)
+        self.tip.move(max(4, left), max(4, top))
+        self.tip.show()
 
     def _hide_cross(self) -> None:
         self._cross.hide()
-        self._tip.hide()
+        self.tip.hide()
 
     def leaveEvent(self, ev: QEvent) -> None:  # noqa: N802
         super().leaveEvent(ev)

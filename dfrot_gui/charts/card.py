@@ -20,12 +20,12 @@ class ChartCard(Card):
         right = box(row(*([tools] if tools else []), save, spacing=12))
         super().__init__(chart.title, subtitle, right=right, margins=(18, 12, 14, 10), spacing=6)
         self.chart = chart
-        self._legend = QLabel()
-        self._legend.setTextFormat(Qt.TextFormat.RichText)
-        self._legend.setProperty("role", "small")
-        self._legend.setWordWrap(True)
-        self._legend.hide()
-        self.add(self._legend)
+        self.legend_label = QLabel()
+        self.legend_label.setTextFormat(Qt.TextFormat.RichText)
+        self.legend_label.setProperty("role", "small")
+        self.legend_label.setWordWrap(True)
+        self.legend_label.hide()
+        self.add(self.legend_label)
         self.add(chart, 1)
         save.clicked.connect(lambda: self._show_menu(save))
         Theme.get().changed.connect(self.refresh_legend)
@@ -36,16 +36,16 @@ class ChartCard(Card):
 
     def show_legend(self) -> None:
         """For charts whose series cannot be switched off; those that can bring a Legend among their tools."""
-        self._legend.setProperty("isWanted", True)
+        self.legend_label.setProperty("isWanted", True)
         self.refresh_legend()
 
     def refresh_legend(self) -> None:
-        if not self._legend.property("isWanted"):
+        if not self.legend_label.property("isWanted"):
             return
         entries = self.chart.legend()
         text = " &nbsp; ".join(f"<span style='color:{color}'>■</span>&nbsp;{escape(name)}" for name, color in entries)
-        self._legend.setText(text)
-        self._legend.setVisible(bool(entries))
+        self.legend_label.setText(text)
+        self.legend_label.setVisible(bool(entries))
 
     def _show_menu(self, button: Button) -> None:
         menu = self.chart.menu(button)

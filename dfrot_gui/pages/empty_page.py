@@ -15,13 +15,13 @@ class EmptyPage(QWidget):
 
     def __init__(self, icon: str, title: str, text: str, action: str) -> None:
         super().__init__()
-        button = Button(action, kind="primary")
-        button.clicked.connect(self.requested)
+        self.button = Button(action, kind="primary")
+        self.button.clicked.connect(self.requested)
         layout = QVBoxLayout(self)
         layout.setSpacing(8)
         layout.addStretch(2)
         for widget, gap in ((IconLabel(icon, 44, "faint"), 6), (label(title, "h2"), 0), (label(text, "muted"), 10)):
             layout.addWidget(widget, 0, Qt.AlignmentFlag.AlignHCenter)
             layout.addSpacing(gap)
-        layout.addWidget(button, 0, Qt.AlignmentFlag.AlignHCenter)
+        layout.addWidget(self.button, 0, Qt.AlignmentFlag.AlignHCenter)
         layout.addStretch(3)

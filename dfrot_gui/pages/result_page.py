@@ -79,17 +79,23 @@ class ResultPage(Page):
         )
         self.files = FilesCard()
         self.warnings = ProblemList(name="Warnings of the run")
-        self._empty = EmptyPage(
+        self.empty = EmptyPage(
             "chart-line", "No results yet", "They appear here as soon as a run has measured something.", "Go to the run"
         )
         self._stack = QStackedWidget()
-        self._stack.addWidget(self._empty)
+        self._stack.addWidget(self.empty)
         self._stack.addWidget(scrolled(self._content()))
         self.add(self._stack, 1)
-        self._empty.requested.connect(self.run_requested)
+        self.empty.requested.connect(self.run_requested)
         self.open_button.clicked.connect(self.files.open_folder)
         model.changed.connect(self._show_state)
         self._show_state()
+
+    def kpi(self, name: str) -> KpiCard:
+        return self._kpis[name]
+
+    def verdict_text(self) -> str:
+        return self._verdict.accessibleName()
 
     def _build_charts(self) -> None:
         self.errors, self.by_block, self.map = TokenErrorChart(), RotationByBlockChart(), ActivationMapChart()

@@ -58,11 +58,11 @@ class RunPage(Page):
         self.banner = RunBanner()
         self.log = LogView(name="Log")
         self._build_charts()
-        self._empty = EmptyPage(
+        self.empty = EmptyPage(
             "play-circle", "Nothing has run yet", "Choose a model and a recipe, then start a run.", "Go to the recipe"
         )
         self._stack = QStackedWidget()
-        self._stack.addWidget(self._empty)
+        self._stack.addWidget(self.empty)
         self._stack.addWidget(box(self._content()))
         self.add(self._stack, 1)
         self._clock = QTimer(self)
@@ -118,7 +118,7 @@ class RunPage(Page):
 
     def _place(self, columns: int) -> None:
         """Two columns of charts with the numbers at their right; on a narrow page one, the numbers above."""
-        self._columns = columns
+        self.columns = columns
         is_wide = columns > 1
         self._kpi_box.setMaximumWidth(KPI_WIDTH if is_wide else QWIDGETSIZE_MAX)
         self._kpi_box.setMinimumWidth(KPI_WIDTH if is_wide else 0)
@@ -137,12 +137,12 @@ class RunPage(Page):
         self.banner.resume_requested.connect(self._model.start_again)
         self.banner.results_requested.connect(self.results_requested)
         self.banner.field_requested.connect(self.field_requested)
-        self._empty.requested.connect(self.recipe_requested)
+        self.empty.requested.connect(self.recipe_requested)
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
         super().resizeEvent(event)
         columns = 2 if self.width() - KPI_WIDTH >= TWO_COLUMNS_FROM else 1
-        if columns != self._columns:
+        if columns != self.columns:
             self._place(columns)
 
     def _pause_or_resume(self) -> None:

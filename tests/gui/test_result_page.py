@@ -1,0 +1,158 @@
+"""The result page: numbers in words, honesty, files; and what it says when there is nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import reduce
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QAbstractButton, QApplication
+from pytestqt.qtbot import QtBot
+
+from dfrot_engine import Recipe, RunEnded
+from dfrot_engine.charts import TokenErrors
+from dfrot_gui.pages.result_page import ResultPage
+from dfrot_gui.result_words import headline, massive_error_kpi, size_kpi, snippets, verdict
+from dfrot_gui.run_model import RunModel
+from dfrot_gui.run_state import RunState, fold
+from dfrot_gui.theme import Theme
+from tests.gui import fake_engine
+from tests.gui.test_run_page import past_run
+
+
+@pytest.fixture
+def runs(qtbot: QtBot) -> RunModel:
+    Theme.get().install(QApplication.instance())  # type: ignore[arg-type]
+    return RunModel()
+
+
+@pytest.fixture
+def page(qtbot: QtBot, runs: RunModel) -> ResultPage:
+    page = ResultPage(runs)
+    qtbot.addWidget(page)
+    page.resize(1_136, 880)
+    page.show()
+    return page
+
+
+def with_errors(**means: tuple[float, float]) -> TokenErrors:
+    """Errors with the given (mean, massive mean); underscores in names stand for hyphens."""
+    one = fake_engine.token_errors().series["dfrot"]
+    series = {
+        kind.replace("_", "-"): replace(one, mean=mean, massive_mean=massive) for kind, (mean, massive) in means.items()
+    }
+    return TokenErrors(series)
+
+
+def test_before_any_result_the_page_leads_to_the_run(qtbot: QtBot, page: ResultPage) -> None:
+    with qtbot.waitSignal(page.run_requested):
+        qtbot.mouseClick(page.empty.button, Qt.MouseButton.LeftButton)
+
+
+def test_a_finished_run_is_shown_in_full(page: ResultPage, runs: RunModel, tmp_path: Path) -> None:
+    fake_engine.write_output(tmp_path / "out")
+    runs.open(past_run(tmp_path))
+    assert "finished in" in page.subtitle_label.text()
+    text = page.verdict_text()
+    assert "Perplexity rises from 17.65 to 21.84 (+23.7 %)." in text
+    assert "keeps 81.2 % of the original's top-1 choices" in text
+    assert "DFRot lowers" in text
+    assert page.comparison.view.model().rowCount() == 4
+    assert page.massive.view.model().rowCount() == 10
+    assert page.errors.kinds == ("none", "random-orthogonal", "hadamard", "dfrot")
+    assert "98 kB" in page.kpi("Checkpoint").accessibleName()
+    assert page.warnings.isVisibleTo(page)
+
+
+def test_an_early_end_shows_what_there_is(page: ResultPage, runs: RunModel, tmp_path: Path) -> None:
+    end = RunEnded(status="cancelled", message="Stopped.")
+    runs.open(past_run(tmp_path, 280, end))
+    assert "stopped early" in page.subtitle_label.text()
+    assert page.files.isHidden()
+    assert "not evaluated" in page.kpi("Perplexity").accessibleName()
+
+
+def test_hiding_a_rotation_hides_it_in_both_charts(page: ResultPage, runs: RunModel, tmp_path: Path) -> None:
+    runs.open(past_run(tmp_path))
+    page.legend.toggled.emit("none", False)
+    assert [name for name, _ in page.errors.legend()] == ["RO", "RH", "DFRot"]
+    assert [name for name, _ in page.by_block.legend()] == ["RO", "RH", "DFRot"]
+
+
+def test_tables_sort_by_number(page: ResultPage, runs: RunModel, tmp_path: Path) -> None:
+    runs.open(past_run(tmp_path))
+    view = page.comparison.view
+    view.sortByColumn(1, Qt.SortOrder.AscendingOrder)
+    model = view.model()
+    assert [model.data(model.index(row, 0)) for row in range(4)] == ["DFRot", "RH", "RO", "NR"]
+
+
+def test_the_code_is_copied(qtbot: QtBot, page: ResultPage, runs: RunModel, tmp_path: Path) -> None:
+    fake_engine.write_output(tmp_path / "out")
+    runs.open(past_run(tmp_path))
+    page.files.copy_button.click()
+    assert f"from_pretrained({str(tmp_path / 'out')!r})" in QGuiApplication.clipboard().text()
+
+
+def test_everything_that_can_be_pressed_has_a_name(page: ResultPage, runs: RunModel, tmp_path: Path) -> None:
+    runs.open(past_run(tmp_path))
+    own = [one for one in page.findChildren(QAbstractButton) if not one.objectName().startswith("qt_")]
+    assert [one for one in own if not one.accessibleName()] == []
+
+
+def test_the_verdict_is_honest() -> None:
+    good = verdict(with_errors(none=(0.2, 0.3), hadamard=(0.1, 0.5), dfrot=(0.09, 0.15)), "dfrot")
+    assert good
+    assert good.is_good
+    assert good.text == (
+        "DFRot lowers the mean token error by 55 % against no rotation and the massive tokens' error by 70 % "
+        "against a random Hadamard rotation."
+    )
+    worse = verdict(with_errors(none=(0.08, 0.1), hadamard=(0.1, 0.5), dfrot=(0.09, 0.5)), "dfrot")
+    assert worse
+    assert not worse.is_good
+    assert "The mean token error is no lower than with no rotation: 0.0900 against 0.0800." in worse.text
+    assert "The massive tokens' error is no lower than with a random Hadamard rotation" in worse.text
+    assert verdict(None, "dfrot") is None
+    assert verdict(with_errors(dfrot=(0.1, 0.1)), "dfrot") is None
+
+
+def test_the_verdict_without_a_rotation() -> None:
+    rotated_is_better = verdict(with_errors(none=(0.2, 0.3), hadamard=(0.1, 0.5)), "none")
+    assert rotated_is_better
+    assert not rotated_is_better.is_good
+    assert "a random Hadamard rotation would lower the mean token error from 0.2000 to 0.1000" in rotated_is_better.text
+    nothing_helps = verdict(with_errors(none=(0.1, 0.3), hadamard=(0.2, 0.5)), "none")
+    assert nothing_helps
+    assert nothing_helps.is_good
+
+
+def test_a_model_without_massive_tokens() -> None:
+    nan = float("nan")
+    errors = with_errors(none=(0.2, nan), hadamard=(0.1, nan), dfrot=(0.09, nan))
+    assert massive_error_kpi(errors, "dfrot").value == "–"
+    told = verdict(errors, "dfrot")
+    assert told
+    assert told.is_good
+    assert "massive" not in told.text
+
+
+def test_nothing_evaluated_and_nothing_written() -> None:
+    assert headline(RunState()) == ""
+    assert size_kpi(RunState(), 0).note == "nothing written"
+    assert snippets(None, "") == ()
+
+
+def test_snippets_say_what_a_runtime_does_not_do() -> None:
+    transformers, vllm = snippets(Recipe.preset("w4a4"), "/a b/out")
+    assert "from_pretrained('/a b/out')" in transformers.code
+    assert vllm.code == "vllm serve '/a b/out'"
+    assert "16-bit activations" in vllm.note
+
+
+def test_headline_of_a_whole_run() -> None:
+    state = reduce(fold, fake_engine.whole_run(Path("/out")), RunState())
+    assert headline(state).startswith("Perplexity rises")
