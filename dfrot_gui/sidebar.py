@@ -47,8 +47,10 @@ class Sidebar(QFrame):
         caption.setContentsMargins(10, 0, 0, 4)
         layout = col(head, 20, caption, spacing=4, margins=(14, 18, 14, 14))
         self._group = QButtonGroup(self)
+        self.buttons: list[NavButton] = []
         for number, step in enumerate(STEPS):
             button = NavButton(step.title, step.icon, tip=f"{step.title} (Ctrl+{number + 1})")
+            self.buttons.append(button)
             self._group.addButton(button, number)
             layout.addWidget(button)
         self._group.idClicked.connect(self.step_chosen)
@@ -65,9 +67,7 @@ class Sidebar(QFrame):
         tab_to_checked(self._group.buttons())
 
     def set_done(self, number: int, is_done: bool) -> None:
-        button = self._group.button(number)
-        assert isinstance(button, NavButton)
-        button.set_done(is_done)
+        self.buttons[number].set_done(is_done)
 
 
 class ComputerCard(Card):

@@ -108,10 +108,13 @@ class BoolEditor(QCheckBox):
 
     def __init__(self, text: str = "") -> None:
         super().__init__(text)
-        self.clicked.connect(self.edited.emit)
+        self.clicked.connect(self._clicked)
 
     def show_value(self, value: Any) -> None:
         self.setChecked(bool(value))
+
+    def _clicked(self, is_on: bool) -> None:
+        self.edited.emit(is_on)
 
 
 class TextEditor(QLineEdit):

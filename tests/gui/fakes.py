@@ -8,12 +8,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
+from PySide6.QtWidgets import QAbstractButton, QLabel, QWidget
 
 from dfrot_engine import DFRotError, ModelSummary, Output, Plan, Problem, Recipe, RunOptions, StageEstimate
 from dfrot_engine.checkpoint.facts import ModelFacts, ModelFile
 from dfrot_engine.checkpoint.hub import HubModel
 from dfrot_gui.pages.model_facts import ModelLook
 from dfrot_gui.run_state import RunState
+from dfrot_gui.widgets.page import ElidedLabel
 
 GIGABYTE = 1_000_000_000
 GATED = "meta-llama/Llama-3.2-1B"
@@ -201,3 +203,14 @@ class FakeRuns(QObject):
     def _be(self, state: RunState, is_active: bool) -> None:
         self.state, self.is_active = state, is_active
         self.changed.emit()
+
+
+def assert_uncut(page: QWidget | None) -> None:
+    """Every visible label and button has the room its text needs."""
+    assert page is not None
+    for button in page.findChildren(QAbstractButton):
+        if button.isVisible() and button.text():
+            assert button.width() >= button.minimumSizeHint().width(), button.text()
+    for text in page.findChildren(QLabel):
+        if text.isVisible() and text.text() and not text.wordWrap() and not isinstance(text, ElidedLabel):
+            assert text.width() >= text.minimumSizeHint().width(), text.text()

@@ -1,0 +1,249 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QWidget
+
+from dfrot_engine import RunStarted
+from dfrot_engine.events import JOURNAL
+from dfrot_gui.main_window import MODEL, RECIPE, RESULTS, RUN, MainWindow
+from dfrot_gui.pages.model_page import ModelPage
+from dfrot_gui.pages.recipe_page import RecipePage
+from dfrot_gui.recipe_model import RecipeModel
+from dfrot_gui.settings import Settings
+from dfrot_gui.theme import Theme
+from tests.gui.fakes import FakeRuns, assert_uncut
+
+MakeWindow = Callable[[], MainWindow]
+
+
+@pytest.fixture
+def runs() -> FakeRuns:
+    return FakeRuns()
+
+
+@pytest.fixture
+def answers() -> list[bool]:
+    """What the user will answer to the question whether to stop the run, first to last."""
+    return []
+
+
+@pytest.fixture
+def make_window(
+    qtbot,
+    recipe_model: RecipeModel,
+    runs: FakeRuns,
+    model_page: ModelPage,
+    recipe_page: RecipePage,
+    settings: Settings,
+    answers: list[bool],
+) -> MakeWindow:
+    def make() -> MainWindow:
+        pages = (model_page, recipe_page, QWidget(), QWidget())
+        window = MainWindow(recipe_model, runs, *pages, settings, lambda _: answers.pop(0))  # pyright: ignore
+        qtbot.addWidget(window, before_close_func=lambda _: runs.end("cancelled") if runs.is_active else None)
+        window.show()
+        return window
+
+    return make
+
+
+@pytest.fixture
+def window(qtbot, make_window: MakeWindow, recipe_model: RecipeModel) -> MainWindow:
+    window = make_window()
+    recipe_model.plan_now()
+    qtbot.waitUntil(lambda: recipe_model.can_start)
+    return window
+
+
+def start(window: MainWindow) -> None:
+    window.recipe_page.start_button.click()
+
+
+def test_ctrl_numbers_go_to_the_pages(window: MainWindow) -> None:
+    window.activateWindow()
+    for step, key in ((RESULTS, Qt.Key.Key_4), (RUN, Qt.Key.Key_3), (RECIPE, Qt.Key.Key_2), (MODEL, Qt.Key.Key_1)):
+        QTest.keyClick(window, key, Qt.KeyboardModifier.ControlModifier)
+        assert window.stack.currentIndex() == step
+
+
+def test_using_a_model_leads_to_the_recipe(
+    window: MainWindow, model_page: ModelPage, recipe_model: RecipeModel
+) -> None:
+    model_page.model_used.emit("Qwen/Qwen3-0.6B")
+    assert window.stack.currentIndex() == RECIPE
+    assert recipe_model.recipe.model.id_or_path == "Qwen/Qwen3-0.6B"
+
+
+def test_start_shows_the_run_and_its_end_the_results(
+    window: MainWindow, runs: FakeRuns, settings: Settings, recipe_model: RecipeModel
+) -> None:
+    window.go_to(RECIPE)
+    start(window)
+    assert runs.calls == ["start"]
+    assert window.stack.currentIndex() == RUN
+    assert settings.open_run == recipe_model.options.work_path
+    assert not window.recipe_page.start_button.isEnabled()
+    runs.end("finished")
+    assert window.stack.currentIndex() == RESULTS
+    assert settings.open_run is None
+
+
+@pytest.mark.parametrize("status", ["cancelled", "failed"])
+def test_a_run_that_did_not_finish_stays_on_its_page(window: MainWindow, runs: FakeRuns, status: str) -> None:
+    start(window)
+    runs.end(status)
+    assert window.stack.currentIndex() == RUN
+
+
+def test_closing_is_asked_for_while_a_run_goes_on(window: MainWindow, runs: FakeRuns, answers: list[bool]) -> None:
+    start(window)
+    answers.append(False)
+    window.close()
+    assert window.isVisible()
+    assert runs.calls == ["start"]
+
+
+def test_stop_and_close_waits_for_the_run(
+    qtbot, window: MainWindow, runs: FakeRuns, answers: list[bool], settings: Settings
+) -> None:
+    start(window)
+    answers.append(True)
+    window.close()
+    assert window.isVisible()
+    assert runs.calls == ["start", "stop"]
+    assert not window.stack.isEnabled()
+    runs.end("cancelled")
+    qtbot.waitUntil(lambda: not window.isVisible())
+    assert settings.open_run is not None, "the next start offers to go on"
+
+
+def test_closing_without_a_run_asks_nothing(window: MainWindow, answers: list[bool], settings: Settings) -> None:
+    window.close()
+    assert not window.isVisible()
+    assert not settings.geometry.isEmpty()
+
+
+def interrupted_run(folder: Path) -> Path:
+    folder.mkdir()
+    event = RunStarted(
+        run_id="1",
+        recipe_name="w4a4",
+        model="SmolLM2-135M",
+        stages=("calibrate",),
+        num_blocks=2,
+        device="cpu",
+        output_dir=str(folder),
+    )
+    (folder / JOURNAL).write_text(event.model_dump_json() + "\n", encoding="utf-8")
+    return folder
+
+
+def test_an_interrupted_run_is_offered_and_resumed(
+    qtbot, make_window: MakeWindow, runs: FakeRuns, settings: Settings, tmp_path: Path
+) -> None:
+    settings.open_run = interrupted_run(tmp_path / "work")
+    window = make_window()
+    qtbot.waitUntil(window.notice.isVisible)
+    assert "SmolLM2-135M" in window.notice.text
+    window.notice.button.click()
+    assert runs.calls == ["open work", "start again"]
+    assert window.stack.currentIndex() == RUN
+    assert not window.notice.isVisible()
+
+
+def test_not_now_forgets_the_run(qtbot, make_window: MakeWindow, settings: Settings, tmp_path: Path) -> None:
+    settings.open_run = interrupted_run(tmp_path / "work")
+    window = make_window()
+    qtbot.waitUntil(window.notice.isVisible)
+    window.notice.dismissed.emit()
+    assert settings.open_run is None
+    assert not window.notice.isVisible()
+
+
+def test_a_run_whose_folder_is_gone_is_not_offered(
+    qtbot, make_window: MakeWindow, settings: Settings, tmp_path: Path
+) -> None:
+    settings.open_run = tmp_path / "gone"
+    window = make_window()
+    qtbot.waitUntil(lambda: settings.open_run is None)
+    assert not window.notice.isVisible()
+
+
+def test_appearance_is_switched_and_remembered(window: MainWindow, settings: Settings) -> None:
+    window.sidebar.appearance.buttons[2].click()
+    assert Theme.get().t.name == "dark"
+    assert settings.theme == "dark"
+    window.sidebar.appearance.buttons[1].click()
+    assert Theme.get().t.name == "light"
+
+
+def test_ticks_tell_what_is_done(window: MainWindow, runs: FakeRuns) -> None:
+    ticks = [button.is_done for button in window.sidebar.buttons]
+    assert ticks == [True, True, False, False]
+    start(window)
+    runs.end("finished")
+    assert all(button.is_done for button in window.sidebar.buttons)
+
+
+def test_tab_reaches_every_area(window: MainWindow) -> None:
+    window.activateWindow()
+    window.sidebar.buttons[0].setFocus()
+    seen: set[int] = set()
+    names: set[str] = set()
+    for _ in range(60):
+        focused = window.focusWidget()
+        assert focused is not None
+        seen.add(id(focused))
+        names.add(focused.accessibleName())
+        QTest.keyClick(focused, Qt.Key.Key_Tab)
+    assert {"Search models", "Models", "Use this model", "Llama", "Open folder…"} <= names
+    assert len(seen) < 60, "Tab comes round"
+
+
+def test_a_key_makes_the_focus_visible_and_a_click_does_not(window: MainWindow) -> None:
+    window.activateWindow()
+    button = window.sidebar.buttons[0]
+    button.setFocus()
+    QTest.keyClick(window.windowHandle(), Qt.Key.Key_Tab)
+    focused = window.focusWidget()
+    assert focused is not None
+    assert focused.property("kbd") is True
+    QTest.mouseClick(window.windowHandle(), Qt.MouseButton.LeftButton, pos=window.rect().center())
+    button.setFocus()
+    assert not button.property("kbd")
+
+
+@pytest.mark.parametrize("size", [(1080, 700), (1360, 880)])
+@pytest.mark.parametrize("step", [MODEL, RECIPE])
+def test_no_text_is_cut_off(qtbot, window: MainWindow, step: int, size: tuple[int, int]) -> None:
+    window.resize(*size)
+    window.go_to(step)
+    QTest.qWait(50)
+    assert window.size().toTuple() == size
+    assert_uncut(window.stack.currentWidget())
+
+
+def test_the_window_loads_no_torch() -> None:
+    code = "import sys, dfrot_gui.app; print([m for m in ('torch', 'transformers', 'huggingface_hub') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "[]"
+
+
+def test_version_needs_no_window() -> None:
+    done = subprocess.run([sys.executable, "-m", "dfrot_gui", "--version"], capture_output=True, text=True, timeout=60)
+    assert done.stdout.startswith("DFRot Studio ")
+
+
+def test_qt_keeps_the_references_to_none(window: MainWindow) -> None:
+    widget = window.stack
+    before = sys.getrefcount(None)
+    for _ in range(1000):
+        widget.update()
+    assert sys.getrefcount(None) > before - 500

@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QMessageBox
+
+from dfrot_engine import Problem, Recipe
+from dfrot_gui.pages.recipe_page import RecipePage
+from dfrot_gui.recipe_model import RecipeModel
+from tests.gui.fakes import FakePlanner
+
+
+@pytest.fixture
+def page(qtbot, recipe_page: RecipePage, recipe_model: RecipeModel) -> RecipePage:
+    recipe_page.resize(1136, 880)
+    recipe_page.show()
+    recipe_model.plan_now()
+    planned(qtbot, recipe_model)
+    return recipe_page
+
+
+def planned(qtbot, model: RecipeModel) -> None:
+    qtbot.waitUntil(lambda: not model.is_planning)
+
+
+def error(field: str) -> Problem:
+    return Problem(field=field, severity="error", message=f"Wrong {field}.", remedy="Change it.")
+
+
+def show_problems(qtbot, page: RecipePage, planner: FakePlanner, *problems: Problem) -> None:
+    planner.problems = problems
+    page._model.plan_now()
+    qtbot.waitUntil(lambda: page._model.plan is not None and page._model.plan.problems == problems)
+    planned(qtbot, page._model)
+
+
+def test_shows_the_preset_and_its_description(page: RecipePage) -> None:
+    assert page.preset_choice.current() == "w4a4"
+    assert "4-bit weights and activations" in page.preset_note.text()
+    assert page.changed_badge.isHidden()
+
+
+def test_an_edit_makes_it_your_own_recipe(page: RecipePage, recipe_model: RecipeModel) -> None:
+    recipe_model.set("calibration.num_samples", 99)
+    assert page.preset_choice.current() == ""
+    assert "begun as W4A4" in page.preset_note.text()
+    assert not page.changed_badge.isHidden()
+
+
+def test_choosing_a_preset_sets_the_recipe(page: RecipePage, recipe_model: RecipeModel) -> None:
+    page.preset_choice.buttons[0].click()
+    assert recipe_model.recipe.name == "w4a16"
+    assert page.quantization.bits["activations"].current() == ""
+
+
+@pytest.mark.parametrize("kind", ["none", "random-orthogonal", "hadamard", "dfrot"])
+def test_rotation_cards(page: RecipePage, recipe_model: RecipeModel, kind: str) -> None:
+    page.rotation.cards[kind].click()
+    assert recipe_model.recipe.rotation.r1.kind == kind
+    assert [key for key, card in page.rotation.cards.items() if card.isChecked()] == [kind]
+    assert all(bound.editor.isEnabled() is (kind == "dfrot") for bound in page.refinement.form.fields)
+
+
+def test_bits(page: RecipePage, recipe_model: RecipeModel) -> None:
+    editor = page.quantization.bits["kv_cache"]
+    next(button for button in editor.buttons if button.text() == "8 bit").click()
+    assert recipe_model.recipe.kv_cache is not None
+    assert recipe_model.recipe.kv_cache.format == "int8"
+    next(button for button in editor.buttons if button.text() == "16 bit").click()
+    assert recipe_model.recipe.kv_cache is None
+
+
+def test_unusual_bits_are_shown(page: RecipePage, recipe_model: RecipeModel) -> None:
+    recipe_model.set_format("weights", "int3")
+    editor = page.quantization.bits["weights"]
+    assert editor.current() == "int3"
+    assert [button.text() for button in editor.buttons if not button.isHidden()] == [
+        "16 bit",
+        "8 bit",
+        "4 bit",
+        "3 bit",
+    ]
+
+
+def test_group_size_and_per_channel(page: RecipePage, recipe_model: RecipeModel) -> None:
+    page.quantization.group.edited.emit(128)
+    assert recipe_model.recipe.weights is not None
+    assert recipe_model.recipe.weights.group_size == 128
+    page.quantization.group.edited.emit(0)
+    assert recipe_model.recipe.weights.granularity == "per-channel"
+
+
+def test_exceptions_are_shown_and_can_be_removed(page: RecipePage, recipe_model: RecipeModel) -> None:
+    assert "*.down_proj" in page.quantization._exceptions.text()
+    page.quantization._remove.click()
+    assert recipe_model.recipe.overrides == ()
+    assert page.quantization._exceptions_box.isHidden()
+
+
+def test_files_to_write(page: RecipePage, recipe_model: RecipeModel) -> None:
+    page.output.rotated.click()
+    kinds = [(export.kind, export.subfolder) for export in recipe_model.recipe.exports]
+    assert kinds == [("compressed-tensors", ""), ("rotated-bf16", "rotated-bf16")]
+    page.output.measured.click()
+    assert recipe_model.recipe.evaluation is None
+
+
+def test_problems_stand_beside_their_fields_and_in_the_list(qtbot, page: RecipePage, planner: FakePlanner) -> None:
+    show_problems(qtbot, page, planner, error("calibration.num_samples"), error("rotation.r1.kind"))
+    samples = next(bound for bound in page.calibration.form.fields if bound.field == "calibration.num_samples")
+    assert samples.note.text() == "Wrong calibration.num_samples. Change it."
+    assert samples.note.isVisible()
+    assert "rotation.r1.kind" in page.rotation._note.text()
+    assert len(page.problem_list.problems) == 2
+    assert not page.start_button.isEnabled()
+    show_problems(qtbot, page, planner)
+    assert not samples.note.isVisible()
+    assert page.problem_list.isHidden()
+    assert page.start_button.isEnabled()
+
+
+@pytest.mark.parametrize(
+    "field", ["calibration.seed", "rotation.r1.kind", "exports.0.kind", "options.output_dir", "options.threads"]
+)
+def test_show_field_goes_to_it(qtbot, page: RecipePage, field: str) -> None:
+    page.activateWindow()
+    page.show_field(field)
+    focused = page.focusWidget()
+    assert focused is not None
+    assert focused is not page.start_button
+
+
+def test_permission_to_replace_appears_when_the_folder_is_occupied(
+    qtbot, page: RecipePage, planner: FakePlanner, recipe_model: RecipeModel
+) -> None:
+    assert page.output.overwrite.isHidden()
+    show_problems(qtbot, page, planner, error("options.output_dir"))
+    assert page.output.overwrite.isVisible()
+    page.output.overwrite.click()
+    assert recipe_model.options.overwrite
+
+
+def test_the_plan_is_shown(page: RecipePage) -> None:
+    assert page.plan._stages.count() == 5
+    assert page.plan._time.text() == "About 6 min on this computer"
+    assert page.plan._memory.text() == "Peak about 2.0 GB"
+
+
+def test_start_is_asked_for_once_there_are_no_errors(qtbot, page: RecipePage) -> None:
+    with qtbot.waitSignal(page.start_requested):
+        page.start_button.click()
+    page.set_run_active(True)
+    assert not page.start_button.isEnabled()
+    with qtbot.assertNotEmitted(page.start_requested):
+        QTest.keyClick(page, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
+
+
+def test_undo_by_key(qtbot, page: RecipePage, recipe_model: RecipeModel) -> None:
+    page.activateWindow()
+    recipe_model.set_rotation("none")
+    page.rotation.cards["none"].setFocus()
+    QTest.keyClick(page.rotation.cards["none"], Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert recipe_model.recipe.rotation.r1.kind == "dfrot"
+    assert page.rotation.cards["dfrot"].isChecked()
+
+
+def test_save_and_load(page: RecipePage, recipe_model: RecipeModel, tmp_path: Path) -> None:
+    recipe_model.set("calibration.seed", 42)
+    page.save(tmp_path / "mine.toml")
+    recipe_model.set_preset("w8a8")
+    page.load(tmp_path / "mine.toml")
+    assert recipe_model.recipe.calibration.seed == 42
+    assert recipe_model.recipe == Recipe.load(tmp_path / "mine.toml")
+
+
+def test_a_broken_file_is_refused_with_a_message(page: RecipePage, tmp_path: Path, monkeypatch) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr(QMessageBox, "warning", lambda *parts: shown.append(parts[-1]))
+    (tmp_path / "broken.toml").write_text("name = [")
+    before = page._model.recipe
+    page.load(tmp_path / "broken.toml")
+    assert "not a TOML recipe" in shown[0]
+    assert page._model.recipe is before
+
+
+def test_every_control_has_a_name(page: RecipePage) -> None:
+    page.all_fields.toggle.click()
+    from PySide6.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QLineEdit
+
+    kinds = (QAbstractButton, QAbstractSpinBox, QComboBox, QLineEdit)
+    for kind in kinds:
+        for control in page.findChildren(kind):
+            is_inner = isinstance(control.parent(), QAbstractSpinBox | QLineEdit | QComboBox)
+            assert is_inner or control.accessibleName() or control.text(), control
