@@ -98,10 +98,11 @@ def _stage_peak(state: RunState, name: str) -> float:
 
 
 def speed_kpi(state: RunState) -> Kpi:
-    """Pace of the running stage, or how long the whole run took."""
+    """Pace of the running stage; after the run, of its blocks."""
+    if not state.is_active and state.blocks:
+        seconds = sum(block.seconds for block in state.blocks.values()) / len(state.blocks)
+        return Kpi(f"{seconds:.1f} s/block", "mean of quantizing")
     stage = next((one for one in state.stages if one.name == state.stage), None)
-    if not state.is_active and state.started:
-        return Kpi(duration_text(elapsed_s(state)), "in all")
     if stage is None or state.last_heard is None:
         return Kpi("–", "not started yet")
     short, long = STEP_UNITS.get(stage.name, ("block", "block"))

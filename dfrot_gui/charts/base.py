@@ -133,6 +133,10 @@ class Plot(pg.PlotWidget):
         if not has_data:
             self._hide_cross()
 
+    def set_empty_text(self, text: str) -> None:
+        """Say why there is nothing to draw."""
+        self._empty.setText(text)
+
     def reset_view(self) -> None:
         self.view.enableAutoRange()
 

@@ -13,6 +13,8 @@ from dfrot_gui.run_tables import Table
 
 # A wide antialiased path through noise costs seconds a frame; drawn in segments it costs 50 ms.
 SEGMENTED_FROM = 800
+EMPTY = "The loss is drawn here while a rotation is refined."
+NOT_REFINED = "This recipe's rotation is not refined, so there is no loss to draw."
 
 
 class RefinementLossChart(Plot):
@@ -23,13 +25,17 @@ class RefinementLossChart(Plot):
             "Loss",
             "Refinement",
             "Loss",
-            empty="The loss is drawn here while a rotation is refined.",
+            empty=EMPTY,
             x_text=whole_text,
         )
         self._points: Sequence[Point] = ()
         self._curve = self.add_curve("dfrot", 2.5)
         self._best = self.add_symbols("good", size=8)
         self.set_has_data(False)
+
+    def set_is_refined(self, is_refined: bool) -> None:
+        """Whether this run's recipe refines its rotation at all."""
+        self.set_empty_text(EMPTY if is_refined else NOT_REFINED)
 
     def set_points(self, points: Sequence[Point]) -> None:
         if len(points) == len(self._points) and points[-1:] == self._points[-1:]:

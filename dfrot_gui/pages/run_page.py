@@ -95,7 +95,8 @@ class RunPage(Page):
         head = Card(margins=(20, 14, 20, 14), spacing=12)
         head.add(self.stage_bar)
         head.add(self.progress)
-        head.add(row((self._stage_label, 1), self._time_label))
+        self._line_box = box(row((self._stage_label, 1), self._time_label))
+        head.add(self._line_box)
         self._kpis = {name: KpiCard(name) for name in KPIS}
         self._kpi_line = col(*((card, 1) for card in self._kpis.values()), spacing=12)
         self._kpi_box = box(self._kpi_line)
@@ -186,7 +187,8 @@ class RunPage(Page):
         fraction = next((stage.fraction for stage in state.stages if stage.name == state.stage), 0.0)
         self.stage_bar.set_current("" if state.stage in done else state.stage, fraction, done)
         self.progress.setValue(round(PROGRESS_STEPS * overall_fraction(state, self._model.estimates)))
-        self._stage_label.setText(stage_line(state) if state.is_active else "")
+        self._stage_label.setText(stage_line(state))
+        self._line_box.setVisible(state.is_active)
 
     def _show_time(self) -> None:
         state, now = self._model.state, datetime.now(UTC)
@@ -195,6 +197,7 @@ class RunPage(Page):
         self._time_label.setText(time_line(state, now, remaining_s(state, now, self._model.estimates)))
 
     def _show_charts(self, state: RunState) -> None:
+        self.loss.set_is_refined(self._model.own_rotation == "dfrot")
         self.loss.set_points(state.loss)
         self.blocks.set_errors(state.block_errors)
         self._cards[3].refresh_legend()
