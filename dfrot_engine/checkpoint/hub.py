@@ -14,7 +14,7 @@ from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
 
 from dfrot_engine.checkpoint import hub_errors
 from dfrot_engine.checkpoint.headers import DTYPE_BITS
-from dfrot_engine.checkpoint.hub_cache import is_downloaded
+from dfrot_engine.checkpoint.hub_cache import cache_folder, is_downloaded
 from dfrot_engine.checkpoint.hub_errors import CLIENT_ERRORS, explain_connection
 from dfrot_engine.checkpoint.local import has_weights, inspect_folder
 from dfrot_engine.errors import HubError, ModelError
@@ -85,7 +85,7 @@ def search_models(
 def local_models() -> tuple[HubModel, ...]:
     """Models in the Hub cache whose weights are complete, by name; asks no network."""
     try:
-        cache = scan_cache_dir()
+        cache = scan_cache_dir(cache_folder())
     except (CacheNotFound, ValueError, OSError):  # no cache yet
         return ()
     models: list[HubModel] = []
