@@ -9,7 +9,7 @@ from types import TracebackType
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QIcon
-from PySide6.QtWidgets import QApplication, QMessageBox
+from PySide6.QtWidgets import QApplication, QMessageBox, QWidget
 
 from dfrot_engine import Plan, Recipe, RunOptions, __version__
 from dfrot_engine.recipe import ModelSource
@@ -20,8 +20,6 @@ from dfrot_gui.main_window import PRODUCT, RECIPE, RESULTS, RUN, MainWindow
 from dfrot_gui.pages.model_facts import ModelLook
 from dfrot_gui.pages.model_page import ModelPage
 from dfrot_gui.pages.recipe_page import RecipePage
-from dfrot_gui.pages.result_page import ResultPage
-from dfrot_gui.pages.run_page import RunPage
 from dfrot_gui.recipe_model import RecipeModel
 from dfrot_gui.run_model import RunModel
 from dfrot_gui.settings import Settings
@@ -64,13 +62,22 @@ def make_window(settings: Settings) -> MainWindow:
     runs = RunModel()
     search = HubSearch(_search_models, _local_models, memory)
     model_page = ModelPage(search, lambda source: _look_at(source, recipe.recipe, recipe.options), memory, settings)
+    recipe.plan_now()
+    return MainWindow(
+        recipe, runs, model_page, RecipePage(recipe), lambda window: _make_run_pages(window, runs), settings
+    )
+
+
+def _make_run_pages(window: MainWindow, runs: RunModel) -> tuple[QWidget, QWidget]:
+    from dfrot_gui.pages.result_page import ResultPage
+    from dfrot_gui.pages.run_page import RunPage
+
     run_page, result_page = RunPage(runs), ResultPage(runs)
-    window = MainWindow(recipe, runs, model_page, RecipePage(recipe), run_page, result_page, settings)
     run_page.results_requested.connect(lambda: window.go_to(RESULTS))
     run_page.recipe_requested.connect(lambda: window.go_to(RECIPE))
     run_page.field_requested.connect(window.show_field)
     result_page.run_requested.connect(lambda: window.go_to(RUN))
-    return window
+    return run_page, result_page
 
 
 # The engine's functions are imported when they are first called, in the background thread that calls them: the

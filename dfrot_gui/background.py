@@ -69,7 +69,10 @@ class Latest(QObject):
             answer = function()
         except DFRotError as caught:
             error = caught
-        except Exception as caught:  # a thread's fault must reach the user instead of vanishing with the thread
+        except Exception as caught:
+            if not threading.main_thread().is_alive():  # the program ends; imports fail then
+                return
+            # A thread's fault must reach the user instead of vanishing with the thread
             _LOG.exception("background work failed")
             error = DFRotError(f"Unexpected fault: {caught}", "Please report it, with the log.")
         try:

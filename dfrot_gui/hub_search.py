@@ -67,7 +67,14 @@ class ModelRow:
         return self.bytes or self.parameters * BYTES_PER_PARAMETER
 
 
-SAMPLE = ModelRow("sample", "sample", "LlamaForCausalLM", parameters=134_515_008, is_downloaded=True)
+SAMPLE = ModelRow(
+    "sample",
+    "sample",
+    "LlamaForCausalLM",
+    parameters=134_515_008,
+    bytes=538_060_032,  # float32, once it is unpacked
+    is_downloaded=True,
+)
 
 
 @dataclass(frozen=True)

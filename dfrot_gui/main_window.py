@@ -23,15 +23,18 @@ PRODUCT = "DFRot Studio"
 MODEL, RECIPE, RUN, RESULTS = range(4)
 # The engine is killed before this when it does not stop by itself; see run_worker.CANCEL_GRACE_S.
 CLOSE_TIMEOUT_MS = 15_000
+FINISH_DELAY_MS = 300
 
 Confirm = Callable[[QWidget], bool]
+MakeRunPages = Callable[["MainWindow"], tuple[QWidget, QWidget]]
 
 
 class MainWindow(QMainWindow):
     """The window.
 
     Args:
-        run_page, result_page: the pages that look at `runs`.
+        make_run_pages: the run page and the result page; they draw charts, take a while to import, and are made
+            when the window is on the screen.
         confirm_stop: asks whether to stop the run and close.
     """
 
@@ -41,8 +44,7 @@ class MainWindow(QMainWindow):
         runs: RunModel,
         model_page: ModelPage,
         recipe_page: RecipePage,
-        run_page: QWidget,
-        result_page: QWidget,
+        make_run_pages: MakeRunPages,
         settings: Settings,
         confirm_stop: Confirm | None = None,
     ) -> None:
@@ -53,6 +55,7 @@ class MainWindow(QMainWindow):
         self._confirm_stop = confirm_stop or ask_to_stop
         self._is_closing = False
         self._is_shown = False
+        self._make_run_pages: MakeRunPages | None = make_run_pages
         self._open_run = settings.open_run
         self.recipe_page = recipe_page
         self.setWindowTitle(PRODUCT)
@@ -61,7 +64,7 @@ class MainWindow(QMainWindow):
         self.sidebar = Sidebar(PRODUCT, settings.theme)
         self.notice = Notice("Resume", "Not now")
         self.stack = QStackedWidget()
-        self._build((model_page, recipe_page, run_page, result_page))
+        self._build((model_page, recipe_page, QWidget(), QWidget()))
         self._connect(model_page)
         self.go_to(MODEL)
         if not settings.geometry.isEmpty():
@@ -69,6 +72,8 @@ class MainWindow(QMainWindow):
 
     def go_to(self, step: int) -> None:
         """Show the page of a step."""
+        if step in {RUN, RESULTS}:
+            self._finish_pages()
         self.stack.setCurrentIndex(step)
         self.sidebar.show_step(step)
 
@@ -85,6 +90,7 @@ class MainWindow(QMainWindow):
             if focus is not None:
                 focus.watch(self)
             QTimer.singleShot(0, self, self._offer_resume)
+            QTimer.singleShot(FINISH_DELAY_MS, self, self._finish_pages)
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802
         if self._runs.is_active and not self._is_closing:
@@ -110,6 +116,18 @@ class MainWindow(QMainWindow):
         for step in range(len(pages)):
             keys = QKeySequence(f"Ctrl+{step + 1}")
             QShortcut(keys, self, lambda step=step: self.go_to(step), context=Qt.ShortcutContext.WindowShortcut)
+
+    def _finish_pages(self) -> None:
+        """Put the run and result pages in their places."""
+        if self._make_run_pages is None:
+            return
+        make, self._make_run_pages = self._make_run_pages, None
+        for step, page in zip((RUN, RESULTS), make(self), strict=True):
+            placeholder = self.stack.widget(step)
+            assert placeholder is not None
+            self.stack.insertWidget(step, page)
+            self.stack.removeWidget(placeholder)
+            placeholder.deleteLater()
 
     def _connect(self, model_page: ModelPage) -> None:
         self.sidebar.step_chosen.connect(self.go_to)

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import pytest
 from PySide6.QtCore import Qt
@@ -16,6 +17,7 @@ from dfrot_gui.main_window import MODEL, RECIPE, RESULTS, RUN, MainWindow
 from dfrot_gui.pages.model_page import ModelPage
 from dfrot_gui.pages.recipe_page import RecipePage
 from dfrot_gui.recipe_model import RecipeModel
+from dfrot_gui.run_model import RunModel
 from dfrot_gui.settings import Settings
 from dfrot_gui.theme import Theme
 from tests.gui.fakes import FakeRuns, assert_uncut
@@ -45,8 +47,13 @@ def make_window(
     answers: list[bool],
 ) -> MakeWindow:
     def make() -> MainWindow:
-        pages = (model_page, recipe_page, QWidget(), QWidget())
-        window = MainWindow(recipe_model, runs, *pages, settings, lambda _: answers.pop(0))  # pyright: ignore
+        def run_pages(_: MainWindow) -> tuple[QWidget, QWidget]:
+            return QWidget(), QWidget()
+
+        engine = cast(RunModel, runs)
+        window = MainWindow(
+            recipe_model, engine, model_page, recipe_page, run_pages, settings, lambda _: answers.pop(0)
+        )
         qtbot.addWidget(window, before_close_func=lambda _: runs.end("cancelled") if runs.is_active else None)
         window.show()
         return window
@@ -231,13 +238,15 @@ def test_no_text_is_cut_off(qtbot, window: MainWindow, step: int, size: tuple[in
 
 
 def test_the_window_loads_no_torch() -> None:
-    code = "import sys, dfrot_gui.app; print([m for m in ('torch', 'transformers', 'huggingface_hub') if m in sys.modules])"
+    heavy = "('torch', 'transformers', 'huggingface_hub', 'pyqtgraph')"
+    code = f"import sys, dfrot_gui.app; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "[]"
 
 
 def test_version_needs_no_window() -> None:
-    done = subprocess.run([sys.executable, "-m", "dfrot_gui", "--version"], capture_output=True, text=True, timeout=60)
+    command = [sys.executable, "-m", "dfrot_gui", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.startswith("DFRot Studio ")
 
 
