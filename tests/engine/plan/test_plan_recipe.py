@@ -1,0 +1,119 @@
+"""Problems between a recipe, the model's shape and the exporters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from dfrot_engine import Plan
+from dfrot_engine.architectures import ARCHITECTURES, Architecture, llama
+from dfrot_engine.recipe import Override, WeightScheme
+from tests.engine.plan.conftest import BASE, found
+
+
+def test_group_size_that_does_not_divide(plan: Callable[..., Plan]) -> None:
+    problem = found(plan(("weights.group_size", 96)), "weights.group_size")
+    assert problem.severity == "error"
+    for words in ("96", "self_attn.q_proj (64 columns)", "mlp.down_proj (128 columns)"):
+        assert words in problem.message
+    assert "32, 64" in problem.remedy
+    assert "128" not in problem.remedy
+
+
+def test_group_size_of_an_exception(plan: Callable[..., Plan]) -> None:
+    override = Override(linears="*.down_proj", weights=WeightScheme(group_size=96))
+    made = plan(recipe=BASE.model_copy(update={"overrides": (override,)}))
+    problem = found(made, "overrides.0.weights.group_size")
+    assert "mlp.down_proj (128 columns)" in problem.message
+    assert "q_proj" not in problem.message
+    assert "32, 64, 128" in problem.remedy
+
+
+def test_group_size_of_linears_left_alone_does_not_matter(plan: Callable[..., Plan]) -> None:
+    assert plan(("weights.group_size", 128), ("skip", ["*_proj"]), ("exports", [])).errors == ()
+    assert plan(("weights.group_size", 96), ("weights.granularity", "per-channel")).errors == ()
+
+
+ACT4 = {"format": "int4"}
+
+
+@pytest.mark.parametrize("kind", ["compressed-tensors", "rotated-bf16"])
+def test_rotations_that_need_the_runtime(plan: Callable[..., Plan], kind: str) -> None:
+    made = plan(("exports.0.kind", kind), ("rotation.r4", True), ("rotation.r3", True))
+    assert found(made, "rotation.r4").severity == "error"
+    assert found(made, "rotation.r3").severity == "warning"
+
+
+def test_rotations_that_are_only_measured(plan: Callable[..., Plan]) -> None:
+    assert plan(("exports", []), ("rotation.r4", True), ("rotation.r3", True)).problems == ()
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ([("activations", ACT4 | {"symmetric": False})], "activations.symmetric"),
+        ([("activations", ACT4 | {"clip_ratio": 0.9})], "activations.clip_ratio"),
+        ([("activations", {"format": "int6"})], "activations.format"),
+        ([("weights.format", "int3")], "weights.format"),
+        ([("weights.symmetric", False)], "weights.symmetric"),
+        ([("weights", None)], "weights"),
+        ([("skip", ["*"])], "weights"),
+        ([("weights", None), ("activations", ACT4)], "activations"),
+    ],
+)
+def test_what_compressed_tensors_cannot_carry(
+    plan: Callable[..., Plan], fields: list[tuple[str, Any]], field: str
+) -> None:
+    assert found(plan(*fields), field).severity == "error"
+    without_export = plan(*fields, ("exports", []))
+    assert field not in {problem.field for problem in without_export.errors}
+
+
+def test_exceptions_are_checked_under_their_own_field(plan: Callable[..., Plan]) -> None:
+    override = Override.model_validate(
+        {"linears": "*.down_proj", "activations": ACT4 | {"clip_ratio": 0.9}, "weights": {"format": "int5"}}
+    )
+    fields = {problem.field for problem in plan(recipe=BASE.model_copy(update={"overrides": (override,)})).errors}
+    assert fields == {"overrides.0.activations.clip_ratio", "overrides.0.weights.format"}
+
+
+@pytest.mark.parametrize("scheme", [ACT4, {"format": "int8"}, {"format": "int8", "symmetric": False}])
+def test_what_compressed_tensors_carries(plan: Callable[..., Plan], scheme: dict[str, Any]) -> None:
+    assert plan(("activations", scheme)).problems == ()
+
+
+def test_kv_cache_does_not_travel(plan: Callable[..., Plan]) -> None:
+    problem = found(plan(("kv_cache", {"format": "int4"})), "kv_cache")
+    assert problem.severity == "warning"
+    assert "--kv-cache-dtype" in problem.remedy
+
+
+@pytest.mark.parametrize("field", ["calibration.seq_len", "evaluation.seq_len"])
+def test_sequences_longer_than_the_model(plan: Callable[..., Plan], field: str) -> None:
+    problem = found(plan((field, 513)), field)
+    assert "513" in problem.message
+    assert "512" in problem.remedy
+    assert plan((field, 512)).errors == ()
+
+
+def test_r1_that_cannot_be_folded(plan: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(config: dict[str, Any]) -> Architecture:
+        return replace(llama(config), r1_refused="Post-norms stand in the way of R1.")
+
+    monkeypatch.setitem(ARCHITECTURES, "llama", refused)
+    assert found(plan(), "rotation.r1.kind").message == "Post-norms stand in the way of R1."
+    assert plan(("rotation.r1.kind", "none")).errors == ()
+
+
+def test_patterns_that_match_nothing(plan: Callable[..., Plan]) -> None:
+    overrides = (Override(linears="*.donw_proj", weights=WeightScheme(group_size=32)),)
+    made = plan(recipe=BASE.model_copy(update={"overrides": overrides, "skip": ("lm_head", "*.typo")}))
+    assert found(made, "overrides.0.linears").severity == "warning"
+    assert "model.layers.0.self_attn.q_proj" in found(made, "skip.1").remedy
+
+
+def test_run_without_any_result(plan: Callable[..., Plan]) -> None:
+    assert found(plan(("exports", []), ("evaluation", None)), "exports").severity == "warning"
