@@ -136,8 +136,7 @@ class ModelPage(Page):
         error = self._search.error
         self.notice.button.setVisible(error is not None)
         if error is not None:
-            remedy = f"{error.remedy} The sample and downloaded models work without the Hub.".strip()
-            self.notice.show_message("warn", error.message, remedy)
+            self.notice.show_message("warn", error.message, error.remedy)
         elif not rows and not self._search.is_busy:
             has_filters = replace(self._search.filters, query="") != Filters()
             hint = "Switch off a filter or use other words." if has_filters else "Use other or fewer words."

@@ -8,11 +8,11 @@ from functools import partial
 from PySide6.QtWidgets import QButtonGroup, QFileDialog, QWidget
 
 from dfrot_engine import Problem, Recipe
+from dfrot_gui.pages.recipe_card import RecipeCard
 from dfrot_gui.recipe_form.editors import BoolEditor, ChoiceEditor, IntEditor, SegmentedEditor
 from dfrot_gui.recipe_form.fields import field_spec
-from dfrot_gui.recipe_form.form import Form
 from dfrot_gui.recipe_model import RecipeModel
-from dfrot_gui.widgets import Button, Card, OptionCard, box, label, row, set_role, tab_to_checked
+from dfrot_gui.widgets import Button, OptionCard, box, label, row, tab_to_checked
 from dfrot_gui.widgets.reflow import ReflowGrid
 
 ROTATIONS = (
@@ -29,31 +29,10 @@ DATASETS = {"builtin": "Built-in text", "wikitext-2": "WikiText-2 (train)", "c4"
 CHOOSE_FILE = "\0file"
 
 
-class RecipeCard(Card):
-    """A card with a form; problems go below the fields they name."""
-
-    def __init__(self, title: str, subtitle: str = "", *, model: RecipeModel, right: QWidget | None = None) -> None:
-        super().__init__(title, subtitle, right=right)
-        self.model = model
-        self.form = Form(model)
-
-    def refresh(self, recipe: Recipe) -> None:
-        self.form.refresh()
-
-    def show_problems(self, problems: Sequence[Problem]) -> None:
-        self.form.show_problems(problems)
-
-    def editor(self, field: str) -> QWidget | None:
-        """The editor a problem's field belongs to: its own, or that of the nearest section."""
-        for bound in self.form.fields:
-            if field == bound.field:
-                return bound.editor
-        return None
-
-
 class RotationCard(RecipeCard):
     def __init__(self, model: RecipeModel) -> None:
-        super().__init__("Rotation", "What happens to activations before they are rounded.", model=model)
+        subtitle = "What happens to activations before they are rounded."
+        super().__init__("Rotation", subtitle, model=model, sections=("rotation",))
         self.cards = {spec[0]: OptionCard(*spec) for spec in ROTATIONS}
         self._group = QButtonGroup(self)
         for kind, card in self.cards.items():
@@ -61,35 +40,42 @@ class RotationCard(RecipeCard):
             self._group.addButton(card)
             card.clicked.connect(partial(model.set_rotation, kind))
         self.add(ReflowGrid(list(self.cards.values()), columns=(4, 2), min_width=196, spacing=12))
-        self._note = label("", "bad", wrap=True)
-        self.add(self._note)
-        spec = field_spec("rotation.compare")
-        self.form.add("rotation.compare", BoolEditor(spec.title), aligned=False)
-        self.add(self.form)
+        self.add(self.note)
+        self.r2 = BoolEditor(field_spec("rotation.r2").title)
+        self.r2.setToolTip("A Hadamard matrix per layer, folded into the weights")
+        self.r2.edited.connect(lambda is_on: model.set("rotation.r2", {"kind": "hadamard" if is_on else "none"}))
+        checks = FlowLayout(spacing=18)
+        notes: list[QWidget] = []
+        for field in ("rotation.compare", "rotation.r3", "rotation.r4"):
+            bound = self.form.bind(field, BoolEditor(field_spec(field).title))
+            checks.addWidget(bound.editor)
+            notes.append(bound.note)
+        checks.insert(1, self.r2)
+        self.add(box(checks))
+        for note in notes:
+            self.add(note)
 
     def refresh(self, recipe: Recipe) -> None:
         super().refresh(recipe)
         self.cards[recipe.rotation.r1.kind].setChecked(True)
         tab_to_checked(list(self.cards.values()))
+        self.r2.setChecked(recipe.rotation.r2.kind != "none")
 
-    def show_problems(self, problems: Sequence[Problem]) -> None:
-        super().show_problems(problems)
-        mine = [problem for problem in problems if problem.field in {"rotation", "rotation.r1", "rotation.r1.kind"}]
-        self._note.setText("\n".join(f"{problem.message} {problem.remedy}".strip() for problem in mine))
-        self._note.setVisible(bool(mine))
-        set_role(self._note, "bad" if any(problem.severity == "error" for problem in mine) else "warn")
+    def owns(self, field: str) -> bool:
+        return super().owns(field) and (field == "rotation.r1.kind" or not field.startswith("rotation.r1."))
 
     def editor(self, field: str) -> QWidget | None:
         if field in {"rotation", "rotation.r1", "rotation.r1.kind"}:
             return self.cards[self.model.recipe.rotation.r1.kind]
-        return super().editor(field)
+        return self.r2 if field.startswith("rotation.r2") else super().editor(field)
 
 
 class QuantizationCard(RecipeCard):
     SECTIONS = (("weights", "Weights"), ("activations", "Activations"), ("kv_cache", "KV cache"))
 
     def __init__(self, model: RecipeModel) -> None:
-        super().__init__("Quantization", model=model)
+        sections = (*(name for name, _ in self.SECTIONS), "overrides", "skip", "solver")
+        super().__init__("Quantization", model=model, sections=sections)
         self.bits: dict[str, SegmentedEditor] = {}
         for section, title in self.SECTIONS:
             editor = SegmentedEditor(BITS, title)
@@ -103,6 +89,7 @@ class QuantizationCard(RecipeCard):
         self.symmetric = BoolEditor("Symmetric weights")
         self._symmetric = self.form.add("weights.symmetric", self.symmetric, aligned=False)
         self.add(self.form)
+        self.add(self.note)
         self._exceptions = label("", "small", wrap=True)
         self._remove = Button("Remove", kind="ghost", tip="Give these linears the same formats as all others")
         self._remove.clicked.connect(lambda: model.set("overrides", []))
@@ -137,7 +124,7 @@ class QuantizationCard(RecipeCard):
 
 class CalibrationCard(RecipeCard):
     def __init__(self, model: RecipeModel) -> None:
-        super().__init__("Calibration", model=model)
+        super().__init__("Calibration", model=model, sections=("calibration",))
         self.data = ChoiceEditor({**DATASETS, CHOOSE_FILE: "Text file…"})
         self.data.edited.connect(self._set_data)
         self._data = self.form.add("calibration.dataset", self.data, title="&Data", is_bound=False)
@@ -149,6 +136,7 @@ class CalibrationCard(RecipeCard):
         )
         self.form.add("calibration.seed", title="S&eed")
         self.add(self.form)
+        self.add(self.note)
         self.body.addStretch(1)
 
     def _set_data(self, value: str) -> None:
@@ -162,16 +150,20 @@ class CalibrationCard(RecipeCard):
 
 class RefinementCard(RecipeCard):
     def __init__(self, model: RecipeModel) -> None:
-        super().__init__("Refinement", model=model)
+        super().__init__("Refinement", model=model, sections=("rotation.r1",))
         start = SegmentedEditor({"hadamard": "RH", "random-orthogonal": "RO"}, "Start")
         self.form.add("rotation.r1.start", start, title="Start", aligned=False)
         self.form.add("rotation.r1.steps", title="&Iterations")
         self.form.add("rotation.r1.massive_weight", title="Massive &weight γ")
         self.form.add("rotation.r1.sample_rows", title="&Rows")
         self.add(self.form)
+        self.add(self.note)
         self._hint = label("Only DFRot is refined.", "small", wrap=True)
         self.add(self._hint)
         self.body.addStretch(1)
+
+    def owns(self, field: str) -> bool:
+        return super().owns(field) and field not in {"rotation.r1", "rotation.r1.kind"}
 
     def refresh(self, recipe: Recipe) -> None:
         super().refresh(recipe)
@@ -186,7 +178,7 @@ class OutputCard(RecipeCard):
     """Where the files go and which; the permission to replace appears when the folder is occupied."""
 
     def __init__(self, model: RecipeModel) -> None:
-        super().__init__("Output", model=model)
+        super().__init__("Output", model=model, sections=("exports", "evaluation", "options"))
         self.form.add("options.output_dir", title="&Folder")
         self.overwrite = BoolEditor(field_spec("options.overwrite").title)
         self._overwrite = self.form.add("options.overwrite", self.overwrite, aligned=False)
@@ -199,8 +191,7 @@ class OutputCard(RecipeCard):
         self.measured.edited.connect(lambda is_on: model.set("evaluation", {} if is_on else None))
         checks = (self.quantized, self.rotated, self.measured)
         self.add(ReflowGrid(checks, columns=(3, 2, 1), min_width=300, spacing=10))
-        self._note = label("", "bad", wrap=True)
-        self.add(self._note)
+        self.add(self.note)
 
     def refresh(self, recipe: Recipe) -> None:
         super().refresh(recipe)
@@ -213,10 +204,6 @@ class OutputCard(RecipeCard):
         super().show_problems(problems)
         is_occupied = any(problem.field in {"options.output_dir", "options.overwrite"} for problem in problems)
         self.overwrite.setVisible(is_occupied or self.model.options.overwrite)
-        mine = [problem for problem in problems if problem.field.split(".")[0] in {"exports", "evaluation"}]
-        self._note.setText("\n".join(f"{problem.message} {problem.remedy}".strip() for problem in mine))
-        self._note.setVisible(bool(mine))
-        set_role(self._note, "bad" if any(problem.severity == "error" for problem in mine) else "warn")
 
     def editor(self, field: str) -> QWidget | None:
         section = field.split(".", maxsplit=1)[0]

@@ -10,11 +10,11 @@ from PySide6.QtWidgets import QFileDialog, QMessageBox, QScrollArea, QWidget
 
 from dfrot_engine import DFRotError, Recipe
 from dfrot_gui.hub_search import SAMPLE
+from dfrot_gui.pages.recipe_card import RecipeCard
 from dfrot_gui.pages.recipe_cards import (
     CalibrationCard,
     OutputCard,
     QuantizationCard,
-    RecipeCard,
     RefinementCard,
     RotationCard,
 )

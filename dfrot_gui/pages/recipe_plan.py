@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from PySide6.QtWidgets import QHBoxLayout
+from PySide6.QtWidgets import QVBoxLayout
 
 from dfrot_engine import Plan, StageEstimate
 from dfrot_gui.presets import summary
 from dfrot_gui.recipe_model import RecipeModel
 from dfrot_gui.units import format_bytes, format_duration
 from dfrot_gui.widgets import Card, IconLabel, badge, box, clear, label, row, set_badge
+from dfrot_gui.widgets.reflow import ReflowGrid
 
 ICONS = {
+    "load": "cube",
     "calibrate": "target",
     "rotate": "arrows-clockwise",
     "quantize": "hash",
@@ -24,8 +26,8 @@ class PlanCard(Card):
         self._badge = badge("", "accent")
         super().__init__("What will happen", right=self._badge)
         self._model = model
-        self._stages = QHBoxLayout()
-        self._stages.setSpacing(12)
+        self._stages = QVBoxLayout()
+        self._shown: tuple[StageEstimate, ...] = ()
         self._status = label("", "small")
         self._time = label("", "small")
         self._memory = label("", "small")
@@ -51,15 +53,22 @@ class PlanCard(Card):
         has_stages = plan is not None and bool(plan.stages)
         self._totals.setVisible(has_stages)
         self._status.setVisible(not has_stages)
+        self._show_stages(plan.stages if plan is not None else ())
         if plan is None or not plan.stages:
-            clear(self._stages)
             waits = plan is None and not self._model.problems
             self._status.setText("Reading the model's headers…" if waits else "Correct the problems first.")
             return
-        clear(self._stages)
-        for stage in plan.stages:
-            self._stages.addWidget(_stage_card(stage), 1)
         self._show_totals(plan)
+
+    def _show_stages(self, stages: tuple[StageEstimate, ...]) -> None:
+        if stages == self._shown:
+            return
+        self._shown = stages
+        clear(self._stages)
+        if stages:
+            columns = (len(stages), 3, 2)
+            cards = [_stage_card(stage) for stage in stages]
+            self._stages.addWidget(ReflowGrid(cards, columns=columns, min_width=132, spacing=12))
 
     def _show_totals(self, plan: Plan) -> None:
         seconds = [stage.seconds for stage in plan.stages if stage.seconds is not None]
@@ -79,6 +88,6 @@ def _stage_card(stage: StageEstimate) -> Card:
     title = stage.stage.capitalize()
     card.setAccessibleName(f"{title}: {stage.summary}")
     card.add(row(IconLabel(ICONS.get(stage.stage, "cube"), 16, "accent"), label(title, "h2"), None, spacing=8))
-    card.add(label(stage.summary, "small", wrap=True))
+    card.add(label(stage.summary[:1].upper() + stage.summary[1:], "small", wrap=True))
     card.body.addStretch(1)
     return card

@@ -87,16 +87,21 @@ class Form(QGridLayout):
             aligned: whether the editor takes the whole width.
         """
         spec = field_spec(field)
-        editor = editor or make_editor(spec)
         title = title or spec.title
+        bound = self.bind(field, editor or make_editor(spec), title=title, tip=tip, is_bound=is_bound)
+        self._place(bound, "" if isinstance(bound.editor, QCheckBox) and bound.editor.text() else title, aligned)
+        return bound
+
+    def bind(self, field: str, editor: QWidget, *, title: str = "", tip: str = "", is_bound: bool = True) -> BoundField:
+        """Let an editor show and set a field without placing it; the caller places it and its `note`."""
+        spec = field_spec(field)
         editor.setToolTip(tip or spec.help)
         if not editor.accessibleName():
-            editor.setAccessibleName(title.replace("&", ""))
+            editor.setAccessibleName((title or spec.title).replace("&", ""))
         bound = BoundField(self._model, field, editor)
         if is_bound:
             edited: Any = getattr(editor, "edited")  # noqa: B009
             edited.connect(lambda value: self._model.set(field, value))
-        self._place(bound, "" if isinstance(editor, QCheckBox) and editor.text() else title, aligned)
         self.fields.append(bound)
         return bound
 

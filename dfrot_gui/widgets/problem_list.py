@@ -25,17 +25,22 @@ class ProblemLike(Protocol):
 
 
 class ProblemList(QFrame):
-    """Hidden while there is no problem; `activated` names the field the user wants to go to."""
+    """Hidden while there is no problem; `activated` names the field the user wants to go to.
+
+    Args:
+        fold_after: so many are shown until the user asks for the rest.
+    """
 
     activated = Signal(str)
 
-    def __init__(self, *, name: str = "Problems") -> None:
+    def __init__(self, *, name: str = "Problems", fold_after: int = 3) -> None:
         super().__init__()
         self.setAccessibleName(name)
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
         self._layout.setSpacing(8)
         self._problems: tuple[ProblemLike, ...] = ()
+        self._fold_after = fold_after
         self.hide()
 
     @property
@@ -48,10 +53,18 @@ class ProblemList(QFrame):
         if ordered == self._problems:
             return
         self._problems = ordered
-        clear(self._layout)
-        for problem in ordered:
-            self._layout.addWidget(self._row(problem))
+        self._build(is_folded=len(ordered) > self._fold_after + 1)
         self.setVisible(bool(ordered))
+
+    def _build(self, *, is_folded: bool) -> None:
+        clear(self._layout)
+        for problem in self._problems[: self._fold_after if is_folded else None]:
+            self._layout.addWidget(self._row(problem))
+        if is_folded:
+            button = Button(f"Show {len(self._problems) - self._fold_after} more", "caret-down", "fold")
+            button.setCheckable(False)
+            button.clicked.connect(lambda: self._build(is_folded=False))
+            self._layout.addWidget(button)
 
     def _row(self, problem: ProblemLike) -> QWidget:
         is_error = problem.severity == "error"

@@ -113,7 +113,7 @@ def test_problems_stand_beside_their_fields_and_in_the_list(qtbot, page: RecipeP
     samples = next(bound for bound in page.calibration.form.fields if bound.field == "calibration.num_samples")
     assert samples.note.text() == "Wrong calibration.num_samples. Change it."
     assert samples.note.isVisible()
-    assert "rotation.r1.kind" in page.rotation._note.text()
+    assert "rotation.r1.kind" in page.rotation.note.text()
     assert len(page.problem_list.problems) == 2
     assert not page.start_button.isEnabled()
     show_problems(qtbot, page, planner)
@@ -144,7 +144,7 @@ def test_permission_to_replace_appears_when_the_folder_is_occupied(
 
 
 def test_the_plan_is_shown(page: RecipePage) -> None:
-    assert page.plan._stages.count() == 5
+    assert len(page.plan._shown) == 5
     assert page.plan._time.text() == "About 6 min on this computer"
     assert page.plan._memory.text() == "Peak about 2.0 GB"
 
@@ -193,3 +193,29 @@ def test_every_control_has_a_name(page: RecipePage) -> None:
         for control in page.findChildren(kind):
             is_inner = isinstance(control.parent(), QAbstractSpinBox | QLineEdit | QComboBox)
             assert is_inner or control.accessibleName() or getattr(control, "text", str)(), control
+
+
+def test_online_rotations(page: RecipePage, recipe_model: RecipeModel) -> None:
+    for field in ("rotation.r3", "rotation.r4"):
+        editor = page.rotation.editor(field)
+        assert isinstance(editor, QAbstractButton)
+        editor.click()
+    page.rotation.r2.click()
+    rotation = recipe_model.recipe.rotation
+    assert (rotation.r2.kind, rotation.r3, rotation.r4) == ("none", True, True)
+
+
+@pytest.mark.parametrize("field", ["activations.symmetric", "kv_cache", "skip", "exports.0.kind", "calibration"])
+def test_a_problem_without_an_editor_is_shown_on_its_card(
+    qtbot, page: RecipePage, planner: FakePlanner, field: str
+) -> None:
+    show_problems(qtbot, page, planner, error(field))
+    notes = [card.note.text() for card in page.cards if card.note.isVisible()]
+    assert notes == [f"Wrong {field}. Change it."]
+
+
+def test_many_problems_are_folded(qtbot, page: RecipePage, planner: FakePlanner) -> None:
+    show_problems(qtbot, page, planner, *(error(f"skip.{number}") for number in range(7)))
+    shown = [button.text() for button in page.problem_list.findChildren(QAbstractButton) if button.isVisible()]
+    assert shown.count("Show field") == 3
+    assert any("Show 4 more" in text for text in shown)
