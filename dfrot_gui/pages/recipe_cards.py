@@ -13,6 +13,7 @@ from dfrot_gui.recipe_form.editors import BoolEditor, ChoiceEditor, IntEditor, S
 from dfrot_gui.recipe_form.fields import field_spec
 from dfrot_gui.recipe_model import RecipeModel
 from dfrot_gui.widgets import Button, OptionCard, box, label, row, tab_to_checked
+from dfrot_gui.widgets.flow import FlowLayout
 from dfrot_gui.widgets.reflow import ReflowGrid
 
 ROTATIONS = (
