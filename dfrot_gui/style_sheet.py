@@ -66,7 +66,7 @@ QLabel[badge="accent"] { background: $accent_soft; color: $accent; border: 1px s
 QLabel[badge="good"] { background: $good_soft; color: $good; border: 1px solid $good_soft; }
 QLabel[badge="warn"] { background: $warn_soft; color: $warn; border: 1px solid $warn_soft; }
 QLabel[badge="bad"] { background: $bad_soft; color: $bad; border: 1px solid $bad_soft; }
-QLabel[badge] { border-radius: 9px; padding: 1px 8px; font-size: 11px; font-weight: 500; }
+QLabel[badge] { border-radius: 8px; padding: 1px 8px; font-size: 11px; font-weight: 500; }
 QFrame[card="true"] { background: $card; border: 1px solid $line; border-radius: 12px; }
 QFrame[card="good"] { background: $good_soft; border: 1px solid $good_soft; border-radius: 10px; }
 QFrame[card="warn"] { background: $warn_soft; border: 1px solid $warn_soft; border-radius: 10px; }

@@ -9,14 +9,14 @@ from PySide6.QtWidgets import QWidget
 from dfrot_engine import Problem, Recipe
 from dfrot_gui.recipe_form.form import Form
 from dfrot_gui.recipe_model import RecipeModel
-from dfrot_gui.widgets import Card, label, set_role
+from dfrot_gui.widgets import Card, box, col, label
 
 
 class RecipeCard(Card):
     """A part of the recipe on screen.
 
     Args:
-        sections: beginnings of the field names that belong here; their problems are shown in `note` when the field
+        sections: beginnings of the field names that belong here; their problems are shown in `notes` when the field
             itself has no editor on the card.
     """
 
@@ -24,8 +24,9 @@ class RecipeCard(Card):
         super().__init__(title, subtitle)
         self.model = model
         self.form = Form(model)
-        self.note = label("", "bad", wrap=True)
-        self.note.hide()
+        self._notes = {"error": label("", "bad", wrap=True), "warning": label("", "warn", wrap=True)}
+        self.notes = box(col(*self._notes.values(), spacing=4))
+        self.notes.hide()
         self._sections = tuple(sections)
 
     def refresh(self, recipe: Recipe) -> None:
@@ -40,9 +41,11 @@ class RecipeCard(Card):
         self.form.show_problems(problems)
         shown = {bound.field for bound in self.form.fields}
         mine = [problem for problem in problems if problem.field not in shown and self.owns(problem.field)]
-        self.note.setText("\n".join(f"{problem.message} {problem.remedy}".strip() for problem in mine))
-        self.note.setVisible(bool(mine))
-        set_role(self.note, "bad" if any(problem.severity == "error" for problem in mine) else "warn")
+        for severity, note in self._notes.items():
+            texts = [f"{one.message} {one.remedy}".strip() for one in mine if one.severity == severity]
+            note.setText("\n".join(texts))
+            note.setVisible(bool(texts))
+        self.notes.setVisible(bool(mine))
 
     def editor(self, field: str) -> QWidget | None:
         """The editor of a field; None when it has none here."""

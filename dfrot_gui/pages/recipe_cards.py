@@ -41,7 +41,7 @@ class RotationCard(RecipeCard):
             self._group.addButton(card)
             card.clicked.connect(partial(model.set_rotation, kind))
         self.add(ReflowGrid(list(self.cards.values()), columns=(4, 2), min_width=196, spacing=12))
-        self.add(self.note)
+        self.add(self.notes)
         self.r2 = BoolEditor(field_spec("rotation.r2").title)
         self.r2.setToolTip("A Hadamard matrix per layer, folded into the weights")
         self.r2.edited.connect(lambda is_on: model.set("rotation.r2", {"kind": "hadamard" if is_on else "none"}))
@@ -90,7 +90,7 @@ class QuantizationCard(RecipeCard):
         self.symmetric = BoolEditor("Symmetric weights")
         self._symmetric = self.form.add("weights.symmetric", self.symmetric, aligned=False)
         self.add(self.form)
-        self.add(self.note)
+        self.add(self.notes)
         self._exceptions = label("", "small", wrap=True)
         self._remove = Button("Remove", kind="ghost", tip="Give these linears the same formats as all others")
         self._remove.clicked.connect(lambda: model.set("overrides", []))
@@ -112,6 +112,19 @@ class QuantizationCard(RecipeCard):
             self.group.show_value(PER_CHANNEL if weights.granularity == "per-channel" else weights.group_size)
         self._exceptions.setText(_exceptions(recipe))
         self._exceptions_box.setVisible(bool(recipe.overrides))
+
+    def show_problems(self, problems: Sequence[Problem]) -> None:
+        """A problem of a scheme stands below its bits, whichever of its fields it names."""
+        own = {bound.field for bound in self.form.fields}
+        moved: list[Problem] = []
+        for problem in problems:
+            section = problem.field.split(".")[0]
+            is_moved = section in self.bits and problem.field not in own
+            moved.append(problem.model_copy(update={"field": f"{section}.format"}) if is_moved else problem)
+        super().show_problems(moved)
+
+    def editor(self, field: str) -> QWidget | None:
+        return self.bits.get(field) or super().editor(field)
 
     def _set_group(self, size: int) -> None:
         weights = self.model.recipe.weights
@@ -137,7 +150,7 @@ class CalibrationCard(RecipeCard):
         )
         self.form.add("calibration.seed", title="S&eed")
         self.add(self.form)
-        self.add(self.note)
+        self.add(self.notes)
         self.body.addStretch(1)
 
     def _set_data(self, value: str) -> None:
@@ -158,7 +171,7 @@ class RefinementCard(RecipeCard):
         self.form.add("rotation.r1.massive_weight", title="Massive &weight γ")
         self.form.add("rotation.r1.sample_rows", title="&Rows")
         self.add(self.form)
-        self.add(self.note)
+        self.add(self.notes)
         self._hint = label("Only DFRot is refined.", "small", wrap=True)
         self.add(self._hint)
         self.body.addStretch(1)
@@ -192,7 +205,7 @@ class OutputCard(RecipeCard):
         self.measured.edited.connect(lambda is_on: model.set("evaluation", {} if is_on else None))
         checks = (self.quantized, self.rotated, self.measured)
         self.add(ReflowGrid(checks, columns=(3, 2, 1), min_width=300, spacing=10))
-        self.add(self.note)
+        self.add(self.notes)
 
     def refresh(self, recipe: Recipe) -> None:
         super().refresh(recipe)

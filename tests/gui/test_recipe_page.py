@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QLineEdit, QMessageBox
+from PySide6.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QLabel, QLineEdit, QMessageBox
 
 from dfrot_engine import Problem, Recipe
 from dfrot_gui.pages.recipe_page import RecipePage
@@ -113,7 +113,7 @@ def test_problems_stand_beside_their_fields_and_in_the_list(qtbot, page: RecipeP
     samples = next(bound for bound in page.calibration.form.fields if bound.field == "calibration.num_samples")
     assert samples.note.text() == "Wrong calibration.num_samples. Change it."
     assert samples.note.isVisible()
-    assert "rotation.r1.kind" in page.rotation.note.text()
+    assert "rotation.r1.kind" in page.rotation.notes.findChildren(QLabel)[0].text()
     assert len(page.problem_list.problems) == 2
     assert not page.start_button.isEnabled()
     show_problems(qtbot, page, planner)
@@ -205,13 +205,13 @@ def test_online_rotations(page: RecipePage, recipe_model: RecipeModel) -> None:
     assert (rotation.r2.kind, rotation.r3, rotation.r4) == ("none", True, True)
 
 
-@pytest.mark.parametrize("field", ["activations.symmetric", "kv_cache", "skip", "exports.0.kind", "calibration"])
+@pytest.mark.parametrize("field", ["skip", "exports.0.kind", "calibration"])
 def test_a_problem_without_an_editor_is_shown_on_its_card(
     qtbot, page: RecipePage, planner: FakePlanner, field: str
 ) -> None:
     show_problems(qtbot, page, planner, error(field))
-    notes = [card.note.text() for card in page.cards if card.note.isVisible()]
-    assert notes == [f"Wrong {field}. Change it."]
+    labels = [text for card in page.cards for text in card.notes.findChildren(QLabel)]
+    assert [text.text() for text in labels if text.isVisible()] == [f"Wrong {field}. Change it."]
 
 
 def test_many_problems_are_folded(qtbot, page: RecipePage, planner: FakePlanner) -> None:
@@ -219,3 +219,10 @@ def test_many_problems_are_folded(qtbot, page: RecipePage, planner: FakePlanner)
     shown = [button.text() for button in page.problem_list.findChildren(QAbstractButton) if button.isVisible()]
     assert shown.count("Show field") == 3
     assert any("Show 4 more" in text for text in shown)
+
+
+@pytest.mark.parametrize("field", ["activations.symmetric", "activations"])
+def test_a_problem_of_a_scheme_stands_below_its_bits(qtbot, page: RecipePage, planner: FakePlanner, field: str) -> None:
+    show_problems(qtbot, page, planner, error(field))
+    bound = next(one for one in page.quantization.form.fields if one.field == "activations.format")
+    assert bound.note.text() == f"Wrong {field}. Change it."
