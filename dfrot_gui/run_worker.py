@@ -163,7 +163,8 @@ class RunThread(QThread):
         self.state = fold(self.state, event)
 
     def _take_log(self, line: bytes) -> None:
-        self._tail.append(line.decode(errors="replace").rstrip()[:500])
+        # Progress bars rewrite their line; only what they showed last is worth keeping.
+        self._tail.append(line.decode(errors="replace").rstrip().rsplit("\r", 1)[-1][:500])
 
     def _pass_on_commands(self, child: subprocess.Popen[bytes]) -> None:
         while True:

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 import pyqtgraph as pg
 
 Number = Callable[[float], str]
 
+# Densest first: tenths, whole steps, 1-2-5, decades.
+MIN_LABELS = 3
+LABELLED_FACTORS: tuple[tuple[float, ...], ...] = (
+    tuple(tenth / 10 for tenth in range(10, 100)),
+    tuple(range(1, 10)),
+    (1, 2, 5),
+    (1,),
+)
+
 
 class Axis(pg.AxisItem):
-    """An axis that labels 1-2-5 steps when logarithmic, and may be given its own words for a value."""
+    """An axis that labels round numbers when logarithmic, and may be given its own words for a value."""
 
     def __init__(self, side: Literal["left", "bottom"], text: Number | None = None) -> None:
         super().__init__(side)
@@ -25,7 +34,7 @@ class Axis(pg.AxisItem):
         if not self.logMode:
             return super().tickValues(minVal, maxVal, size)
         # "20,000" is wider than it is high.
-        room = 70 if self.orientation == "left" else 190
+        room = 21 if self.orientation == "left" else 58
         return log_ticks(min(minVal, maxVal), max(minVal, maxVal), size, room)
 
     def tickStrings(self, values: Sequence[float], scale: float, spacing: float | None) -> list[str]:  # noqa: N802
@@ -37,25 +46,41 @@ class Axis(pg.AxisItem):
 
 
 def log_ticks(low: float, high: float, size: float, room: float) -> list[tuple[float | None, list[float]]]:
-    """Tick levels of a logarithmic axis.
+    """Tick levels of a logarithmic axis: as many labels as have room.
 
     Args:
         low, high: the ends, as powers of ten.
         size: pixels.
-        room: pixels a decade needs for three labels.
+        room: pixels a label needs.
     Returns:
         Levels as pyqtgraph takes them; those with a spacing carry text, the last one is for the eye alone.
     """
-    decades = range(math.floor(low), math.ceil(high) + 1)
     pixels_per_decade = size / max(high - low, 1e-9)
-    labelled = (1, 2, 5) if pixels_per_decade > room else (1,)
-    minor = tuple(range(1, 10)) if pixels_per_decade > 40 else ()
+    least_gap = room / pixels_per_decade
+    candidates = [_at(factors, low, high) for factors in LABELLED_FACTORS]
+    fitting = [ticks for ticks in candidates if _thinned(ticks, least_gap) == ticks]
+    labelled = max(fitting, key=len, default=[])
+    if len(labelled) < MIN_LABELS:
+        thinned = [_thinned(ticks, least_gap) for ticks in reversed(candidates)]
+        labelled = next((ticks for ticks in thinned if len(ticks) >= MIN_LABELS), max(thinned, key=len))
+    minor = _at(range(1, 10), low, high) if pixels_per_decade > 40 else []
+    return [(1.0, labelled), (None, [value for value in minor if value not in labelled])]
 
-    def at(factors: Sequence[int]) -> list[float]:
-        values = (decade + math.log10(factor) for decade in decades for factor in factors)
-        return [value for value in values if low <= value <= high]
 
-    return [(1.0, at(labelled)), (None, at([factor for factor in minor if factor not in labelled]))]
+def _thinned(ticks: list[float], least_gap: float) -> list[float]:
+    """The ticks that have room beside the one before."""
+    kept: list[float] = []
+    for tick in ticks:
+        if not kept or tick - kept[-1] >= least_gap:
+            kept.append(tick)
+    return kept
+
+
+def _at(factors: Iterable[float], low: float, high: float) -> list[float]:
+    """Logarithms of all factor · 10ⁿ between the ends, rising."""
+    values = list(factors)
+    decades = range(math.floor(low), math.ceil(high) + 1)
+    return [tick for decade in decades for factor in values if low <= (tick := decade + math.log10(factor)) <= high]
 
 
 def number_text(value: float) -> str:

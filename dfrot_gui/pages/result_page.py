@@ -201,6 +201,7 @@ class ResultPage(Page):
             self._error_card.set_subtitle(tokens if errors else "")
         if chart is not self.map.map:
             self.map.set_map(chart)
+        self.massive.setVisible(self._model.massive_tokens.rowCount() > 0)
 
 
 def _subtitle(model: RunModel, state: RunState) -> str:

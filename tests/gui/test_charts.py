@@ -259,10 +259,13 @@ def test_rotation_by_block_hides_what_the_legend_hides(qtbot: QtBot) -> None:
 
 
 def test_ticks_read_like_numbers() -> None:
-    wide, _ = log_ticks(-2.0, 0.0, 400.0, 70.0)
-    assert [number_text(10**tick) for tick in sorted(wide[1])] == ["0.01", "0.02", "0.05", "0.1", "0.2", "0.5", "1"]
-    narrow, _ = log_ticks(0.0, 5.0, 400.0, 190.0)
-    assert [number_text(10**tick) for tick in narrow[1]] == ["1", "10", "100", "1,000", "10,000", "100,000"]
+    def labels(low: float, high: float, size: float, room: float) -> list[str]:
+        return [number_text(10**tick) for tick in log_ticks(low, high, size, room)[0][1]]
+
+    assert labels(-2.0, 0.0, 300.0, 21.0) == ["0.01", "0.02", "0.05", "0.1", "0.2", "0.5", "1"]
+    assert labels(0.0, 5.0, 400.0, 58.0) == ["1", "10", "100", "1,000", "10,000", "100,000"]
+    assert labels(-1.3, -0.8, 220.0, 21.0) == ["0.06", "0.07", "0.08", "0.09"]
+    assert len(labels(-1.0, -0.95, 200.0, 21.0)) >= 2
     assert (whole_text(3.0), whole_text(2.5), whole_text(-1.0)) == ("3", "", "")
 
 
