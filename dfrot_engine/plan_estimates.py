@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import cached_property
 
 from dfrot_engine.architectures import Architecture
 from dfrot_engine.calibration.datasets import dataset_file
@@ -71,7 +72,7 @@ class Workload:
         num_sites = self.architecture.num_blocks * len(self.architecture.block.norms)
         return min(wanted, self.calibration_tokens * num_sites)
 
-    @property
+    @cached_property  # asking the driver takes longer than the rest of the plan
     def is_on_cuda(self) -> bool:
         return self.options.device != "cpu" and has_nvidia_gpu()
 

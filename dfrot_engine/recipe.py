@@ -255,9 +255,7 @@ class Recipe(Section):
                 node = node[int(part)]
                 continue
             if not isinstance(node, dict) or part not in node:
-                raise RecipeError(
-                    f"The recipe has no field '{field}'.", "See `dfrot plan --fields` for all of them.", field
-                )
+                raise _no_field(field)
             if node[part] is None:
                 node[part] = {}
             node = node[part]
@@ -267,6 +265,8 @@ class Recipe(Section):
             if last == "kind" and node.get("kind") != value:
                 node.clear()
             node[last] = value
+        else:
+            raise _no_field(field)
         return Recipe.parse(data)
 
     def to_toml(self) -> str:
@@ -319,6 +319,10 @@ class Recipe(Section):
 
 def preset_names() -> tuple[str, ...]:
     return tuple(path.stem for path in preset_paths())
+
+
+def _no_field(field: str) -> RecipeError:
+    return RecipeError(f"The recipe has no field '{field}'.", "See `dfrot plan --fields` for all of them.", field)
 
 
 def _without_tags(location: tuple[int | str, ...], data: Any) -> str:

@@ -1,4 +1,7 @@
-"""Named text and token windows: the same name and seed give the same batches. Imports no torch."""
+"""Named text and token windows: the same name and seed give the same batches.
+
+Imports no torch, except that streaming C4 makes the datasets package load it.
+"""
 
 from __future__ import annotations
 

@@ -6,25 +6,26 @@ import gc
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
+from dfrot_engine.checkpoint.download_progress import Progress
+from dfrot_engine.checkpoint.headers import TensorHeader, read_headers, total_bytes
 from dfrot_engine.checkpoint.json_files import MODEL_FIELD
 from dfrot_engine.errors import DiskError, ModelError
 
-Progress = Callable[[int, int, str], None]
 
-
-def convert_gguf(path: Path, folder: Path, total_bytes: int, progress: Progress) -> None:
+def convert_gguf(path: Path, folder: Path, expected: Mapping[str, TensorHeader], progress: Progress) -> None:
     """Write the file's weights in float32, its config and its tokenizer into `folder`, whole or not at all.
 
     Args:
-        total_bytes: what the folder will hold, for `progress(done_bytes, total_bytes, label)`, which may raise to stop.
+        expected: the tensors the folder must hold in the end.
+        progress: called with (done bytes, total bytes, label); may raise to stop.
     Raises:
-        ModelError: transformers cannot read the file.
+        ModelError: transformers cannot read the file, or made other tensors of it.
         DiskError: the folder cannot be written.
     """
     draft = folder.with_name(f"{folder.name}.draft-{os.getpid()}")
@@ -32,7 +33,8 @@ def convert_gguf(path: Path, folder: Path, total_bytes: int, progress: Progress)
         shutil.rmtree(stale, ignore_errors=True)
     try:
         draft.mkdir(parents=True)
-        _convert(path, draft, total_bytes, progress)
+        _convert(path, draft, total_bytes(expected.values()), progress)
+        _check_tensors(path, draft, expected)
         if not folder.is_dir():  # another process may have been faster
             draft.replace(folder)
     except OSError as error:
@@ -46,11 +48,11 @@ def convert_gguf(path: Path, folder: Path, total_bytes: int, progress: Progress)
         gc.collect()
 
 
-def _convert(path: Path, draft: Path, total_bytes: int, progress: Progress) -> None:
-    progress(0, total_bytes, f"Reading {path.name}")
+def _convert(path: Path, draft: Path, size: int, progress: Progress) -> None:
+    progress(0, size, f"Reading {path.name}")
     try:
         tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
-        progress(0, total_bytes, f"Converting {path.name} to safetensors")
+        progress(0, size, f"Converting {path.name} to safetensors")
         model = AutoModelForCausalLM.from_pretrained(
             path.parent, gguf_file=path.name, quantization_config=GgufConfig(dequantize=True), dtype=torch.float32
         )
@@ -59,11 +61,25 @@ def _convert(path: Path, draft: Path, total_bytes: int, progress: Progress) -> N
         raise ModelError(
             f"{path.name} cannot be converted: {reason}.", "Choose the model's safetensors instead.", MODEL_FIELD
         ) from error
-    progress(total_bytes // 2, total_bytes, f"Writing {path.name} as safetensors")
+    progress(size // 2, size, f"Writing {path.name} as safetensors")
     model.save_pretrained(draft, max_shard_size="5GB")
     tokenizer.save_pretrained(draft)
     _forget_quantization(draft / "config.json")
-    progress(total_bytes, total_bytes, f"Converted {path.name}")
+    progress(size, size, f"Converted {path.name}")
+
+
+def _check_tensors(path: Path, draft: Path, expected: Mapping[str, TensorHeader]) -> None:
+    made = {name: header.shape for name, header in read_headers(draft).items()}
+    wanted = {name: header.shape for name, header in expected.items()}
+    # transformers fills what it does not find with random numbers.
+    different = [name for name in sorted(made.keys() | wanted.keys()) if made.get(name) != wanted.get(name)]
+    if different:
+        raise ModelError(
+            f"{path.name} is converted wrongly: '{different[0]}' is {made.get(different[0])}, "
+            f"the file has {wanted.get(different[0])}.",
+            "Choose the model's safetensors instead.",
+            MODEL_FIELD,
+        )
 
 
 def _forget_quantization(config_path: Path) -> None:

@@ -74,11 +74,6 @@ def converted_folder(path: Path) -> Path:
     return user_cache_path("dfrot") / "models" / f"{path.stem}-{key}"
 
 
-def converted_bytes(path: Path) -> int:
-    """Size of the converted copy: float32 weights."""
-    return sum(header.num_bytes for header in _facts(path, _modified_ns(path), path.name).headers.values())
-
-
 @lru_cache(maxsize=8)
 def _facts(path: Path, modified_ns: int, model_id: str) -> ModelFacts:
     header = read_gguf_header(path)
@@ -107,6 +102,7 @@ def _config(header: GgufHeader, path: Path) -> dict[str, Any]:
             f"Known GGUF architectures: {', '.join(sorted(MODEL_TYPES))}.",
             MODEL_FIELD,
         )
+    _check_rope(header, architecture, path)
     config: dict[str, Any] = {"model_type": MODEL_TYPES[architecture]}
     for key, name in _CONFIG_KEYS.items():
         value = header.keys.get(f"{architecture}.{key}")
@@ -128,6 +124,16 @@ def _config(header: GgufHeader, path: Path) -> dict[str, Any]:
     return config
 
 
+def _check_rope(header: GgufHeader, architecture: str, path: Path) -> None:
+    scaling = header.keys.get(f"{architecture}.rope.scaling.type", "none")
+    if scaling != "none" or any(tensor.name.startswith("rope_f") for tensor in header.tensors):
+        raise ModelError(
+            f"{path.name} scales its rotary embedding, which a conversion by transformers would silently lose.",
+            "Choose the model's safetensors instead.",
+            MODEL_FIELD,
+        )
+
+
 def _tensor_header(tensor: GgufTensor) -> TensorHeader | None:
     stem, _, kind = tensor.name.rpartition(".")
     parts = stem.split(".", 2)
@@ -135,7 +141,7 @@ def _tensor_header(tensor: GgufTensor) -> TensorHeader | None:
         name = f"model.layers.{parts[1]}.{_BLOCK_NAMES[parts[2]]}"
     elif stem in _MODEL_NAMES:
         name = _MODEL_NAMES[stem]
-    else:  # rope_freqs and the like, which become part of the config
+    else:
         return None
     return TensorHeader(f"{name}.{kind}", "F32", tensor.shape, SINGLE_SHARD, 4 * math.prod(tensor.shape))
 

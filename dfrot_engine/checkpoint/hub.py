@@ -75,7 +75,7 @@ def search_models(
     if query.strip():
         parameters["search"] = query.strip()
     if max_parameters is not None:
-        parameters["num_parameters"] = f"max:{max_parameters / 1e9:.6f}B"
+        parameters["num_parameters"] = f"max:{-(-max_parameters // 1_000_000)}M"
     models = tuple(_from_search(item) for item in _request(endpoint or hub_errors.endpoint(), parameters))
     if max_parameters is None:
         return models
@@ -127,17 +127,16 @@ def _search_failed(error: Exception, address: str) -> HubError:
 
 def _from_search(item: dict[str, Any]) -> HubModel:
     safetensors = _dict(item.get("safetensors"))
-    counts = {dtype: count for dtype, count in _dict(safetensors.get("parameters")).items() if isinstance(count, int)}
-    total = safetensors.get("total")
     architectures = _dict(item.get("config")).get("architectures")
-    tags = [tag for tag in item.get("tags") or () if isinstance(tag, str)]
+    tags = item.get("tags")
+    tags = [tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []
     return HubModel(
         id=item["id"],
         architecture=str(architectures[0]) if isinstance(architectures, list) and architectures else "",
-        downloads=int(item.get("downloads") or 0),
-        likes=int(item.get("likes") or 0),
-        num_parameters=total if isinstance(total, int) else None,
-        bytes=sum(count * DTYPE_BITS.get(dtype, 16) // 8 for dtype, count in counts.items()) or None,
+        downloads=_count(item.get("downloads")) or 0,
+        likes=_count(item.get("likes")) or 0,
+        num_parameters=_count(safetensors.get("total")),
+        bytes=_bytes(_dict(safetensors.get("parameters"))),
         gated=bool(item.get("gated")),
         private=bool(item.get("private")),
         downloaded=is_downloaded(item["id"]),
@@ -163,6 +162,14 @@ def _from_folder(model_id: str, folder: Path) -> HubModel | None:
         downloaded=True,
         license=facts.license,
     )
+
+
+def _bytes(counts: dict[str, Any]) -> int | None:
+    return sum((_count(count) or 0) * DTYPE_BITS.get(dtype, 16) // 8 for dtype, count in counts.items()) or None
+
+
+def _count(value: Any) -> int | None:
+    return value if type(value) is int and value >= 0 else None
 
 
 def _dict(value: Any) -> dict[str, Any]:

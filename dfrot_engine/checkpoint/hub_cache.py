@@ -44,7 +44,10 @@ def cached_snapshot(model_id: str, revision: str) -> Path | None:
 
 def is_downloaded(model_id: str) -> bool:
     """Whether config and weights of the main branch are there; cheap enough for every line of a search."""
-    config = try_to_load_from_cache(model_id, CONFIG)
+    try:
+        config = try_to_load_from_cache(model_id, CONFIG)
+    except HFValidationError:  # an answer may hold anything
+        return False
     return isinstance(config, str) and has_weights(Path(config).parent)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dfrot_engine.checkpoint.download_progress import Progress
 from dfrot_engine.checkpoint.facts import ModelFacts, ModelFile
-from dfrot_engine.checkpoint.gguf_file import converted_bytes, converted_folder, inspect_gguf
+from dfrot_engine.checkpoint.gguf_file import converted_folder, inspect_gguf
 from dfrot_engine.checkpoint.json_files import MODEL_FIELD
 from dfrot_engine.checkpoint.local import check_tokenizer, inspect_folder
 from dfrot_engine.errors import ModelError
@@ -110,8 +110,8 @@ def _looks_like_a_path(text: str) -> bool:
 def _converted(path: Path, progress: Progress) -> Path:
     folder = converted_folder(path)
     if not folder.is_dir():
-        inspect_gguf(path, model_id=path.name)  # a broken or unknown file is refused before torch is imported
+        expected = inspect_gguf(path, model_id=path.name).headers  # refuses a broken file before torch is imported
         from dfrot_engine.checkpoint.gguf_convert import convert_gguf
 
-        convert_gguf(path, folder, converted_bytes(path), progress)
+        convert_gguf(path, folder, expected, progress)
     return folder

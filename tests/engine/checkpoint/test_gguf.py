@@ -9,10 +9,12 @@ from pathlib import Path
 import gguf
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from dfrot_engine import Cancelled, ModelError
 from dfrot_engine.architectures import architecture_of
 from dfrot_engine.checkpoint import source as sources
+from dfrot_engine.checkpoint.gguf_convert import _check_tensors
 from dfrot_engine.checkpoint.gguf_file import converted_folder
 from dfrot_engine.checkpoint.gguf_header import GgufArray, read_gguf_header
 from dfrot_engine.checkpoint.reader import CheckpointReader
@@ -22,7 +24,9 @@ from dfrot_engine.recipe import ModelSource
 HIDDEN, INNER, VOCAB, HEADS, KV_HEADS, HEAD = 64, 128, 32, 4, 2, 32
 
 
-def write_gguf(path: Path, architecture: str = "llama", *, tied: bool = True, leave_out: str = "") -> Path:
+def write_gguf(
+    path: Path, architecture: str = "llama", *, tied: bool = True, leave_out: str = "", rope: str = ""
+) -> Path:
     """A model of one block, head size not hidden size / heads, written by the gguf package."""
     writer = gguf.GGUFWriter(path, architecture)
     writer.add_block_count(1)
@@ -34,13 +38,15 @@ def write_gguf(path: Path, architecture: str = "llama", *, tied: bool = True, le
     writer.add_rope_freq_base(500_000.0)
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_license("mit")
+    if rope == "keys":
+        writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
     writer.add_tokenizer_model("gpt2")
     writer.add_token_list([f"token{number}" for number in range(VOCAB)])
     writer.add_token_types([1] * VOCAB)
     shapes = {
         "token_embd": (VOCAB, HIDDEN),
         "output_norm": (HIDDEN,),
-        "rope_freqs": (HEAD // 2,),
+        "extra": (HEAD // 2,),
         "blk.0.attn_norm": (HIDDEN,),
         "blk.0.attn_q": (HEADS * HEAD, HIDDEN),
         "blk.0.attn_k": (KV_HEADS * HEAD, HIDDEN),
@@ -51,6 +57,8 @@ def write_gguf(path: Path, architecture: str = "llama", *, tied: bool = True, le
         "blk.0.ffn_up": (INNER, HIDDEN),
         "blk.0.ffn_down": (HIDDEN, INNER),
     } | ({} if tied else {"output": (VOCAB, HIDDEN)})
+    if rope == "tensor":
+        shapes["rope_freqs"] = (HEAD // 2,)
     for name, shape in shapes.items():
         if name != leave_out:
             writer.add_tensor(f"{name}.weight", np.zeros(shape, np.float32))
@@ -77,7 +85,7 @@ def test_head_gives_the_config_and_every_linear(tmp_path: Path, architecture: st
         header = facts.headers[f"model.layers.0.{linear.name}.weight"]
         assert (header.shape, header.dtype) == (table.linear_shape(linear), "F32")
     assert ("lm_head.weight" in facts.headers) is not tied
-    assert not any("rope" in name for name in facts.headers)
+    assert not any("extra" in name for name in facts.headers)
     assert (facts.folder, facts.download_bytes, facts.license) == (None, 0, "mit")
 
 
@@ -87,6 +95,7 @@ def test_arrays_are_only_counted(tmp_path: Path) -> None:
     assert keys["tokenizer.ggml.token_type"] == GgufArray(VOCAB)
 
 
+@pytest.mark.sample
 def test_agrees_with_the_gguf_package_on_the_sample() -> None:
     header = read_gguf_header(sample_path())
     reader = gguf.GGUFReader(sample_path())
@@ -105,6 +114,12 @@ def test_unknown_architecture_lists_the_known_ones(tmp_path: Path) -> None:
 def test_missing_embedding(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="lacks the embedding"):
         inspect_file(write_gguf(tmp_path / "tiny.gguf", leave_out="token_embd"))
+
+
+@pytest.mark.parametrize("rope", ["keys", "tensor"])
+def test_scaled_rope_would_be_lost(tmp_path: Path, rope: str) -> None:
+    with pytest.raises(ModelError, match="scales its rotary embedding"):
+        inspect_file(write_gguf(tmp_path / "tiny.gguf", rope=rope))
 
 
 def patched(offset: int, data: bytes) -> Callable[[bytes], bytes]:
@@ -159,6 +174,16 @@ def test_file_transformers_cannot_read_is_said_so(tmp_path: Path, monkeypatch: p
     with pytest.raises(ModelError, match=r"tiny\.gguf cannot be converted"):
         fetch(ModelSource(id_or_path=str(path)), lambda *_: None)
     assert not list(converted_folder(path).parent.iterdir())
+
+
+def test_conversion_that_makes_other_tensors_is_refused(tmp_path: Path) -> None:
+    expected = inspect_file(write_gguf(tmp_path / "tiny.gguf")).headers
+    headers = {name: np.zeros(header.shape, np.float32) for name, header in expected.items()}
+    save_file(headers, tmp_path / "model.safetensors")
+    _check_tensors(tmp_path / "tiny.gguf", tmp_path, expected)
+    save_file(headers | {"lm_head.weight": np.zeros((VOCAB, HIDDEN), np.float32)}, tmp_path / "model.safetensors")
+    with pytest.raises(ModelError, match=r"'lm_head\.weight' is \(32, 64\), the file has None"):
+        _check_tensors(tmp_path / "tiny.gguf", tmp_path, expected)
 
 
 @pytest.mark.sample

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dfrot_engine import HubError
-from dfrot_engine.checkpoint.hub import local_models, search_models
+from dfrot_engine.checkpoint.hub import _from_search, local_models, search_models
 from dfrot_engine.checkpoint.source import fetch
 from dfrot_engine.recipe import ModelSource
 from tests.engine.checkpoint.folders import save_model
@@ -92,6 +94,15 @@ def test_something_else_answers(models: FakeHub) -> None:
     models.faults.append(Fault("/api/models", status=200))
     with pytest.raises(HubError, match="does not answer like a Hub"):
         search_models("")
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5), st.lists, max_leaves=4))
+def test_fields_of_any_kind_give_a_line(value: object) -> None:
+    fields = ("downloads", "likes", "private", "gated", "tags", "safetensors", "config")
+    for item in (dict.fromkeys(fields, value), {"safetensors": {"total": value, "parameters": {"F32": value}}}):
+        model = _from_search(item | {"id": "../../etc"})
+        assert model.downloads >= 0
+        assert not model.downloaded
 
 
 def test_downloaded_models_are_marked_and_listed(models: FakeHub, hub_cache: Path) -> None:
