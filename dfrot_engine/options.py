@@ -23,9 +23,7 @@ class RunOptions(BaseModel):
     device: Annotated[
         Literal["auto", "cpu", "cuda"], Field(title="Device", description="auto takes the GPU when there is one")
     ] = "auto"
-    threads: Annotated[
-        int, Field(ge=0, le=1024, title="CPU threads", description="0 leaves one core to the rest of the computer")
-    ] = 0
+    threads: Annotated[int, Field(ge=0, le=1024, title="CPU threads", description="0 takes every core")] = 0
     overwrite: Annotated[bool, Field(title="Replace what is in the output folder")] = False
     keep_work: Annotated[bool, Field(title="Keep the intermediate files after a finished run")] = False
 

@@ -16,7 +16,7 @@ _NORM_LIMIT = 10.0
 def find_massive(rows_ND: Tensor, residual_norm_N: Tensor) -> Tensor:
     """Tokens whose energy sits in very few coordinates.
 
-    Unrotated 4-bit rounding keeps such a token almost whole (its few coordinates fall on the grid, the rest is nothing),
+    Unrotated 4-bit rounding keeps such a token almost whole (its few coordinates lie on the grid, the rest is nothing),
     its participation ratio (Σx²)²/Σx⁴ is a small part of the width, and the residual stream in front of the norm is
     far larger than usual.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -96,7 +97,7 @@ class _Bench:
     def conclude(self, r1: Any, losses: list[float]) -> None:
         """Write the numbers, complete the massive tokens' errors, and say so when the rotation does not help."""
         summary = {
-            kind: {"mean": series.mean, "p999": series.p999, "massive_mean": series.massive_mean}
+            kind: {"mean": series.mean, "p999": series.p999, "massive_mean": _known(series.massive_mean)}
             for kind, series in self._series.items()
         }
         self._work.write_json(RESULT, {"kind": r1.kind, "loss": losses, "token_error": summary})
@@ -138,6 +139,10 @@ class _Bench:
 
     def _errors_of(self, row: int) -> dict[str, float]:
         return {kind: float(errors[row]) for kind, errors in self._errors.items()}
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None  # JSON has no nan
 
 
 def _place(token: MassiveToken, site_names: list[str]) -> tuple[int, int, int, int]:

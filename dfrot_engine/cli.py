@@ -1,0 +1,188 @@
+"""The command line: plan, run, evaluate, show. The window starts its runs through it too."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dfrot_engine import __version__
+from dfrot_engine.errors import DFRotError, RecipeError
+from dfrot_engine.options import RunOptions
+from dfrot_engine.recipe import Recipe, preset_names
+
+EXIT_OK, EXIT_FAILED, EXIT_BAD_RECIPE, EXIT_CANCELLED = 0, 1, 2, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one subcommand; returns the exit status: 0 finished, 1 failed, 2 bad recipe, 130 cancelled."""
+    arguments = build_parser().parse_args(argv)
+    try:
+        return arguments.command(arguments)
+    except RecipeError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return EXIT_BAD_RECIPE
+    except DFRotError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return EXIT_FAILED
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="dfrot", description="Quantize a language model with rotations refined for massive activations."
+    )
+    parser.add_argument("--version", action="version", version=f"dfrot {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    plan = commands.add_parser("plan", help="check a recipe and say what a run would take, without running it")
+    _add_recipe_arguments(plan)
+    plan.add_argument("--json", action="store_true", help="print the plan as JSON")
+    plan.set_defaults(command=_plan)
+    run = commands.add_parser("run", help="quantize a model; the same command again resumes a run that was stopped")
+    _add_recipe_arguments(run)
+    run.add_argument("--json", action="store_true", help="print events as JSON lines instead of text")
+    run.add_argument(
+        "--stdin-commands",
+        action="store_true",
+        help='take {"command": "pause" | "resume" | "cancel"} lines on standard input; its end cancels',
+    )
+    run.set_defaults(command=_run)
+    _add_evaluate(commands)
+    show = commands.add_parser("show", help="show the results of a run")
+    show.add_argument("folder", type=Path, help="its output folder or work folder")
+    show.add_argument("--json", action="store_true", help="print report.json")
+    show.set_defaults(command=_show)
+    return parser
+
+
+def _add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("recipe", nargs="?", type=Path, help="recipe file (TOML); a preset otherwise")
+    parser.add_argument("--model", help="Hub id, folder, GGUF file, or 'sample'")
+    parser.add_argument("--revision", help="branch, tag or commit on the Hub")
+    parser.add_argument("--preset", choices=preset_names(), help="start from this recipe (default: w4a4)")
+    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="rotation.r1.kind=hadamard …")
+    parser.add_argument("--output", type=Path, required=True, help="folder for the checkpoint")
+    parser.add_argument("--work", type=Path, help="folder for what a run needs to resume (default: OUTPUT.dfrot)")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 takes all cores")
+    parser.add_argument("--overwrite", action="store_true", help="replace what is in the output folder")
+    parser.add_argument("--keep-work", action="store_true", help="keep the intermediate files of a finished run")
+
+
+def _add_evaluate(commands: Any) -> None:
+    parser = commands.add_parser("evaluate", help="measure any checkpoint folder that transformers loads")
+    parser.add_argument("folder", type=Path, help="checkpoint folder")
+    parser.add_argument("--original", help="compare with this model: Hub id, folder, GGUF file, or 'sample'")
+    parser.add_argument("--dataset", default="builtin", help="text to measure on, as in a recipe")
+    parser.add_argument("--seq-len", type=int, default=1024, help="tokens in each window")
+    parser.add_argument("--windows", type=int, default=0, help="windows measured; 0 measures the whole text")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 takes all cores")
+    parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
+    parser.set_defaults(command=_evaluate)
+
+
+def recipe_from(arguments: argparse.Namespace) -> Recipe:
+    """The recipe file or preset, with the command line's changes on top.
+
+    Raises:
+        RecipeError: a field that does not exist or a value that does not fit.
+    """
+    if arguments.recipe is not None and arguments.preset is not None:
+        raise RecipeError("A recipe file and a preset were given.", "Give one of the two.")
+    recipe = Recipe.load(arguments.recipe) if arguments.recipe else Recipe.preset(arguments.preset or "w4a4")
+    if arguments.model is not None:
+        recipe = recipe.with_field("model.id_or_path", arguments.model)
+    if arguments.revision is not None:
+        recipe = recipe.with_field("model.revision", arguments.revision)
+    for assignment in arguments.set:
+        field, separator, text = assignment.partition("=")
+        if not separator:
+            raise RecipeError(f"--set {assignment} has no '='.", "Write it as --set rotation.r1.kind=hadamard.")
+        recipe = recipe.with_field(field.strip(), _value(text.strip()))
+    return recipe
+
+
+def options_from(arguments: argparse.Namespace) -> RunOptions:
+    return RunOptions(
+        output_dir=arguments.output.expanduser().absolute(),
+        work_dir=arguments.work.expanduser().absolute() if arguments.work else None,
+        device=arguments.device,
+        threads=arguments.threads,
+        overwrite=arguments.overwrite,
+        keep_work=arguments.keep_work,
+    )
+
+
+def _value(text: str) -> Any:
+    """Numbers, booleans and lists as JSON, everything else as text."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _plan(arguments: argparse.Namespace) -> int:
+    from dfrot_engine.plan import make_plan
+    from dfrot_engine.terminal import print_plan
+
+    plan = make_plan(recipe_from(arguments), options_from(arguments))
+    if arguments.json:
+        print(plan.model_dump_json(indent=1))
+    else:
+        print_plan(plan)
+    return EXIT_BAD_RECIPE if plan.errors else EXIT_OK
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from dfrot_engine.run_process import run_process
+
+    ended = run_process(
+        recipe_from(arguments),
+        options_from(arguments),
+        as_json=arguments.json,
+        stdin_commands=arguments.stdin_commands,
+    )
+    if ended.status == "finished":
+        return EXIT_OK
+    return EXIT_CANCELLED if ended.status == "cancelled" else EXIT_FAILED
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    from dfrot_engine.evaluation.folder import evaluate_folder
+    from dfrot_engine.run_process import use_threads
+    from dfrot_engine.terminal import print_numbers
+
+    use_threads(arguments.threads)
+    numbers = evaluate_folder(
+        arguments.folder,
+        original=arguments.original,
+        dataset=arguments.dataset,
+        seq_len=arguments.seq_len,
+        num_windows=arguments.windows,
+        device=arguments.device,
+    )
+    if arguments.json:
+        print(json.dumps(numbers, indent=1))
+    else:
+        print_numbers(numbers)
+    return EXIT_OK
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    from dfrot_engine.run_report import read_report
+    from dfrot_engine.terminal import print_report
+
+    report = read_report(arguments.folder)
+    if report is None:
+        raise DFRotError(
+            f"There is no finished run in {arguments.folder}.",
+            "Give the output folder or the work folder of a run that finished.",
+        )
+    if arguments.json:
+        print(json.dumps(report, indent=1))
+    else:
+        print_report(report)
+    return EXIT_OK

@@ -1,0 +1,69 @@
+"""Measure any checkpoint folder that transformers loads, alone or against its original."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dfrot_engine.calibration.datasets import evaluation_windows, load_text
+from dfrot_engine.checkpoint import source
+from dfrot_engine.checkpoint.tokenizer import Tokenizer
+from dfrot_engine.errors import ModelError
+from dfrot_engine.evaluation.metrics import Metrics
+from dfrot_engine.evaluation.models import original_logits, reloaded_logits
+from dfrot_engine.job import Job, choose_device
+from dfrot_engine.options import RunOptions
+from dfrot_engine.recipe import ModelSource, Recipe
+
+
+def evaluate_folder(
+    folder: Path, *, original: str | None, dataset: str, seq_len: int, num_windows: int, device: str
+) -> dict[str, Any]:
+    """Perplexity of a folder, and KL divergence and agreement when the original is given.
+
+    Raises:
+        ModelError: no such folder, or the two do not share a tokenizer.
+        DataError: the text cannot be used.
+    """
+    if not (folder / "config.json").is_file():
+        raise ModelError(f"{folder} holds no checkpoint (no config.json).", "Give the output folder of a run.")
+    tokens = Tokenizer.load(folder).encode(load_text(dataset, "evaluation"))
+    tokens_BT = torch.from_numpy(evaluation_windows(tokens, seq_len, num_windows))
+    before, after = Metrics(), Metrics()
+    reference = None
+    if original is not None:
+        job = _job_of(original, folder, device)
+        reference = original_logits(job, tokens_BT, lambda _index: None)
+    measured = reloaded_logits(folder, tokens_BT, choose_device(device))
+    for window, tokens_T in enumerate(tokens_BT):
+        exact = reference(window) if reference else None
+        if exact is not None:
+            before.add(exact, tokens_T)
+        after.add(measured(window), tokens_T, exact)
+    numbers: dict[str, Any] = {"perplexity_quantized": after.perplexity}
+    if reference is not None:
+        numbers["perplexity_original"] = before.perplexity
+        numbers["kl_divergence"] = after.kl_divergence
+        numbers["top1_agreement"] = after.top1_agreement
+    numbers["protocol"] = {
+        "dataset": dataset,
+        "seq_len": seq_len,
+        "num_windows": len(tokens_BT),
+        "tokens": after.tokens,
+        "measured": f"{folder}, loaded by transformers",
+    }
+    return numbers
+
+
+def _job_of(original: str, folder: Path, device: str) -> Job:
+    model = ModelSource(id_or_path=original)
+    model_dir = source.fetch(model, lambda _done, _total, _label: None)
+    options = RunOptions.model_validate({"output_dir": folder, "device": device})
+    job = Job.prepare(Recipe(model=model), options, original, model_dir)
+    if (model_dir / "tokenizer.json").read_bytes() != (folder / "tokenizer.json").read_bytes():
+        raise ModelError(
+            f"{folder} and {original} have different tokenizers.", "Compare a checkpoint with its own original."
+        )
+    return job

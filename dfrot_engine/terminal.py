@@ -1,0 +1,212 @@
+"""Runs, plans and reports as text for people."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from dfrot_engine.events import (
+    Event,
+    MassiveTokensFound,
+    Measured,
+    RunEnded,
+    RunStarted,
+    StageAdvanced,
+    StageFinished,
+    StageStarted,
+    Warned,
+)
+from dfrot_engine.options import RunOptions
+from dfrot_engine.plan_types import Plan
+from dfrot_engine.recipe import Recipe
+from dfrot_engine.run_report import read_report
+
+_NAMES = {
+    "none": "no rotation",
+    "random-orthogonal": "random orthogonal (RO)",
+    "hadamard": "random Hadamard (RH)",
+    "dfrot": "DFRot",
+}
+
+
+def quiet_libraries() -> None:
+    """No progress bars and notices of libraries between our own lines."""
+    import datasets
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    datasets.disable_progress_bars()
+    logging.getLogger("compressed_tensors").setLevel(logging.ERROR)
+
+
+class TerminalProgress:
+    """One bar for each stage while a run goes on, and the table at its end."""
+
+    def __init__(self, recipe: Recipe, options: RunOptions) -> None:
+        self._recipe, self._options = recipe, options
+        self._console = Console(highlight=False)
+        self._bars = Progress(
+            TextColumn("{task.fields[stage]:<10}"),
+            BarColumn(bar_width=30),
+            TextColumn("{task.fields[label]:<34}"),
+            TimeElapsedColumn(),
+            console=self._console,
+        )
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> TerminalProgress:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+    def show(self, event: Event) -> None:
+        match event:
+            case RunStarted():
+                self._print(f"[bold]{event.model}[/] · {event.recipe_name} · {event.device} → {event.output_dir}")
+            case StageStarted():
+                self._tasks[event.stage] = self._bars.add_task("", stage=event.stage, label="", total=event.steps)
+            case StageAdvanced():
+                self._bars.update(
+                    self._tasks[event.stage], completed=event.step, total=event.steps, label=event.label[:34]
+                )
+            case StageFinished():
+                self._finish(event)
+            case Measured(name="rotate/loss"):
+                self._bars.update(self._tasks["rotate"], label=f"iteration {event.step}, loss {event.value:.5g}")
+            case MassiveTokensFound():
+                self._found(event)
+            case Warned():
+                self._print(f"[yellow]Note:[/] {event.message} {event.remedy}")
+            case RunEnded():
+                self._end(event)
+            case _:
+                pass
+
+    def _print(self, text: str) -> None:
+        self._bars.console.print(text, soft_wrap=True)
+
+    def _found(self, event: MassiveTokensFound) -> None:
+        if not any(token.errors for token in event.tokens):
+            self._print(f"{event.count:,} massive tokens among {event.rows:,} (block, site, token) places")
+
+    def _finish(self, event: StageFinished) -> None:
+        if event.reused:
+            self._print(f"{event.stage}: done before, reused")
+            return
+        task = self._tasks[event.stage]
+        total = self._bars.tasks[self._bars.task_ids.index(task)].total
+        label = f"{event.seconds:.1f} s, peak {format_bytes(event.peak_bytes)}"
+        self._bars.update(task, completed=total, label=label)
+        self._bars.stop_task(task)
+
+    def _end(self, event: RunEnded) -> None:
+        self._bars.stop()
+        if event.status != "finished":
+            self._print(f"[red]{event.message}[/] {event.remedy}")
+            return
+        report = read_report(self._options.work_path)
+        if report is not None:
+            print_report(report, self._console)
+
+
+def print_plan(plan: Plan) -> None:
+    """What a run would do, and what stands in its way."""
+    console = Console(highlight=False)
+    if plan.model is not None:
+        model = plan.model
+        console.print(
+            f"[bold]{model.id}[/]: {model.architecture}, {model.num_parameters / 1e6:,.1f} M parameters, "
+            f"{model.num_blocks} blocks × {model.hidden_size}, {model.dtype}, {format_bytes(model.bytes)}; "
+            f"Hadamard {model.hadamard_order}",
+            soft_wrap=True,
+        )
+    table = Table("Stage", "What", "Peak memory", "Disk", "Time")
+    for stage in plan.stages:
+        seconds = "" if stage.seconds is None else format_seconds(stage.seconds)
+        table.add_row(
+            stage.stage, stage.summary, format_bytes(stage.peak_memory_bytes), format_bytes(stage.disk_bytes), seconds
+        )
+    if plan.stages:
+        console.print(table)
+    for output in plan.outputs:
+        console.print(f"{output.exporter}: {output.folder}, about {format_bytes(output.bytes)}", soft_wrap=True)
+    for problem in plan.problems:
+        color = "red" if problem.severity == "error" else "yellow"
+        console.print(
+            f"[{color}]{problem.severity}[/] {problem.field}: {problem.message} {problem.remedy}", soft_wrap=True
+        )
+
+
+def print_report(report: Mapping[str, Any], console: Console | None = None) -> None:
+    """The before/after table of a finished run, its token errors, and where the files are."""
+    console = console or Console(highlight=False)
+    if "perplexity_quantized" in report:
+        print_numbers(report, console)
+    errors = report.get("token_error", {})
+    if errors:
+        table = Table("Relative error of a token's activations", "Mean", "99.9 %", "Massive tokens")
+        for kind, numbers in errors.items():
+            massive = numbers.get("massive_mean")
+            table.add_row(
+                _NAMES.get(kind, kind),
+                f"{numbers['mean']:.4f}",
+                f"{numbers['p999']:.4f}",
+                "–" if massive is None else f"{massive:.4f}",
+            )
+        console.print(table)
+    seconds = sum(stage.get("seconds", 0.0) for stage in report.get("stages", {}).values())
+    peak = max((stage.get("peak_bytes", 0) for stage in report.get("stages", {}).values()), default=0)
+    console.print(f"Took {format_seconds(seconds)}, peak memory {format_bytes(peak)}.")
+    for kind, folder in report.get("outputs", {}).items():
+        size = format_bytes(report.get("output_bytes", {}).get(kind, 0))
+        console.print(f"{kind} ({size}): {folder}", soft_wrap=True)
+
+
+def print_numbers(numbers: Mapping[str, Any], console: Console | None = None) -> None:
+    """Perplexity, KL divergence and agreement with their protocol."""
+    console = console or Console(highlight=False)
+    protocol = numbers["protocol"]
+    table = Table("", "Before", "After")
+    original = numbers.get("perplexity_original")
+    table.add_row(
+        "Perplexity", "–" if original is None else f"{original:.3f}", f"{numbers['perplexity_quantized']:.3f}"
+    )
+    if "kl_divergence" in numbers:
+        table.add_row("KL divergence (nats per token)", "0", f"{numbers['kl_divergence']:.4f}")
+        table.add_row("Same most likely next token", "100 %", f"{100 * numbers['top1_agreement']:.1f} %")
+    console.print(table)
+    console.print(
+        f"{protocol['tokens']:,} tokens of '{protocol['dataset']}' in {protocol['num_windows']} windows of "
+        f"{protocol['seq_len']:,}; measured: {protocol['measured']}.",
+        soft_wrap=True,
+    )
+
+
+def format_bytes(count: float) -> str:
+    """1,234,567 → "1.2 MB"."""
+    if count <= 0:
+        return "0 B"
+    power = min(4, int(math.log10(count) // 3))
+    return f"{count / 1000**power:.3g} {('B', 'kB', 'MB', 'GB', 'TB')[power]}"
+
+
+def format_seconds(seconds: float) -> str:
+    """95 → "1 min 35 s"."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.1f} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
