@@ -82,7 +82,7 @@ class RunModel(QObject):
         self._recipe_folder = QTemporaryDir()
         recipe_path = Path(self._recipe_folder.path()) / "recipe.toml"
         recipe.save(recipe_path)
-        command = [*self._engine, "run", str(recipe_path), *_option_flags(options), "--json"]
+        command = [*self._engine, "run", str(recipe_path), *_option_flags(options), "--json", "--stdin-commands"]
         self._thread = RunThread(command, _begun(before), self._grace_s, self)
         self._thread.state_changed.connect(self._on_state)
         self._thread.finished.connect(self._on_finished)

@@ -11,7 +11,7 @@ import pyqtgraph as pg
 Number = Callable[[float], str]
 
 # Densest first: tenths, whole steps, 1-2-5, decades.
-MIN_LABELS = 3
+MIN_LABELS = 2
 LABELLED_FACTORS: tuple[tuple[float, ...], ...] = (
     tuple(tenth / 10 for tenth in range(10, 100)),
     tuple(range(1, 10)),
@@ -34,7 +34,7 @@ class Axis(pg.AxisItem):
         if not self.logMode:
             return super().tickValues(minVal, maxVal, size)
         # "20,000" is wider than it is high.
-        room = 21 if self.orientation == "left" else 58
+        room = 21 if self.orientation == "left" else 48
         return log_ticks(min(minVal, maxVal), max(minVal, maxVal), size, room)
 
     def tickStrings(self, values: Sequence[float], scale: float, spacing: float | None) -> list[str]:  # noqa: N802
