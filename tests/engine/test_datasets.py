@@ -19,8 +19,6 @@ from dfrot_engine.calibration import datasets
 from dfrot_engine.calibration.datasets import dataset_file, evaluation_windows, load_text, sample_batches
 from tests.fake_hub import FakeHub
 
-# --- reading ----------------------------------------------------------------------------------------------------------
-
 
 def test_plain_text_is_taken_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "prose.TXT"
@@ -95,8 +93,6 @@ def test_missing_file() -> None:
         load_text("/no/such/text.txt", "calibration")
 
 
-# --- from the Hub -----------------------------------------------------------------------------------------------------
-
 LOAD = """
 import sys
 from dfrot_engine.calibration.datasets import load_text
@@ -154,9 +150,6 @@ def test_named_datasets_without_network(tmp_path: Path) -> None:
     ):
         assert line.startswith(f"{field}.dataset Cannot load '{dataset}' from the Hub")
         assert "builtin" in line
-
-
-# --- windows ----------------------------------------------------------------------------------------------------------
 
 
 @given(st.integers(1, 20), st.integers(1, 20), st.integers(0, 200), st.integers(0, 2**31 - 1))

@@ -1,7 +1,8 @@
-"""The stand-in Hub with a cache of its own, in this process."""
+"""The stand-in Hub with a cache of its own, in this process, and a small model on it."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,11 @@ import pytest
 from huggingface_hub import close_session, constants
 
 from dfrot_engine.checkpoint import hub_facts
+from dfrot_engine.recipe import ModelSource
+from tests.engine.checkpoint.folders import save_model
 from tests.fake_hub import FakeHub
+
+SOURCE = ModelSource(id_or_path="org/tiny")
 
 
 @pytest.fixture
@@ -39,3 +44,17 @@ def forget() -> None:
     """What was learned from the Hub is asked again."""
     hub_facts._outcome.cache_clear()
     hub_facts._facts.cache_clear()
+
+
+@pytest.fixture
+def repo(hub: FakeHub) -> Path:
+    return save_model(hub.root / "models" / "org" / "tiny", num_shards=2)
+
+
+def set_card(repo: Path, **card: object) -> None:
+    (repo / ".hub.json").write_text(json.dumps(card))
+
+
+def no_progress(done: int, total: int, label: str) -> None:
+    assert 0 <= done <= total
+    assert label

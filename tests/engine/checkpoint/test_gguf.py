@@ -24,6 +24,22 @@ from dfrot_engine.recipe import ModelSource
 HIDDEN, INNER, VOCAB, HEADS, KV_HEADS, HEAD = 64, 128, 32, 4, 2, 32
 
 
+SHAPES: dict[str, tuple[int, ...]] = {
+    "token_embd": (VOCAB, HIDDEN),
+    "output_norm": (HIDDEN,),
+    "extra": (HEAD // 2,),
+    "blk.0.attn_norm": (HIDDEN,),
+    "blk.0.attn_q": (HEADS * HEAD, HIDDEN),
+    "blk.0.attn_k": (KV_HEADS * HEAD, HIDDEN),
+    "blk.0.attn_v": (KV_HEADS * HEAD, HIDDEN),
+    "blk.0.attn_output": (HIDDEN, HEADS * HEAD),
+    "blk.0.ffn_norm": (HIDDEN,),
+    "blk.0.ffn_gate": (INNER, HIDDEN),
+    "blk.0.ffn_up": (INNER, HIDDEN),
+    "blk.0.ffn_down": (HIDDEN, INNER),
+}
+
+
 def write_gguf(
     path: Path, architecture: str = "llama", *, tied: bool = True, leave_out: str = "", rope: str = ""
 ) -> Path:
@@ -43,20 +59,7 @@ def write_gguf(
     writer.add_tokenizer_model("gpt2")
     writer.add_token_list([f"token{number}" for number in range(VOCAB)])
     writer.add_token_types([1] * VOCAB)
-    shapes = {
-        "token_embd": (VOCAB, HIDDEN),
-        "output_norm": (HIDDEN,),
-        "extra": (HEAD // 2,),
-        "blk.0.attn_norm": (HIDDEN,),
-        "blk.0.attn_q": (HEADS * HEAD, HIDDEN),
-        "blk.0.attn_k": (KV_HEADS * HEAD, HIDDEN),
-        "blk.0.attn_v": (KV_HEADS * HEAD, HIDDEN),
-        "blk.0.attn_output": (HIDDEN, HEADS * HEAD),
-        "blk.0.ffn_norm": (HIDDEN,),
-        "blk.0.ffn_gate": (INNER, HIDDEN),
-        "blk.0.ffn_up": (INNER, HIDDEN),
-        "blk.0.ffn_down": (HIDDEN, INNER),
-    } | ({} if tied else {"output": (VOCAB, HIDDEN)})
+    shapes = SHAPES | ({} if tied else {"output": (VOCAB, HIDDEN)})
     if rope == "tensor":
         shapes["rope_freqs"] = (HEAD // 2,)
     for name, shape in shapes.items():

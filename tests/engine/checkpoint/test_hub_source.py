@@ -12,29 +12,9 @@ from huggingface_hub import constants
 from dfrot_engine import Cancelled, DiskError, HubError, ModelError
 from dfrot_engine.checkpoint.source import fetch, inspect
 from dfrot_engine.recipe import ModelSource
-from tests.engine.checkpoint.conftest import forget
-from tests.engine.checkpoint.folders import save_model, shard_bytes
-from tests.fake_hub import ALICE, BOB, FakeHub, Fault
-
-SOURCE = ModelSource(id_or_path="org/tiny")
-
-
-def no_progress(done: int, total: int, label: str) -> None:
-    assert 0 <= done <= total
-    assert label
-
-
-@pytest.fixture
-def repo(hub: FakeHub) -> Path:
-    return save_model(hub.root / "models" / "org" / "tiny", num_shards=2)
-
-
-def set_card(repo: Path, **card: object) -> None:
-    (repo / ".hub.json").write_text(json.dumps(card))
-
-
-def sign_in(monkeypatch: pytest.MonkeyPatch, token: str) -> None:
-    monkeypatch.setenv("HF_TOKEN", token)
+from tests.engine.checkpoint.conftest import SOURCE, forget, no_progress, set_card
+from tests.engine.checkpoint.folders import shard_bytes
+from tests.fake_hub import FakeHub, Fault
 
 
 def incomplete_files(cache: Path) -> list[Path]:
@@ -200,46 +180,6 @@ def test_hub_refuses(hub: FakeHub, repo: Path, status: int, words: str) -> None:
     hub.faults.append(Fault("/api/models/*", status=status, times=-1))
     with pytest.raises(HubError, match=words):
         inspect(SOURCE)
-
-
-def test_gated_without_token(hub: FakeHub, repo: Path) -> None:
-    set_card(repo, gated="manual", granted=["alice"])
-    with pytest.raises(HubError, match="is gated") as caught:
-        inspect(SOURCE)
-    assert f"{hub.url}/org/tiny" in caught.value.remedy
-    assert "hf auth login" in caught.value.remedy
-
-
-def test_gated_and_not_granted(hub: FakeHub, repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    set_card(repo, gated="manual", granted=["alice"])
-    sign_in(monkeypatch, BOB)
-    with pytest.raises(HubError, match="no access to the gated model") as caught:
-        inspect(SOURCE)
-    assert BOB not in str(caught.value)
-
-
-def test_gated_and_granted(hub: FakeHub, repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    set_card(repo, gated="manual", granted=["alice"])
-    sign_in(monkeypatch, ALICE)
-    assert inspect(SOURCE).gated
-    assert (fetch(SOURCE, no_progress) / "model-00001-of-00002.safetensors").is_file()
-    # The token goes to the Hub and never to the storage it redirects to.
-    assert {request.token for request in hub.requests if "_storage" in request.path} == {None}
-
-
-def test_private_model_is_unknown_to_others(hub: FakeHub, repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    set_card(repo, private=True, granted=["alice"])
-    sign_in(monkeypatch, BOB)
-    with pytest.raises(ModelError, match="knows no model") as caught:
-        inspect(SOURCE)
-    assert "owner" in caught.value.remedy
-
-
-def test_wrong_token(hub: FakeHub, repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sign_in(monkeypatch, "hf_wrong")
-    with pytest.raises(HubError, match="does not accept your token") as caught:
-        inspect(SOURCE)
-    assert "hf_wrong" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
