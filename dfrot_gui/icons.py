@@ -21,11 +21,13 @@ def icon(name: str, color: str = "muted", checked_color: str = "") -> QIcon:
         color: token or "#RRGGBB".
         checked_color: for checked buttons; `color` when empty.
     """
+    assert name in _glyphs(), f"no icon '{name}'"
     return QIcon(_GlyphEngine(name, color, checked_color or color))
 
 
 def pixmap(name: str, size: int, color: str, ratio: float = 0.0) -> QPixmap:
     """`size` logical pixels square; `color` is a token or "#RRGGBB"; ratio 0 is that of the primary screen."""
+    assert name in _glyphs(), f"no icon '{name}'"
     ratio = ratio or QGuiApplication.primaryScreen().devicePixelRatio()
     picture = QPixmap(round(size * ratio), round(size * ratio))
     picture.setDevicePixelRatio(ratio)

@@ -214,10 +214,8 @@ class MainWindow(QMainWindow):
         self._runs.stop()
         self.stack.setEnabled(False)
         self.sidebar.setEnabled(False)
-        self.notice.show_message(
-            "inset", "Stopping the run…", "What is finished is being saved; then the window closes."
-        )
-        self.notice.button.hide()
+        text = "What is finished is being saved; then the window closes."
+        self.notice.show_message("inset", "Stopping the run…", text, can_act=False)
         self._top.show()
         QTimer.singleShot(CLOSE_TIMEOUT_MS, self, self.close)
 

@@ -91,6 +91,7 @@ QPushButton[kind="primary"]:pressed { background: $accent_press; }
 QPushButton[kind="primary"][kbd="true"]:focus { border: 2px solid $text; padding: 6px 13px; }
 QPushButton[kind="primary"]:disabled { background: $line; border-color: $line; color: $faint; }
 QPushButton[kind="danger"] { color: $bad; }
+QPushButton[kind="danger"]:disabled { color: $faint; }
 QPushButton[kind="danger"]:hover { background: $bad_soft; border-color: $bad; }
 QPushButton[kind="ghost"] {
     background: transparent; border: 1px solid transparent; color: $muted; padding: 6px 10px;

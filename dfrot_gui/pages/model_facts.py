@@ -99,8 +99,8 @@ class ModelFactsPanel(Card):
         self.use_button.setEnabled(False)
         if model is None:
             self._looker.drop()
-            self.notice.button.hide()
-            self.notice.show_message("inset", "No model chosen", "Choose one in the list, or open a folder.")
+            text = "Choose one in the list, or open a folder."
+            self.notice.show_message("inset", "No model chosen", text, can_act=False)
             return
         self._head.show()
         self._name.setText(model.name)
@@ -115,8 +115,7 @@ class ModelFactsPanel(Card):
         if self._row is None:
             return
         source, look_at = self._row.source, self._look_at
-        self.notice.button.hide()
-        self.notice.show_message("inset", "Reading the model's headers…")
+        self.notice.show_message("inset", "Reading the model's headers…", can_act=False)
         self._looker.ask(lambda: look_at(source))
 
     def use(self) -> None:
@@ -210,20 +209,18 @@ class ModelFactsPanel(Card):
         problems = [problem for problem in plan.problems if problem.field.split(".")[0] == "model"]
         errors = [problem for problem in problems if problem.severity == "error"]
         self.use_button.setEnabled(not errors and plan.model is not None)
-        self.notice.button.hide()
         if errors or plan.model is None:
             worst = errors[0] if errors else _unknown_model()
-            self.notice.show_message("bad", worst.message, worst.remedy)
+            self.notice.show_message("bad", worst.message, worst.remedy, can_act=False)
         elif problems:
-            self.notice.show_message("warn", problems[0].message, problems[0].remedy)
+            self.notice.show_message("warn", problems[0].message, problems[0].remedy, can_act=False)
         else:
             text = "Its rotations and the folding of its norms are known. Only headers have been read so far."
-            self.notice.show_message("good", "Ready to quantize", text)
+            self.notice.show_message("good", "Ready to quantize", text, can_act=False)
 
     def _show_error(self, error: DFRotError) -> None:
         self.use_button.setEnabled(False)
         self.notice.show_message("bad", error.message, error.remedy)
-        self.notice.button.show()
 
 
 def _unknown_model() -> Problem:

@@ -134,13 +134,12 @@ class ModelPage(Page):
 
     def _show_notice(self, rows: tuple[ModelRow, ...]) -> None:
         error = self._search.error
-        self.notice.button.setVisible(error is not None)
         if error is not None:
             self.notice.show_message("warn", error.message, error.remedy)
         elif not rows and not self._search.is_busy:
             has_filters = replace(self._search.filters, query="") != Filters()
             hint = "Switch off a filter or use other words." if has_filters else "Use other or fewer words."
-            self.notice.show_message("inset", "No model matches", hint)
+            self.notice.show_message("inset", "No model matches", hint, can_act=False)
         else:
             self.notice.hide()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal
 
-from dfrot_gui.widgets.basic import Button, Card, CardKind, IconLabel, col, label, row
+from dfrot_gui.widgets.basic import Button, Card, CardKind, IconLabel, box, col, label, row
 
 _ICONS: dict[CardKind, tuple[str, str]] = {
     "inset": ("info", "muted"),
@@ -36,6 +36,7 @@ class Notice(Card):
         self.button.setVisible(bool(action))
         self.button.clicked.connect(self.activated)
         buttons = row(self.button, spacing=4)
+        self._buttons = box(buttons)
         if dismissal:
             close = Button(dismissal, kind="ghost")
             close.clicked.connect(self.hide)
@@ -47,14 +48,15 @@ class Notice(Card):
         line.addLayout(texts, 1)
         if is_narrow:
             buttons.addStretch(1)
-            texts.addLayout(buttons)
+            texts.addWidget(self._buttons)
         else:
-            line.addLayout(buttons)
+            line.addWidget(self._buttons)
         self.add(line)
         self.hide()
 
-    def show_message(self, kind: CardKind, title: str, text: str = "") -> None:
-        """`kind` colours it; "inset" is neutral."""
+    def show_message(self, kind: CardKind, title: str, text: str = "", *, can_act: bool = True) -> None:
+        """`kind` colours it, "inset" is neutral; `can_act` shows its buttons."""
+        self._buttons.setVisible(can_act)
         name, color = _ICONS[kind]
         self._icon.set_icon(name, color)
         self._title.setText(title)

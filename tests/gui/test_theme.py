@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import pytest
+from PySide6.QtGui import QColor
+from PySide6.QtWidgets import QApplication
+
+from dfrot_gui import icons
+from dfrot_gui.theme import DARK, LIGHT, Theme, Tokens, series_color, series_label
+
+KINDS = ("none", "random-orthogonal", "hadamard", "dfrot")
+
+
+def luminance(color: str) -> float:
+    def linear(value: float) -> float:
+        return value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
+
+    rgb = QColor(color)
+    return 0.2126 * linear(rgb.redF()) + 0.7152 * linear(rgb.greenF()) + 0.0722 * linear(rgb.blueF())
+
+
+def contrast(one: str, other: str) -> float:
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("tokens", [LIGHT, DARK], ids=["light", "dark"])
+@pytest.mark.parametrize(
+    ("name", "ground"), [("text", "card"), ("muted", "card"), ("muted", "window"), ("muted", "inset")]
+)
+def test_text_can_be_read(tokens: Tokens, name: str, ground: str) -> None:
+    assert contrast(tokens.color(name), tokens.color(ground)) >= 4.5
+
+
+@pytest.mark.parametrize("tokens", [LIGHT, DARK], ids=["light", "dark"])
+@pytest.mark.parametrize("name", ["good", "warn", "bad"])
+def test_states_can_be_read_on_their_own_ground(tokens: Tokens, name: str) -> None:
+    assert contrast(tokens.color(name), tokens.color(f"{name}_soft")) >= 4.5
+
+
+@pytest.mark.parametrize("tokens", [LIGHT, DARK], ids=["light", "dark"])
+def test_series_can_be_told_from_the_ground_and_each_other(tokens: Tokens) -> None:
+    colors = [series_color(tokens, kind) for kind in KINDS]
+    assert all(contrast(color, tokens.card) >= 3 for color in colors)
+    assert len(set(colors)) == len(KINDS)
+
+
+def test_series_have_the_names_of_the_paper() -> None:
+    assert [series_label(kind) for kind in KINDS] == ["NR", "RO", "RH", "DFRot"]
+    assert series_label("from-file") == "from-file"
+
+
+def test_a_switch_changes_colours_and_tells(qtbot, themed: Theme, qapp: QApplication) -> None:
+    with qtbot.waitSignal(themed.changed) as signal:
+        themed.set_mode("dark")
+    assert signal.args == [DARK]
+    assert qapp.palette().window().color() == QColor(DARK.window)
+    assert DARK.card in qapp.styleSheet()
+    themed.set_mode("light")
+    assert themed.t is LIGHT
+
+
+def test_an_icon_takes_the_colour_of_the_theme(themed: Theme) -> None:
+    picture = icons.pixmap("cube", 32, "bad", 1.0).toImage()
+    colors = {
+        picture.pixelColor(x, y).name() for x in range(32) for y in range(32) if picture.pixelColor(x, y).alpha() == 255
+    }
+    assert QColor(LIGHT.bad).name() in colors
+
+
+def test_an_unknown_icon_is_found_at_once(themed: Theme) -> None:
+    with pytest.raises(AssertionError, match="no icon"):
+        icons.icon("no-such-icon")
