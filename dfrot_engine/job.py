@@ -72,7 +72,7 @@ def choose_device(name: str) -> torch.device:
     available = torch.cuda.is_available()
     if name == "cuda" and not available:
         raise DeviceError(
-            "No CUDA device can be used.", "Choose --device cpu, or install a CUDA build of torch.", "device"
+            "No CUDA device can be used.", "Choose --device cpu, or install a CUDA build of torch.", "options.device"
         )
     return torch.device("cuda" if available and name != "cpu" else "cpu")
 

@@ -197,7 +197,7 @@ def _out_of_gpu_memory() -> DeviceError:
         "The GPU ran out of memory.",
         "Lower calibration.seq_len or evaluation.seq_len, close other programs on the GPU, or choose device 'cpu'. "
         "Finished blocks are kept.",
-        "device",
+        "options.device",
     )
 
 
@@ -213,5 +213,5 @@ def _disk_error(error: OSError, options: RunOptions) -> DiskError:
     return DiskError(
         f"Writing failed: {error.strerror or error}.",
         f"Free some space near {options.work_path} and run the same recipe again; finished blocks are kept.",
-        "output_dir",
+        "options.output_dir",
     )

@@ -41,11 +41,15 @@ class WorkDir:
             lock.acquire(timeout=0)
         except Timeout:
             raise DiskError(
-                f"Another run is using {root}.", "Wait for it, stop it, or choose another output folder.", "output_dir"
+                f"Another run is using {root}.",
+                "Wait for it, stop it, or choose another output folder.",
+                "options.output_dir",
             ) from None
         except OSError as error:
             raise DiskError(
-                f"The work folder {root} cannot be written: {error.strerror}.", "Choose another folder.", "output_dir"
+                f"The work folder {root} cannot be written: {error.strerror}.",
+                "Choose another folder.",
+                "options.output_dir",
             ) from None
         try:
             yield WorkDir(root)
@@ -70,8 +74,6 @@ class WorkDir:
         """Where an export is built before it moves to its final place."""
         return self.root / "export" / (subfolder or "main")
 
-    # --- stages that are done ---------------------------------------------------------------------------------------
-
     def is_done(self, stage: str, fingerprint: str) -> bool:
         return self._marks.get(stage, {}).get(_FINGERPRINT) == fingerprint
 
@@ -82,8 +84,6 @@ class WorkDir:
     def facts(self, stage: str) -> dict[str, Any]:
         """What was noted when the stage was marked done, such as its seconds."""
         return {key: value for key, value in self._marks.get(stage, {}).items() if key != _FINGERPRINT}
-
-    # --- small files ------------------------------------------------------------------------------------------------
 
     def read_json(self, name: str) -> Any:
         """The content, or None if there is no such file or it is not JSON."""
@@ -105,8 +105,6 @@ class WorkDir:
     def append_event(self, event: EventBase) -> None:
         with self.journal.open("a", encoding="utf-8") as file:
             file.write(event.model_dump_json() + "\n")
-
-    # --- one file for each block ------------------------------------------------------------------------------------
 
     def block_path(self, stage: str, name: str) -> Path:
         return self.root / stage / f"{name}.safetensors"
@@ -147,10 +145,8 @@ class WorkDir:
                 return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
         except (OSError, SafetensorError) as error:
             raise DiskError(
-                f"{path} cannot be read: {error}.", "Delete the work folder and run again.", "work_dir"
+                f"{path} cannot be read: {error}.", "Delete the work folder and run again.", "options.work_dir"
             ) from None
-
-    # --- the end ----------------------------------------------------------------------------------------------------
 
     def drop_intermediate_files(self) -> None:
         """Delete what only a resumed run needs; the journal, charts, rotations and report stay."""

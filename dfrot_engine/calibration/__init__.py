@@ -1,1 +1,1 @@
-"""TODO"""
+"""Text to tokens, and maths on activations."""

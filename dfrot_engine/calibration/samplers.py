@@ -73,13 +73,12 @@ def sample_rows(
         kept.append(chosen)
         shares.append(torch.full((len(chosen),), len(candidates) / max(1, len(chosen))))
     index = torch.cat(kept)
-    as_int = {"dtype": torch.int32}
     return RowSample(
         rows_ND=rows_ND[index].float(),
         share_N=torch.cat(shares).float(),
         is_massive_N=is_massive_N[index],
-        block_N=torch.full((len(index),), block, **as_int),
-        site_N=torch.full((len(index),), site, **as_int),
+        block_N=torch.full((len(index),), block, dtype=torch.int32),
+        site_N=torch.full((len(index),), site, dtype=torch.int32),
         sample_N=(index // num_tokens).to(torch.int32),
         position_N=(index % num_tokens).to(torch.int32),
         peak_N=peak_N[index].float(),

@@ -116,4 +116,6 @@ def _sync_folder(folder: Path) -> None:
 
 def _unwritten(path: Path, error: Exception) -> DiskError:
     reason = getattr(error, "strerror", None) or str(error)
-    return DiskError(f"Cannot write {path}: {reason}.", "Free some space or choose another folder.", "output_dir")
+    return DiskError(
+        f"Cannot write {path}: {reason}.", "Free some space or choose another folder.", "options.output_dir"
+    )

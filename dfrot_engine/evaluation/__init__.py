@@ -1,1 +1,1 @@
-"""TODO"""
+"""Numbers that say what quantization cost."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import AutoModelForCausalLM
 from transformers.utils import logging as transformers_logging
 
@@ -68,7 +69,7 @@ def reloaded_logits(folder: Path, tokens_BT: Tensor, device: torch.device) -> Lo
         raise RunError(
             f"transformers cannot load {folder}: {error}.", "Check the folder; if this program wrote it, report it."
         ) from error
-    model = model.to(device).eval()
+    model = cast("nn.Module", model).to(device).eval()
 
     @torch.no_grad()
     def logits(window: int) -> Tensor:

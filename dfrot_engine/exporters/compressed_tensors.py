@@ -121,7 +121,7 @@ def _scheme(schemes: LinearSchemes, targets: list[str]) -> QuantizationScheme:
         targets=targets,
         weights=_weight_args(schemes.weights),
         input_activations=_activation_args(schemes.activations) if schemes.activations else None,
-        format=_storage(schemes).value,
+        format=_storage(schemes),
     )
 
 

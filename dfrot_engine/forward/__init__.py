@@ -1,1 +1,1 @@
-"""TODO"""
+"""Running one block, nothing more."""

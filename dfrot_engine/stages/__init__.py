@@ -1,1 +1,1 @@
-"""TODO"""
+"""Loops, disk and events; no formulas."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -122,10 +122,11 @@ def _run_and_sample(
 def _captured(modules: list[nn.Module]) -> Iterator[list[list[Tensor]]]:
     """The inputs that modules see while the context is open, one list of CPU tensors for each."""
     inputs: list[list[Tensor]] = [[] for _ in modules]
-    handles = [
-        module.register_forward_pre_hook(lambda _module, args, kept=kept: kept.append(args[0].detach().cpu().float()))
-        for module, kept in zip(modules, inputs, strict=True)
-    ]
+
+    def keep_in(kept: list[Tensor]) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+        return lambda _module, args: kept.append(args[0].detach().cpu().float())
+
+    handles = [module.register_forward_pre_hook(keep_in(kept)) for module, kept in zip(modules, inputs, strict=True)]
     try:
         yield inputs
     finally:

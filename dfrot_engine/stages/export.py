@@ -61,7 +61,7 @@ def _move_into_place(draft: Path, folder: Path) -> None:
         raise DiskError(
             f"The output folder {folder} cannot be written: {error.strerror}.",
             "Choose another output folder; finished blocks are kept.",
-            "output_dir",
+            "options.output_dir",
         ) from None
 
 

@@ -1,0 +1,86 @@
+"""Every rotation on every architecture leaves the logits alone, in float64."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from dfrot_engine.architectures import ARCHITECTURES, Architecture, architecture_of
+from dfrot_engine.forward.attention import KVQuantizer
+from dfrot_engine.forward.block import BlockFactory
+from dfrot_engine.forward.fake_quant import QuantizedLinear, linear_parts, replace_linear
+from dfrot_engine.rotations.fold import fold_block, fold_embedding, fold_head
+from dfrot_engine.rotations.random import random_hadamard, random_orthogonal
+from dfrot_engine.rotations.rotation_set import RotationSet
+from tests.contracts.float64_model import Float64RMSNorm, reference_logits, use_float64_norms
+from tests.tiny_models import TINY_MODELS, save_tiny_model
+
+WHICH = ("none", "r1-orthogonal", "r1-hadamard", "r2", "r3", "r4", "all")
+CPU = torch.device("cpu")
+
+
+def test_every_architecture_has_a_tiny_model() -> None:
+    assert {model_type for model_type, _ in TINY_MODELS.values()} == set(ARCHITECTURES)
+
+
+@pytest.mark.parametrize("which", WHICH)
+@pytest.mark.parametrize("name", TINY_MODELS)
+def test_logits_stay(name: str, which: str, tmp_path: Path) -> None:
+    folder = save_tiny_model(name, tmp_path)
+    tokens_BT = torch.randint(0, 257, (2, 24), generator=torch.Generator().manual_seed(1))
+    architecture = architecture_of(json.loads((folder / "config.json").read_text()))
+    rotations = _rotations(which, architecture)
+    difference = _rotated_logits(folder, architecture, rotations, tokens_BT) - reference_logits(folder, tokens_BT)
+    assert difference.abs().max() < 1e-9
+
+
+def test_a_rotation_that_is_not_orthogonal_is_noticed(tmp_path: Path) -> None:
+    """The check above can fail."""
+    folder = save_tiny_model("llama", tmp_path)
+    tokens_BT = torch.randint(0, 257, (1, 16), generator=torch.Generator().manual_seed(1))
+    architecture = architecture_of(json.loads((folder / "config.json").read_text()))
+    rotations = RotationSet(r1_DD=1.001 * random_orthogonal(architecture.hidden_size, 1))
+    difference = _rotated_logits(folder, architecture, rotations, tokens_BT) - reference_logits(folder, tokens_BT)
+    assert difference.abs().max() > 1e-6
+
+
+def _rotations(which: str, sizes: Architecture) -> RotationSet:
+    everything = which == "all"
+    r1 = None
+    if which == "r1-orthogonal" or everything:
+        r1 = random_orthogonal(sizes.hidden_size, 1)
+    elif which == "r1-hadamard":
+        r1 = random_hadamard(sizes.hidden_size, 1).matrix()
+    heads = range(sizes.num_kv_heads)
+    r2 = tuple(
+        torch.stack([random_hadamard(sizes.head_size, 10 * block + head).matrix() for head in heads])
+        for block in range(sizes.num_blocks)
+    )
+    return RotationSet(
+        r1_DD=r1,
+        r2=r2 if which == "r2" or everything else None,
+        r3=random_hadamard(sizes.head_size, 3) if which == "r3" or everything else None,
+        r4=random_hadamard(sizes.intermediate_size, 4) if which == "r4" or everything else None,
+    )
+
+
+def _rotated_logits(folder: Path, sizes: Architecture, rotations: RotationSet, tokens_BT: Tensor) -> Tensor:
+    tensors = load_file(folder / "model.safetensors")
+    factory = BlockFactory(folder, CPU, torch.float64)
+    hidden = fold_embedding(tensors["model.embed_tokens.weight"], rotations)[tokens_BT]
+    for index in range(sizes.num_blocks):
+        prefix = sizes.block_prefix(index)
+        own = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+        block = factory.fill(index, fold_block(own, sizes, rotations, index))
+        weight, bias = linear_parts(block, "mlp.down_proj")
+        replace_linear(block, "mlp.down_proj", QuantizedLinear(weight, bias, None, rotations.r4))
+        hidden = factory.run(use_float64_norms(block), index, hidden, KVQuantizer(rotations.r3, None))
+    head = tensors.get("lm_head.weight", tensors["model.embed_tokens.weight"])
+    folded, neutral = fold_head(head, tensors["model.norm.weight"], sizes.final_norm, rotations)
+    eps = float(factory.config.rms_norm_eps)
+    return Float64RMSNorm(neutral, eps)(hidden) @ folded.T
