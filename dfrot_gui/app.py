@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import signal
 import sys
 from types import TracebackType
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QIcon
 from PySide6.QtWidgets import QApplication, QMessageBox, QWidget
 
@@ -25,6 +26,9 @@ from dfrot_gui.run_model import RunModel
 from dfrot_gui.settings import Settings
 from dfrot_gui.theme import Theme
 
+# After the first paint, and before the window makes the pages with charts, so that no turn of the event loop is long.
+CHARTS_DELAY_MS = 400
+
 _LOG = logging.getLogger(__name__)
 
 
@@ -39,6 +43,7 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     window = make_window(settings)
     window.show()
+    QTimer.singleShot(CHARTS_DELAY_MS, _import_charts)
     return app.exec()
 
 
@@ -63,21 +68,38 @@ def make_window(settings: Settings) -> MainWindow:
     search = HubSearch(_search_models, _local_models, memory)
     model_page = ModelPage(search, lambda source: _look_at(source, recipe.recipe, recipe.options), memory, settings)
     recipe.plan_now()
+    recipe_page = RecipePage(recipe)
     return MainWindow(
-        recipe, runs, model_page, RecipePage(recipe), lambda window: _make_run_pages(window, runs), settings
+        recipe,
+        runs,
+        model_page,
+        recipe_page,
+        lambda window: _make_run_page(window, runs),
+        lambda window: _make_result_page(window, runs),
+        settings,
     )
 
 
-def _make_run_pages(window: MainWindow, runs: RunModel) -> tuple[QWidget, QWidget]:
-    from dfrot_gui.pages.result_page import ResultPage
+def _import_charts() -> None:
+    importlib.import_module("dfrot_gui.charts.base")
+
+
+def _make_run_page(window: MainWindow, runs: RunModel) -> QWidget:
     from dfrot_gui.pages.run_page import RunPage
 
-    run_page, result_page = RunPage(runs), ResultPage(runs)
-    run_page.results_requested.connect(lambda: window.go_to(RESULTS))
-    run_page.recipe_requested.connect(lambda: window.go_to(RECIPE))
-    run_page.field_requested.connect(window.show_field)
-    result_page.run_requested.connect(lambda: window.go_to(RUN))
-    return run_page, result_page
+    page = RunPage(runs)
+    page.results_requested.connect(lambda: window.go_to(RESULTS))
+    page.recipe_requested.connect(lambda: window.go_to(RECIPE))
+    page.field_requested.connect(window.show_field)
+    return page
+
+
+def _make_result_page(window: MainWindow, runs: RunModel) -> QWidget:
+    from dfrot_gui.pages.result_page import ResultPage
+
+    page = ResultPage(runs)
+    page.run_requested.connect(lambda: window.go_to(RUN))
+    return page
 
 
 # The engine's functions are imported when they are first called, in the background thread that calls them: the

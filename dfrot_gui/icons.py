@@ -66,17 +66,18 @@ class _GlyphEngine(QIconEngine):
         draw(painter, self._name, QRectF(rect), "faint" if mode == QIcon.Mode.Disabled else color)
 
     def pixmap(self, size: QSize, mode: QIcon.Mode, state: QIcon.State) -> QPixmap:
-        picture = QPixmap(size)
+        return self.scaledPixmap(size, mode, state, 1.0)
+
+    def scaledPixmap(  # noqa: N802
+        self, size: QSize, mode: QIcon.Mode, state: QIcon.State, scale: float
+    ) -> QPixmap:
+        picture = QPixmap(size * scale)  # the size is in logical pixels
+        picture.setDevicePixelRatio(scale)
         picture.fill(Qt.GlobalColor.transparent)
         painter = QPainter(picture)
         self.paint(painter, QRect(QPoint(0, 0), size), mode, state)
         painter.end()
         return picture
-
-    def scaledPixmap(  # noqa: N802
-        self, size: QSize, mode: QIcon.Mode, state: QIcon.State, scale: float
-    ) -> QPixmap:
-        return self.pixmap(size, mode, state)
 
 
 @lru_cache

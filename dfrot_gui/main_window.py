@@ -23,18 +23,18 @@ PRODUCT = "DFRot Studio"
 MODEL, RECIPE, RUN, RESULTS = range(4)
 # The engine is killed before this when it does not stop by itself; see run_worker.CANCEL_GRACE_S.
 CLOSE_TIMEOUT_MS = 15_000
-FINISH_DELAY_MS = 300
+PAGE_DELAY_MS = 800
 
 Confirm = Callable[[QWidget], bool]
-MakeRunPages = Callable[["MainWindow"], tuple[QWidget, QWidget]]
+MakePage = Callable[["MainWindow"], QWidget]
 
 
 class MainWindow(QMainWindow):
     """The window.
 
     Args:
-        make_run_pages: the run page and the result page; they draw charts, take a while to import, and are made
-            when the window is on the screen.
+        make_run_page, make_result_page: called when the window is on the screen, one after the other, since the
+            charts take a while to import and to build.
         confirm_stop: asks whether to stop the run and close.
     """
 
@@ -44,7 +44,8 @@ class MainWindow(QMainWindow):
         runs: RunModel,
         model_page: ModelPage,
         recipe_page: RecipePage,
-        make_run_pages: MakeRunPages,
+        make_run_page: MakePage,
+        make_result_page: MakePage,
         settings: Settings,
         confirm_stop: Confirm | None = None,
     ) -> None:
@@ -55,7 +56,7 @@ class MainWindow(QMainWindow):
         self._confirm_stop = confirm_stop or ask_to_stop
         self._is_closing = False
         self._is_shown = False
-        self._make_run_pages: MakeRunPages | None = make_run_pages
+        self._unmade = {RUN: make_run_page, RESULTS: make_result_page}
         self._open_run = settings.open_run
         self.recipe_page = recipe_page
         self.setWindowTitle(PRODUCT)
@@ -72,8 +73,7 @@ class MainWindow(QMainWindow):
 
     def go_to(self, step: int) -> None:
         """Show the page of a step."""
-        if step in {RUN, RESULTS}:
-            self._finish_pages()
+        self._make_page(step)
         self.stack.setCurrentIndex(step)
         self.sidebar.show_step(step)
 
@@ -90,7 +90,8 @@ class MainWindow(QMainWindow):
             if focus is not None:
                 focus.watch(self)
             QTimer.singleShot(0, self, self._offer_resume)
-            QTimer.singleShot(FINISH_DELAY_MS, self, self._finish_pages)
+            for number, step in enumerate((RUN, RESULTS), start=1):
+                QTimer.singleShot(number * PAGE_DELAY_MS, self, lambda step=step: self._make_page(step))
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802
         if self._runs.is_active and not self._is_closing:
@@ -117,17 +118,16 @@ class MainWindow(QMainWindow):
             keys = QKeySequence(f"Ctrl+{step + 1}")
             QShortcut(keys, self, lambda step=step: self.go_to(step), context=Qt.ShortcutContext.WindowShortcut)
 
-    def _finish_pages(self) -> None:
-        """Put the run and result pages in their places."""
-        if self._make_run_pages is None:
+    def _make_page(self, step: int) -> None:
+        """Put the page of a step in its place, unless it is there."""
+        make = self._unmade.pop(step, None)
+        if make is None:
             return
-        make, self._make_run_pages = self._make_run_pages, None
-        for step, page in zip((RUN, RESULTS), make(self), strict=True):
-            placeholder = self.stack.widget(step)
-            assert placeholder is not None
-            self.stack.insertWidget(step, page)
-            self.stack.removeWidget(placeholder)
-            placeholder.deleteLater()
+        placeholder = self.stack.widget(step)
+        assert placeholder is not None
+        self.stack.insertWidget(step, make(self))
+        self.stack.removeWidget(placeholder)
+        placeholder.deleteLater()
 
     def _connect(self, model_page: ModelPage) -> None:
         self.sidebar.step_chosen.connect(self.go_to)

@@ -47,12 +47,12 @@ def make_window(
     answers: list[bool],
 ) -> MakeWindow:
     def make() -> MainWindow:
-        def run_pages(_: MainWindow) -> tuple[QWidget, QWidget]:
-            return QWidget(), QWidget()
+        def page(_: MainWindow) -> QWidget:
+            return QWidget()
 
         engine = cast(RunModel, runs)
         window = MainWindow(
-            recipe_model, engine, model_page, recipe_page, run_pages, settings, lambda _: answers.pop(0)
+            recipe_model, engine, model_page, recipe_page, page, page, settings, lambda _: answers.pop(0)
         )
         qtbot.addWidget(window, before_close_func=lambda _: runs.end("cancelled") if runs.is_active else None)
         window.show()
