@@ -1,0 +1,179 @@
+"""The main path on tiny models: every preset, what is written, resuming, stopping."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM
+
+from dfrot_engine.charts import ActivationMap, TokenErrors
+from dfrot_engine.checkpoint.reader import CheckpointReader
+from dfrot_engine.events import BlockQuantized, Event, StageAdvanced, StageFinished, StageStarted, read_events
+from dfrot_engine.progress import Control
+from dfrot_engine.recipe import preset_names
+from tests.engine.runs import run_tiny, tiny_recipe
+from tests.tiny_models import TINY_MODELS, save_tiny_model
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny_model("llama-tied", tmp_path_factory.mktemp("model") / "tiny")
+
+
+def report_of(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "report.json").read_text())
+
+
+@pytest.mark.parametrize("preset", preset_names())
+def test_every_preset_ends_with_a_report(preset: str, model: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    ended, events = run_tiny(tiny_recipe(model, preset), output)
+    assert ended.status == "finished", ended
+    report = report_of(output.with_name("out.dfrot"))
+    assert report["perplexity_original"] > 1
+    assert report["perplexity_quantized"] > 1
+    assert 0 <= report["kl_divergence"] < 1
+    assert 0 < report["top1_agreement"] <= 1
+    assert set(report["stages"]) >= {"load", "calibrate", "rotate", "quantize", "evaluate"}
+    assert all(stage["seconds"] >= 0 and stage["peak_bytes"] > 1e7 for stage in report["stages"].values())
+    assert report["loss"][-1] < report["loss"][0]
+    assert [event.block for event in events if isinstance(event, BlockQuantized)] == [0, 1]
+    if preset != "w4a4kv4-paper":
+        assert report_of(output) == report
+
+
+@pytest.mark.parametrize("name", TINY_MODELS)
+def test_every_architecture_loads_with_transformers_alone(name: str, tmp_path: Path) -> None:
+    """8 bits lose next to nothing, so a wrong fold, a wrong scale or a missing tensor would show."""
+    folder = save_tiny_model(name, tmp_path / "model")
+    ended, _ = run_tiny(tiny_recipe(folder, "w8a8"), tmp_path / "out")
+    assert ended.status == "finished", ended
+    report = report_of(tmp_path / "out")
+    assert report["perplexity_quantized"] == pytest.approx(report["perplexity_original"], rel=0.05)
+    assert report["kl_divergence"] < 0.05
+    assert "measured" in report["protocol"]
+    assert "loaded by transformers" in report["protocol"]["measured"]
+
+
+@pytest.mark.parametrize(
+    ("scheme", "limit"),
+    [
+        ({"weights__format": "int4", "weights__symmetric": True}, 1e-6),
+        ({"weights__format": "int8"}, 1e-6),
+        ({"weights__granularity": "per-channel"}, 1e-6),
+    ],
+)
+def test_reloaded_weights_are_the_stored_codes(scheme: dict, limit: float, model: Path, tmp_path: Path) -> None:
+    """What transformers decompresses is codes times scale of our own block files."""
+    output = tmp_path / "out"
+    ended, _ = run_tiny(tiny_recipe(model, "w4a16", **scheme), output, keep_work=True)
+    assert ended.status == "finished", ended
+    stored = load_file(output.with_name("out.dfrot") / "quantize" / "00000.safetensors")
+    codes, scale = stored["mlp.down_proj.codes"].float(), stored["mlp.down_proj.scale"].float()
+    expected = (codes.unflatten(1, (scale.shape[1], -1)) * scale[..., None]).flatten(1)
+    loaded = AutoModelForCausalLM.from_pretrained(output, dtype=torch.float32)
+    with torch.no_grad():
+        loaded(torch.zeros(1, 2, dtype=torch.long))
+    actual = loaded.get_submodule("model.layers.0.mlp.down_proj").weight
+    assert isinstance(actual, torch.Tensor)
+    assert (actual.float() - expected).abs().max() <= limit * expected.abs().max()
+
+
+def test_rotated_bf16_is_the_same_model(model: Path, tmp_path: Path) -> None:
+    recipe = tiny_recipe(model, "w8a8").with_field(
+        "exports", [{"kind": "compressed-tensors"}, {"kind": "rotated-bf16", "subfolder": "bf16"}]
+    )
+    ended, _ = run_tiny(recipe, tmp_path / "out")
+    assert ended.status == "finished", ended
+    tokens = torch.randint(0, 257, (2, 32), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        rotated = AutoModelForCausalLM.from_pretrained(tmp_path / "out" / "bf16", dtype=torch.float32)(tokens).logits
+        original = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)(tokens).logits
+    assert (rotated - original).norm() / original.norm() < 0.02
+    with CheckpointReader(tmp_path / "out" / "bf16") as reader:
+        assert reader.tensor("model.embed_tokens.weight").dtype is torch.bfloat16
+        assert not torch.allclose(
+            reader.tensor("model.embed_tokens.weight").float(),
+            load_file(model / "model.safetensors")["model.embed_tokens.weight"],
+        )
+
+
+def test_charts_hold_every_rotation_on_the_same_tokens(model: Path, tmp_path: Path) -> None:
+    run_tiny(tiny_recipe(model), tmp_path / "out")
+    work = tmp_path / "out.dfrot"
+    errors = TokenErrors.load(work / "charts" / "token_error.npz").series
+    assert list(errors) == ["none", "random-orthogonal", "hadamard", "dfrot"]
+    assert {series.rank[-1] for series in errors.values()} == {4 * 64 * 2 * 2}  # tokens · blocks · sites
+    assert all((series.error[:-1] >= series.error[1:]).all() for series in errors.values())
+    chart = ActivationMap.load(work / "charts" / "activation_map.npz")
+    assert chart.value.shape == (2, 64)
+    assert len(chart.tokens) == 64
+
+
+def stop_at(stage: str, step: int):
+    def on_event(event: Event, control: Control) -> None:
+        if isinstance(event, StageAdvanced) and event.stage == stage and event.step >= step:
+            control.cancel()
+
+    return on_event
+
+
+@pytest.mark.parametrize(
+    ("stage", "step"), [("calibrate", 1), ("rotate", 2), ("quantize", 1), ("export", 1), ("evaluate", 1)]
+)
+def test_a_stopped_run_resumes_to_the_same_files(stage: str, step: int, model: Path, tmp_path: Path) -> None:
+    recipe = tiny_recipe(model)
+    run_tiny(recipe, tmp_path / "straight")
+    stopped, _ = run_tiny(recipe, tmp_path / "out", stop_at(stage, step))
+    assert stopped.status == "cancelled"
+    assert "resume" in stopped.remedy
+    ended, events = run_tiny(recipe, tmp_path / "out")
+    assert ended.status == "finished", ended
+    expected = (tmp_path / "straight" / "model.safetensors").read_bytes()
+    assert (tmp_path / "out" / "model.safetensors").read_bytes() == expected
+    if stage == "quantize":
+        assert [event.block for event in events if isinstance(event, BlockQuantized)] == [1]
+    reused = {event.stage for event in events if isinstance(event, StageFinished) and event.reused}
+    order = ["calibrate", "rotate", "quantize", "export", "evaluate"]
+    assert reused == set(order[: order.index(stage)])
+
+
+def test_the_same_run_again_does_nothing(model: Path, tmp_path: Path) -> None:
+    recipe = tiny_recipe(model)
+    run_tiny(recipe, tmp_path / "out")
+    before = (tmp_path / "out" / "model.safetensors").stat().st_mtime_ns
+    ended, events = run_tiny(recipe, tmp_path / "out")
+    assert ended.status == "finished"
+    assert {event.stage for event in events if isinstance(event, StageStarted)} == {"load"}
+    assert (tmp_path / "out" / "model.safetensors").stat().st_mtime_ns == before
+
+
+def test_another_group_size_keeps_the_rotation(model: Path, tmp_path: Path) -> None:
+    run_tiny(tiny_recipe(model), tmp_path / "out", keep_work=True)
+    changed = tiny_recipe(model, weights__group_size=8)
+    ended, events = run_tiny(changed, tmp_path / "out", overwrite=True)
+    assert ended.status == "finished", ended
+    reused = {event.stage for event in events if isinstance(event, StageFinished) and event.reused}
+    assert reused == {"calibrate", "rotate"}
+
+
+def test_the_journal_is_what_was_said(model: Path, tmp_path: Path) -> None:
+    _, events = run_tiny(tiny_recipe(model), tmp_path / "out")
+    assert list(read_events(tmp_path / "out.dfrot")) == events
+
+
+def test_the_source_model_is_never_touched(model: Path, tmp_path: Path) -> None:
+    before = {path.name: path.read_bytes() for path in model.iterdir()}
+    run_tiny(tiny_recipe(model), tmp_path / "out")
+    assert {path.name: path.read_bytes() for path in model.iterdir()} == before
+
+
+def test_same_seed_same_checkpoint(model: Path, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        run_tiny(tiny_recipe(model), tmp_path / name)
+    assert (tmp_path / "a" / "model.safetensors").read_bytes() == (tmp_path / "b" / "model.safetensors").read_bytes()

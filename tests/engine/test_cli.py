@@ -1,0 +1,141 @@
+"""The command line as a process: exit statuses, JSON lines, Ctrl-C, resuming."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from dfrot_engine.cli import main
+from dfrot_engine.events import parse_event
+from tests.tiny_models import save_tiny_model
+
+SETTINGS = (
+    "calibration.num_samples=4",
+    "calibration.seq_len=64",
+    "evaluation.seq_len=64",
+    "evaluation.num_windows=2",
+    "weights.group_size=16",
+    "rotation.r1.sample_rows=512",
+)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny_model("llama", tmp_path_factory.mktemp("model") / "tiny", num_hidden_layers=6)
+
+
+def arguments(model: Path, output: Path, *more: str) -> list[str]:
+    settings = [part for setting in SETTINGS for part in ("--set", setting)]
+    return ["run", "--model", str(model), "--output", str(output), "--device", "cpu", *settings, *more]
+
+
+def start(*command: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "dfrot_engine", *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+
+
+def wait_for(child: subprocess.Popen[str], words: str) -> None:
+    assert child.stdout
+    for line in child.stdout:
+        if words in line:
+            return
+    raise AssertionError(f"{words!r} never came: {child.communicate()[1]}")
+
+
+def test_json_is_nothing_but_events_and_ctrl_c_resumes(model: Path, tmp_path: Path) -> None:
+    child = start(*arguments(model, tmp_path / "out", "--json"))
+    wait_for(child, '"event":"block_quantized","block":1')
+    child.send_signal(signal.SIGINT)
+    rest, errors = child.communicate(timeout=60)
+    assert child.returncode == 130, errors
+    assert parse_event(rest.splitlines()[-1]).event == "run_ended"
+
+    again = start(*arguments(model, tmp_path / "out", "--json"))
+    lines, errors = again.communicate(timeout=120)
+    assert again.returncode == 0, errors
+    events = [parse_event(line) for line in lines.splitlines()]
+    blocks = [event.block for event in events if event.event == "block_quantized"]
+    assert blocks
+    assert min(blocks) >= 2
+    assert events[-1].event == "run_ended"
+    assert (tmp_path / "out" / "config.json").is_file()
+
+
+def test_commands_pause_resume_and_cancel(model: Path, tmp_path: Path) -> None:
+    child = start(*arguments(model, tmp_path / "out", "--json", "--stdin-commands"))
+    assert child.stdin
+    wait_for(child, '"event":"run_started"')
+    child.stdin.write('{"command": "pause"}\n')
+    child.stdin.flush()
+    wait_for(child, '"paused":true')
+    time.sleep(0.3)
+    child.stdin.write('{"command": "resume"}\n')
+    child.stdin.flush()
+    wait_for(child, '"paused":false')
+    child.stdin.close()  # the window is gone
+    assert child.stdout
+    rest = child.stdout.read()
+    assert child.wait(timeout=60) == 130
+    assert '"status":"cancelled"' in rest
+    child.stdout.close()
+    assert child.stderr
+    child.stderr.close()
+
+
+def test_text_ends_with_the_table(model: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments(model, tmp_path / "out")) == 0
+    printed = capfd.readouterr().out
+    assert "Perplexity" in printed
+    assert str(tmp_path / "out") in printed.replace("\n", "")
+    assert main(["show", str(tmp_path / "out")]) == 0
+    assert "Perplexity" in capfd.readouterr().out
+    assert main(["show", str(tmp_path / "out"), "--json"]) == 0
+    report = json.loads(capfd.readouterr().out)
+
+    compared = ["--original", str(model), "--seq-len", "64", "--windows", "2", "--device", "cpu"]
+    assert main(["evaluate", str(tmp_path / "out"), "--json", *compared]) == 0
+    measured = json.loads(capfd.readouterr().out)
+    for name in ("perplexity_original", "perplexity_quantized", "kl_divergence", "top1_agreement"):
+        assert measured[name] == pytest.approx(report[name], rel=1e-5)
+
+
+def test_plan_lists_problems(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    base = ["plan", "--model", str(model), "--output", str(tmp_path / "out"), "--set", "calibration.seq_len=64"]
+    base += ["--set", "evaluation.seq_len=64"]
+    assert main([*base, "--set", "weights.group_size=64", "--json"]) == 2
+    plan = json.loads(capsys.readouterr().out)
+    assert any(problem["field"].startswith("weights.group_size") for problem in plan["problems"])
+    assert main([*base, "--set", "weights.group_size=16"]) == 0
+    assert "quantize" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("bad", "word"),
+    [
+        (["--set", "rotation.r9=1"], "rotation.r9"),
+        (["--set", "weights.format=int9"], "weights.format"),
+        (["--set", "nonsense"], "--set"),
+    ],
+)
+def test_bad_recipes_exit_2(bad: list[str], word: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--output", str(tmp_path / "out"), *bad]) == 2
+    assert word in capsys.readouterr().err
+
+
+def test_show_without_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", str(tmp_path)]) == 1
+    assert "no finished run" in capsys.readouterr().err
