@@ -79,13 +79,13 @@ QFrame[hline="true"] { background: $line; border: 0; max-height: 1px; min-height
 _BUTTONS = """
 QPushButton {
     background: $card; color: $text; border: 1px solid $line_strong; border-radius: 8px; padding: 7px 14px;
-    font-weight: 500; min-height: 18px;
+    font-weight: 500; min-height: 18px; outline: none;
 }
 QPushButton:hover { background: $inset; }
 QPushButton:pressed { background: $line; }
 QPushButton[kbd="true"]:focus { border: 2px solid $focus; padding: 6px 13px; }
 QPushButton:disabled { color: $faint; border-color: $line; }
-QPushButton[kind="primary"] { background: $accent; color: $on_accent; border: 1px solid $accent; }
+QPushButton[kind="primary"] { background: $primary; color: $on_accent; border: 1px solid $primary; }
 QPushButton[kind="primary"]:hover { background: $accent_hover; border-color: $accent_hover; }
 QPushButton[kind="primary"]:pressed { background: $accent_press; }
 QPushButton[kind="primary"][kbd="true"]:focus { border: 2px solid $text; padding: 6px 13px; }
@@ -130,7 +130,7 @@ QPushButton[kind="seg"][kbd="true"]:focus { border: 2px solid $focus; padding: 3
 _FIELDS = """
 QLineEdit, QSpinBox, QDoubleSpinBox, QComboBox {
     background: $card; color: $text; border: 1px solid $line_strong; border-radius: 8px; padding: 6px 10px;
-    min-height: 20px; selection-background-color: $accent;
+    min-height: 20px; selection-background-color: $primary; outline: none;
 }
 QLineEdit:hover, QSpinBox:hover, QDoubleSpinBox:hover, QComboBox:hover { border-color: $faint; }
 QLineEdit:focus, QSpinBox:focus, QDoubleSpinBox:focus, QComboBox:focus {
@@ -157,7 +157,7 @@ QAbstractSpinBox QLineEdit, QAbstractSpinBox QLineEdit:focus, QAbstractSpinBox Q
 QSpinBox::up-button, QSpinBox::down-button, QDoubleSpinBox::up-button, QDoubleSpinBox::down-button {
     width: 0; border: 0;
 }
-QCheckBox { spacing: 9px; color: $text; }
+QCheckBox { spacing: 9px; color: $text; outline: none; }
 QCheckBox::indicator {
     width: 16px; height: 16px; border-radius: 5px; border: 1px solid $line_strong; background: $card;
 }

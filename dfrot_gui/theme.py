@@ -33,6 +33,7 @@ class Tokens:
     accent_hover: str
     accent_press: str
     accent_soft: str
+    primary: str
     on_accent: str
     good: str
     good_soft: str
@@ -67,6 +68,7 @@ LIGHT = Tokens(
     accent_hover="#4338CA",
     accent_press="#3730A3",
     accent_soft="#EEF0FE",
+    primary="#4F46E5",
     on_accent="#FFFFFF",
     good="#0B7A55",
     good_soft="#E3F6EE",
@@ -94,8 +96,9 @@ DARK = Tokens(
     faint="#7C8799",
     accent="#7C74FF",
     accent_hover="#8F88FF",
-    accent_press="#6A61F2",
+    accent_press="#584FE0",
     accent_soft="#23234A",
+    primary="#6A61F2",
     on_accent="#FFFFFF",
     good="#3CCB97",
     good_soft="#12312A",

@@ -38,6 +38,11 @@ def test_states_can_be_read_on_their_own_ground(tokens: Tokens, name: str) -> No
 
 
 @pytest.mark.parametrize("tokens", [LIGHT, DARK], ids=["light", "dark"])
+def test_the_primary_button_can_be_read(tokens: Tokens) -> None:
+    assert contrast(tokens.on_accent, tokens.primary) >= 4.5
+
+
+@pytest.mark.parametrize("tokens", [LIGHT, DARK], ids=["light", "dark"])
 def test_series_can_be_told_from_the_ground_and_each_other(tokens: Tokens) -> None:
     colors = [series_color(tokens, kind) for kind in KINDS]
     assert all(contrast(color, tokens.card) >= 3 for color in colors)
