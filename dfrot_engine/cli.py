@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +21,8 @@ EXIT_OK, EXIT_FAILED, EXIT_BAD_RECIPE, EXIT_CANCELLED = 0, 1, 2, 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand; returns the exit status: 0 finished, 1 failed, 2 bad recipe, 130 cancelled."""
     arguments = build_parser().parse_args(argv)
+    # Before anything imports tqdm, which reads it once: libraries draw bars between our lines otherwise.
+    os.environ.setdefault("TQDM_DISABLE", "1")
     try:
         return arguments.command(arguments)
     except RecipeError as error:

@@ -185,7 +185,7 @@ def preset_names() -> tuple[str, ...]:
 
 
 def _no_field(field: str) -> RecipeError:
-    return RecipeError(f"The recipe has no field '{field}'.", "See `dfrot plan --fields` for all of them.", field)
+    return RecipeError(f"The recipe has no field '{field}'.", "A saved recipe lists them all.", field)
 
 
 def _without_tags(location: tuple[int | str, ...], data: Any) -> str:

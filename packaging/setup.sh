@@ -109,7 +109,7 @@ make_venv() {
 
 # fingerprint MODE: what the finished environment depends on; a moved checkout counts as changed.
 fingerprint() {
-  "$python" - "$1" "$root" "$root/pyproject.toml" "$root/setup.py" "$constraints" "$root/packaging/setup.sh" <<'PY'
+  "$python" - "$1" "$root" "$root/pyproject.toml" "$constraints" "$root/packaging/setup.sh" <<'PY'
 import hashlib, pathlib, sys
 
 mode, root, *files = sys.argv[1:]
