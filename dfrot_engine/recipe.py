@@ -96,10 +96,9 @@ class Recipe(Section):
                 activations = override.activations or activations
         return LinearSchemes(weights, activations)
 
-    def fingerprint(self, *fields: str, after: str = "") -> str:
-        """Hash of the named fields (all if none) chained to the fingerprint before; hexadecimal, 16 characters."""
-        data = self.model_dump(mode="json", include=set(fields) if fields else None)
-        text = json.dumps([after, data], sort_keys=True)
+    def fingerprint(self) -> str:
+        """Hash of every field; 16 hexadecimal characters."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def with_field(self, field: str, value: Any) -> Recipe:

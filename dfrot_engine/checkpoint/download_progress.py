@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from typing import Any
 
 from tqdm.asyncio import tqdm_asyncio as tqdm  # the class the Hub's client names in its signature
 
-Progress = Callable[[int, int, str], None]
+from dfrot_engine.checkpoint.facts import Progress
 
 REPORT_EVERY_S = 0.1
 

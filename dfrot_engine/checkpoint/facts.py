@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dfrot_engine.checkpoint.headers import TensorHeader
+
+#: progress(done bytes, total bytes, label) of making a model's files local; what it raises stops the work.
+Progress = Callable[[int, int, str], None]
 
 #: Files beside the weights that travel with a model; never code, never pickles.
 COMPANIONS = (

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
-from dfrot_engine.checkpoint.download_progress import Progress
+from dfrot_engine.checkpoint.facts import Progress
 from dfrot_engine.checkpoint.headers import TensorHeader, read_headers, total_bytes
 from dfrot_engine.checkpoint.json_files import MODEL_FIELD
 from dfrot_engine.errors import DiskError, ModelError

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from huggingface_hub import snapshot_download
 
-from dfrot_engine.checkpoint.download_progress import Meter, Progress, bar_class
-from dfrot_engine.checkpoint.facts import COMPANIONS
+from dfrot_engine.checkpoint.download_progress import Meter, bar_class
+from dfrot_engine.checkpoint.facts import COMPANIONS, Progress
 from dfrot_engine.checkpoint.hub_cache import NOT_IN_SUBFOLDERS, cached_snapshot, sweep_incomplete
 from dfrot_engine.checkpoint.hub_errors import endpoint
 from dfrot_engine.checkpoint.hub_facts import TIMEOUT_S, explained, inspect_hub

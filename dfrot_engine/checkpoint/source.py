@@ -5,8 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 from pathlib import Path
 
-from dfrot_engine.checkpoint.download_progress import Progress
-from dfrot_engine.checkpoint.facts import ModelFacts, ModelFile
+from dfrot_engine.checkpoint.facts import ModelFacts, ModelFile, Progress
 from dfrot_engine.checkpoint.gguf_file import converted_folder, inspect_gguf
 from dfrot_engine.checkpoint.json_files import MODEL_FIELD
 from dfrot_engine.checkpoint.local import check_tokenizer, inspect_folder

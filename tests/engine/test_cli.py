@@ -139,3 +139,13 @@ def test_bad_recipes_exit_2(bad: list[str], word: str, tmp_path: Path, capsys: p
 def test_show_without_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["show", str(tmp_path)]) == 1
     assert "no finished run" in capsys.readouterr().err
+
+
+def test_libraries_read_the_switch_for_their_bars(tmp_path: Path) -> None:
+    """tqdm reads its switch when it is imported, so the command line must come first."""
+    child = subprocess.run(
+        [sys.executable, "-c", "import sys, dfrot_engine.cli; sys.exit('tqdm' in sys.modules)"],
+        cwd=tmp_path,
+        check=False,
+    )
+    assert child.returncode == 0
