@@ -153,5 +153,5 @@ class WorkDir:
         for folder in ("calibrate", "quantize", "evaluate", "export"):
             shutil.rmtree(self.root / folder, ignore_errors=True)
         for stage in ("calibrate", "quantize"):
-            self._marks.pop(stage, None)
+            self._marks.get(stage, {})[_FINGERPRINT] = ""  # not done any more; what was noted about it stays true
         self.write_json("stages.json", self._marks)

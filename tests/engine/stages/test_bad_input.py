@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -22,7 +23,7 @@ def model(tmp_path: Path) -> Path:
     return save_tiny_model("llama", tmp_path / "tiny")
 
 
-def assert_fails(recipe: Recipe, output: Path, *words: str, **options: object) -> None:
+def assert_fails(recipe: Recipe, output: Path, *words: str, **options: Any) -> None:
     ended, _ = run_tiny(recipe, output, **options)
     assert ended.status == "failed"
     assert ended.remedy

@@ -147,10 +147,15 @@ def test_the_same_run_again_does_nothing(model: Path, tmp_path: Path) -> None:
     recipe = tiny_recipe(model)
     run_tiny(recipe, tmp_path / "out")
     before = (tmp_path / "out" / "model.safetensors").stat().st_mtime_ns
+    report = report_of(tmp_path / "out")
     ended, events = run_tiny(recipe, tmp_path / "out")
     assert ended.status == "finished"
     assert {event.stage for event in events if isinstance(event, StageStarted)} == {"load"}
     assert (tmp_path / "out" / "model.safetensors").stat().st_mtime_ns == before
+    again = report_of(tmp_path / "out")
+    assert again["stages"].pop("load")["seconds"] >= 0
+    assert report["stages"].pop("load")["seconds"] >= 0
+    assert again == report
 
 
 def test_another_group_size_keeps_the_rotation(model: Path, tmp_path: Path) -> None:
