@@ -47,19 +47,18 @@ def run(job: Job, work: WorkDir, fingerprint: str, report: Report) -> None:
         start, hidden = _resume(work, fingerprint)
         if hidden is None:
             hidden = embed(reader, architecture, tokens_BT)
+        chart = _LiveMap(job, work, [tokenizer.token_text(token) for token in tokens_BT[0].tolist()])
+        for index in range(start):
+            chart.add(index, work.load_block(NAME, f"{index:05}")[0])
         for index in range(start, architecture.num_blocks):
             block = factory.fill(index, reader.block(architecture.block_prefix(index)))
             hidden, parts = _run_and_sample(job, factory, block, index, hidden)
-            _save_part(work, fingerprint, index, parts)
+            work.save_block(NAME, f"{index:05}", parts, fingerprint)
             work.save_block(NAME, _HIDDEN, {"hidden": hidden}, fingerprint, {"next_block": str(index + 1)})
-            report(
-                StageAdvanced(
-                    stage=NAME,
-                    step=index + 1,
-                    steps=architecture.num_blocks,
-                    label=f"Block {index + 1} of {architecture.num_blocks}",
-                )
-            )
+            chart.add(index, parts)
+            chart.save(report)
+            label = f"Block {index + 1} of {architecture.num_blocks}"
+            report(StageAdvanced(stage=NAME, step=index + 1, steps=architecture.num_blocks, label=label))
     _collect(job, work, tokens_BT, tokenizer, report)
 
 
@@ -134,27 +133,37 @@ def _captured(modules: list[nn.Module]) -> Iterator[list[list[Tensor]]]:
             handle.remove()
 
 
-def _save_part(work: WorkDir, fingerprint: str, index: int, parts: dict[str, Tensor]) -> None:
-    work.save_block(NAME, f"{index:05}", parts, fingerprint)
+class _LiveMap:
+    """The activation map of the first sequence, saved as it grows; blocks still to come are zero."""
+
+    def __init__(self, job: Job, work: WorkDir, texts: list[str]) -> None:
+        shape = (job.architecture.num_blocks, len(texts))
+        self._sites = range(len(job.architecture.block.norms))
+        self._work = work
+        self._map = ActivationMap(np.zeros(shape, np.float32), np.zeros(shape, np.bool_), np.array(texts))
+
+    def add(self, index: int, parts: dict[str, Tensor]) -> None:
+        self._map.value[index] = parts["first_peak"].numpy()
+        marks = [parts[f"{site}.first_massive"] for site in self._sites]
+        self._map.is_massive[index] = torch.stack(marks).any(0).numpy()
+
+    def save(self, report: Report) -> None:
+        path = self._work.chart(ACTIVATION_MAP)
+        self._map.save(path)
+        report(ChartSaved(name=ACTIVATION_MAP, path=self._work.relative(path)))
 
 
 def _collect(job: Job, work: WorkDir, tokens_BT: Tensor, tokenizer: Tokenizer, report: Report) -> None:
     """Join the parts of all blocks into the files the next stages read, and say what was found."""
     sites = range(len(job.architecture.block.norms))
-    samples, peaks, marks, count = [], [], [], 0
+    samples, count = [], 0
     for index in range(job.architecture.num_blocks):
         parts, _ = work.load_block(NAME, f"{index:05}")
         for site in sites:
             samples.append(RowSample(**{name: parts[f"{site}.{name}"] for name in RowSample.__dataclass_fields__}))
             count += int(parts[f"{site}.count"])
-        peaks.append(parts["first_peak"])
-        marks.append(torch.stack([parts[f"{site}.first_massive"] for site in sites]).any(0))
     rows = RowSample.join(samples)
     rows.save(work.block_path(NAME, ROWS))
-    texts = [tokenizer.token_text(token) for token in tokens_BT[0].tolist()]
-    chart = ActivationMap(torch.stack(peaks).numpy(), torch.stack(marks).numpy(), np.array(texts))
-    chart.save(work.chart(ACTIVATION_MAP))
-    report(ChartSaved(name=ACTIVATION_MAP, path=work.relative(work.chart(ACTIVATION_MAP))))
     total = tokens_BT.numel() * job.architecture.num_blocks * len(sites)
     found = MassiveTokensFound(count=count, rows=total, tokens=_largest_massive(job, rows, tokens_BT, tokenizer))
     work.write_json("massive.json", found.model_dump(mode="json"))
