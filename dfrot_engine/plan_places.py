@@ -66,6 +66,8 @@ def space_problems(
 
 def gigabytes(num_bytes: int) -> str:
     """A size for people, in decimal units."""
+    if num_bytes < 999_500:
+        return f"{num_bytes / 1e3:,.0f} kB"
     if num_bytes < 999_500_000:
         return f"{num_bytes / 1e6:,.0f} MB"
     return f"{num_bytes / 1e9:,.1f} GB"

@@ -48,7 +48,8 @@ def run(job: Job, work: WorkDir, fingerprint: str, report: Report) -> None:
     losses: list[float] = []
     result: Tensor | None = None
     for step in _r1_steps(job, bench):
-        result = step.rotation_DD
+        if not losses or step.loss <= min(losses):
+            result = step.rotation_DD  # the best one; a refinement may rise a little before it ends
         if isinstance(r1, DFRot):
             losses.append(step.loss)
             report(Measured(name="rotate/loss", step=step.index, value=step.loss))
