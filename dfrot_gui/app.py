@@ -17,7 +17,7 @@ from dfrot_engine.recipe import ModelSource
 from dfrot_engine.resources import resources_dir
 from dfrot_gui.computer import total_ram
 from dfrot_gui.hub_search import HubSearch
-from dfrot_gui.main_window import PRODUCT, RECIPE, RESULTS, RUN, MainWindow
+from dfrot_gui.main_window import PRODUCT, RECIPE, RESULTS, RUN, Confirm, MainWindow
 from dfrot_gui.pages.model_facts import ModelLook
 from dfrot_gui.pages.model_page import ModelPage
 from dfrot_gui.pages.recipe_page import RecipePage
@@ -59,7 +59,7 @@ def make_application(arguments: list[str]) -> QApplication:
     return app
 
 
-def make_window(settings: Settings) -> MainWindow:
+def make_window(settings: Settings, confirm_stop: Confirm | None = None) -> MainWindow:
     """The window with the real engine and the real Hub behind it."""
     memory = total_ram()
     recipe = RecipeModel(_make_plan, settings.output_root)
@@ -77,6 +77,7 @@ def make_window(settings: Settings) -> MainWindow:
         lambda window: _make_run_page(window, runs),
         lambda window: _make_result_page(window, runs),
         settings,
+        confirm_stop,
     )
 
 

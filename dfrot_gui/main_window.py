@@ -50,14 +50,15 @@ class MainWindow(QMainWindow):
         confirm_stop: Confirm | None = None,
     ) -> None:
         super().__init__()
-        self._recipe = recipe
-        self._runs = runs
+        self.recipe = recipe
+        self.runs = runs
         self._settings = settings
         self._confirm_stop = confirm_stop or ask_to_stop
         self._is_closing = False
         self._is_shown = False
         self._unmade = {RUN: make_run_page, RESULTS: make_result_page}
         self._open_run = settings.open_run
+        self.model_page = model_page
         self.recipe_page = recipe_page
         self.setWindowTitle(PRODUCT)
         self.setMinimumSize(1080, 700)
@@ -66,7 +67,7 @@ class MainWindow(QMainWindow):
         self.notice = Notice("Resume", "Not now")
         self.stack = QStackedWidget()
         self._build((model_page, recipe_page, QWidget(), QWidget()))
-        self._connect(model_page)
+        self._connect()
         self.go_to(MODEL)
         if not settings.geometry.isEmpty():
             self.restoreGeometry(settings.geometry)
@@ -94,13 +95,13 @@ class MainWindow(QMainWindow):
                 QTimer.singleShot(number * PAGE_DELAY_MS, self, lambda step=step: self._make_page(step))
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802
-        if self._runs.is_active and not self._is_closing:
+        if self.runs.is_active and not self._is_closing:
             event.ignore()
             if self._confirm_stop(self):
                 self._stop_and_close()
             return
-        if self._runs.is_active:
-            self._runs.wait(0)
+        if self.runs.is_active:
+            self.runs.wait(0)
         self._settings.geometry = self.saveGeometry()
         self._settings.sync()
         event.accept()
@@ -129,37 +130,37 @@ class MainWindow(QMainWindow):
         self.stack.removeWidget(placeholder)
         placeholder.deleteLater()
 
-    def _connect(self, model_page: ModelPage) -> None:
+    def _connect(self) -> None:
         self.sidebar.step_chosen.connect(self.go_to)
         self.sidebar.mode_chosen.connect(self._set_mode)
-        model_page.model_used.connect(self._use_model)
+        self.model_page.model_used.connect(self._use_model)
         self.recipe_page.start_requested.connect(self._start_run)
         self.notice.activated.connect(self._resume_run)
-        self._recipe.plan_changed.connect(self._show_done)
-        self._runs.changed.connect(self._show_done)
-        self._runs.ended.connect(self._run_ended)
+        self.recipe.plan_changed.connect(self._show_done)
+        self.runs.changed.connect(self._show_done)
+        self.runs.ended.connect(self._run_ended)
 
     def _set_mode(self, mode: Mode) -> None:
         Theme.get().set_mode(mode)
         self._settings.theme = mode
 
     def _use_model(self, source: str) -> None:
-        self._recipe.set_model(source)
+        self.recipe.set_model(source)
         self.go_to(RECIPE)
 
     def _start_run(self) -> None:
-        plan = self._recipe.plan
+        plan = self.recipe.plan
         assert plan is not None
-        options = self._recipe.options
+        options = self.recipe.options
         self._top.hide()
         self._settings.open_run = options.work_path
         self._settings.output_root = options.output_dir.parent
         self._settings.sync()
-        self._runs.start(self._recipe.recipe, options, plan)
+        self.runs.start(self.recipe.recipe, options, plan)
         self.go_to(RUN)
 
     def _run_ended(self, state: RunState) -> None:
-        self._recipe.plan_now()  # the output folder is no longer what it was
+        self.recipe.plan_now()  # the output folder is no longer what it was
         if self._is_closing:
             self.close()
             return
@@ -168,19 +169,19 @@ class MainWindow(QMainWindow):
             self.go_to(RESULTS)
 
     def _show_done(self) -> None:
-        plan = self._recipe.plan
+        plan = self.recipe.plan
         has_model = plan is not None and plan.model is not None
-        is_finished = self._runs.state.status == "finished"
+        is_finished = self.runs.state.status == "finished"
         self.sidebar.set_done(MODEL, has_model)
         self.sidebar.set_done(RECIPE, has_model and plan is not None and not plan.errors)
         self.sidebar.set_done(RUN, is_finished)
         self.sidebar.set_done(RESULTS, is_finished)
-        self.recipe_page.set_run_active(self._runs.is_active)
+        self.recipe_page.set_run_active(self.runs.is_active)
 
     def _offer_resume(self) -> None:
         """Offer to go on with the run that the last session left unfinished."""
         folder = self._open_run
-        if folder is None or self._runs.is_active:
+        if folder is None or self.runs.is_active:
             return
         state = replay(folder)
         if not state.has_stopped_early:
@@ -198,11 +199,11 @@ class MainWindow(QMainWindow):
         self._top.hide()
         if folder is None:
             return
-        self._runs.open(folder)
+        self.runs.open(folder)
         self.go_to(RUN)
-        if self._runs.can_start_again:
+        if self.runs.can_start_again:
             self._settings.open_run = folder
-            self._runs.start_again()
+            self.runs.start_again()
 
     def _forget_run(self) -> None:
         self._top.hide()
@@ -211,7 +212,7 @@ class MainWindow(QMainWindow):
 
     def _stop_and_close(self) -> None:
         self._is_closing = True
-        self._runs.stop()
+        self.runs.stop()
         self.stack.setEnabled(False)
         self.sidebar.setEnabled(False)
         text = "What is finished is being saved; then the window closes."

@@ -26,6 +26,7 @@ BITS = {"": "16 bit", "int8": "8 bit", "int6": "6 bit", "int4": "4 bit", "int3":
 USUAL_BITS = ("", "int8", "int4")
 PER_CHANNEL = 0
 GROUP_SIZES = (32, 64, 128, 256)
+GROUP_OF = "Group of {}"
 DATASETS = {"builtin": "Built-in text", "wikitext-2": "WikiText-2 (train)", "c4": "C4 (en)"}
 CHOOSE_FILE = "\0file"
 
@@ -83,8 +84,8 @@ class QuantizationCard(RecipeCard):
             editor.edited.connect(lambda word, section=section: model.set_format(section, word or None))
             self.bits[section] = editor
             self.form.add(f"{section}.format", editor, title=title, is_bound=False, aligned=False)
-        sizes = {PER_CHANNEL: "Channel", **{size: f"Group of {size}" for size in GROUP_SIZES}}
-        self.group = ChoiceEditor(sizes)
+        sizes = {PER_CHANNEL: "Channel", **{size: GROUP_OF.format(size) for size in GROUP_SIZES}}
+        self.group = ChoiceEditor(sizes, GROUP_OF)
         self.group.edited.connect(self._set_group)
         self._scale = self.form.add("weights.group_size", self.group, title="&Scale per", is_bound=False)
         self.symmetric = BoolEditor("Symmetric weights")
@@ -220,8 +221,9 @@ class OutputCard(RecipeCard):
         self.overwrite.setVisible(is_occupied or self.model.options.overwrite)
 
     def editor(self, field: str) -> QWidget | None:
-        section = field.split(".", maxsplit=1)[0]
-        return {"exports": self.quantized, "evaluation": self.measured}.get(section) or super().editor(field)
+        if field.split(".", maxsplit=1)[0] == "exports":
+            return self.quantized
+        return self.measured if field == "evaluation" else super().editor(field)
 
     def _set_exports(self) -> None:
         kinds = [("compressed-tensors", self.quantized), ("rotated-bf16", self.rotated)]

@@ -83,11 +83,15 @@ class RecipePage(Page):
 
     def show_field(self, field: str) -> None:
         """Bring the editor of a field into view and give it the focus."""
-        editors = (card.editor(field) for card in self.cards)
-        editor = next((one for one in editors if one is not None), None) or self.all_fields.editor(field)
+        editor = self.editor(field)
         if editor is not None:
             editor.setFocus(Qt.FocusReason.TabFocusReason)
             self.scroll_area.ensureWidgetVisible(editor)
+
+    def editor(self, field: str) -> QWidget | None:
+        """The editor of a field on a card, else in the form of all fields, which is unfolded for it."""
+        editors = (card.editor(field) for card in self.cards)
+        return next((one for one in editors if one is not None), None) or self.all_fields.editor(field)
 
     def _build_body(self) -> QScrollArea:
         content = col(self._build_presets(), self.problem_list, self.rotation, spacing=14)

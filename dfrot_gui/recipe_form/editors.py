@@ -71,12 +71,13 @@ class FloatEditor(QDoubleSpinBox):
 
 
 class ChoiceEditor(QComboBox):
-    """Words to choose from; one that is not among them is added when it is shown."""
+    """Words to choose from; a value that is not among them is added when it is shown, in the words of `other`."""
 
     edited = Signal(object)
 
-    def __init__(self, choices: Mapping[Any, str]) -> None:
+    def __init__(self, choices: Mapping[Any, str], other: str = "{}") -> None:
         super().__init__()
+        self._other = other
         for value, text in choices.items():
             self.addItem(text, value)
         self.activated.connect(lambda index: self.edited.emit(self.itemData(index)))
@@ -84,7 +85,7 @@ class ChoiceEditor(QComboBox):
     def show_value(self, value: Any) -> None:
         index = self.findData(value)
         if index < 0:
-            self.addItem(str(value), value)
+            self.addItem(self._other.format(value), value)
             index = self.count() - 1
         self.setCurrentIndex(index)
 

@@ -30,6 +30,20 @@ class StageBar(QWidget):
         self.setAccessibleName("Stages")
         Theme.get().changed.connect(self.update)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self._names
+
+    @property
+    def current(self) -> str:
+        """The stage that is lit; "" when none runs."""
+        return self._current
+
+    @property
+    def done(self) -> tuple[str, ...]:
+        """The stages that are ticked, in their order."""
+        return tuple(name for name in self._names if name in self._done)
+
     def set_stages(self, names: Sequence[str], titles: Sequence[str] = ()) -> None:
         """`names` are the engine's; `titles`, what is shown, are the names capitalized when left out."""
         self._names = tuple(names)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QMimeData, QObject, QPointF, Qt, QUrl, Signal
+from PySide6.QtGui import QDropEvent
 from PySide6.QtWidgets import QAbstractButton, QLabel, QWidget
 
 from dfrot_engine import DFRotError, ModelSummary, Output, Plan, Problem, Recipe, RunOptions, StageEstimate
@@ -214,3 +215,17 @@ def assert_uncut(page: QWidget | None) -> None:
     for text in page.findChildren(QLabel):
         if text.isVisible() and text.text() and not text.wordWrap() and not isinstance(text, ElidedLabel):
             assert text.width() >= text.minimumSizeHint().width(), text.text()
+
+
+def drop(page: QWidget, path: Path) -> None:
+    """Drop a file or folder on a page."""
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(path))])
+    event = QDropEvent(
+        QPointF(10, 10),
+        Qt.DropAction.CopyAction,
+        data,
+        Qt.MouseButton.LeftButton,
+        Qt.KeyboardModifier.NoModifier,
+    )
+    page.dropEvent(event)

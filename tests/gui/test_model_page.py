@@ -3,8 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
-from PySide6.QtGui import QDropEvent
+from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
 from dfrot_engine import HubError
@@ -12,7 +11,7 @@ from dfrot_gui.hub_search import HubSearch, ModelRow
 from dfrot_gui.pages.model_list import ModelRows
 from dfrot_gui.pages.model_page import ModelPage
 from dfrot_gui.settings import Settings
-from tests.gui.fakes import GATED, UNSUPPORTED, FakeHub
+from tests.gui.fakes import GATED, UNSUPPORTED, FakeHub, drop
 
 
 @pytest.fixture
@@ -129,19 +128,6 @@ def test_keys_reach_the_list_and_use_the_model(qtbot, page: ModelPage) -> None:
     with qtbot.waitSignal(page.model_used) as signal:
         QTest.keyClick(page.list, Qt.Key.Key_Return)
     assert signal.args == ["HuggingFaceTB/SmolLM2-135M"]
-
-
-def drop(page: ModelPage, path: Path) -> None:
-    data = QMimeData()
-    data.setUrls([QUrl.fromLocalFile(str(path))])
-    event = QDropEvent(
-        QPointF(10, 10),
-        Qt.DropAction.CopyAction,
-        data,
-        Qt.MouseButton.LeftButton,
-        Qt.KeyboardModifier.NoModifier,
-    )
-    page.dropEvent(event)
 
 
 def test_a_dropped_folder_is_opened(qtbot, page: ModelPage, tmp_path: Path, settings: Settings) -> None:
