@@ -207,7 +207,9 @@ def _chart_saved(state: RunState, event: ChartSaved) -> RunState:
 
 
 def _evaluated(state: RunState, event: Evaluated) -> RunState:
-    original = "" if event.baseline is None else f" (original {event.baseline:.5g})"
+    # Against itself the original has a divergence of 0 and an agreement of 1: nothing to tell.
+    has_baseline = event.baseline is not None and event.metric == "perplexity"
+    original = f" (original {event.baseline:.5g})" if has_baseline else ""
     text = f"{event.metric.replace('_', ' ')} {event.value:.5g}{original}"
     return _logged(replace(state, evaluated=(*state.evaluated, event)), event.time, "evaluate", text)
 
@@ -242,7 +244,7 @@ def _run_ended(state: RunState, event: RunEnded) -> RunState:
         field=event.field,
         outputs=event.outputs,
     )
-    return _logged(new, event.time, "run", f"{event.status} {event.message}".strip())
+    return _logged(new, event.time, "run", f"{event.message} {event.remedy}".strip() or event.status)
 
 
 def _stage(state: RunState, name: str) -> StageState:

@@ -62,19 +62,22 @@ class ActivationMapChart(Plot):
         self._bar.axis.setTicks([[tick for tick in ticks if tick[0] < 0.97 * top]])
         positions = np.flatnonzero(chart.is_massive.any(axis=0))
         blocks = chart.value.shape[0]
-        self._marks.setData(positions + 0.5, np.full(len(positions), -HEAD_ROOM * blocks / 2))
+        self._marks.setData(positions, np.full(len(positions), -0.5 - HEAD_ROOM * blocks / 2))
         self.reset_view()
 
     def reset_view(self) -> None:
         if self.map is not None:
             blocks, tokens = self.map.value.shape
-            self.view.setRange(xRange=(-SIDE_ROOM * tokens, tokens), yRange=(-HEAD_ROOM * blocks, blocks), padding=0)
+            left, top = -0.5 - SIDE_ROOM * tokens, -0.5 - HEAD_ROOM * blocks
+            self.view.setRange(xRange=(left, tokens - 0.5), yRange=(top, blocks - 0.5), padding=0)
             self._redraw()
 
     def readout(self, x: float, y: float) -> str:
-        if self.map is None or not (0 <= x < self.map.value.shape[1] and 0 <= y < self.map.value.shape[0]):
+        if self.map is None:
             return ""
-        block, position = int(y), int(x)
+        block, position = math.floor(y + 0.5), math.floor(x + 0.5)
+        if not (0 <= position < self.map.value.shape[1] and 0 <= block < self.map.value.shape[0]):
+            return ""
         massive = ", massive" if self.map.is_massive[block, position] else ""
         rows = [
             ("", "token", shown_text(str(self.map.tokens[position]))),
@@ -118,11 +121,11 @@ class ActivationMapChart(Plot):
             return
         blocks, tokens = self.map.value.shape
         (left, right), _ = self.view.viewRange()
-        first, last = max(0, math.floor(left)), min(tokens, math.ceil(right))
+        first, last = max(0, math.floor(left + 0.5)), min(tokens, math.ceil(right + 0.5))
         if last <= first:
             return
         per_pixel = max(1, math.ceil((last - first) / max(1.0, self.view.width())))
         shown = np.log10(1.0 + np.nan_to_num(self.map.value[:, first:last]))
         pooled = np.maximum.reduceat(shown, np.arange(0, shown.shape[1], per_pixel), axis=1)
         self._image.setImage(pooled.astype(np.float32), autoLevels=False, levels=self._bar.levels())
-        self._image.setRect(QRectF(first, 0, pooled.shape[1] * per_pixel, blocks))
+        self._image.setRect(QRectF(first - 0.5, -0.5, pooled.shape[1] * per_pixel, blocks))  # centred on its numbers

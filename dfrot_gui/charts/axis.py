@@ -10,11 +10,13 @@ import pyqtgraph as pg
 
 Number = Callable[[float], str]
 
-# Densest first: tenths, whole steps, 1-2-5, decades.
+# From tenths to decades; sets between them keep labels apart where whole steps would touch before the next power.
 MIN_LABELS = 2
 LABELLED_FACTORS: tuple[tuple[float, ...], ...] = (
     tuple(tenth / 10 for tenth in range(10, 100)),
+    (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8),
     tuple(range(1, 10)),
+    (1, 1.5, 2, 3, 5, 7),
     (1, 2, 5),
     (1,),
 )

@@ -106,7 +106,8 @@ class ModelFactsPanel(Card):
         self._name.setText(model.name)
         self._name.setToolTip(model.source)
         self._owner.setText(model.owner)
-        state = ("Gated", "warn") if model.is_gated else ("Downloaded", "good") if model.is_downloaded else ("", "good")
+        is_kept = model.is_downloaded and model.kind == "hub"
+        state = ("Gated", "warn") if model.is_gated else ("Downloaded", "good") if is_kept else ("", "good")
         set_badge(self._badge, *state)
         self._fill_known(model)
         self.look_again()

@@ -128,7 +128,7 @@ class _ModelDelegate(QStyledItemDelegate):
         badge_width = sum(QFontMetricsF(badge_font).horizontalAdvance(text) + 20 for text, _ in badges)
         x, base = frame.x() + 60, frame.y() + 25
         free = frame.right() - _RIGHT_WIDTH - 24 - badge_width - x
-        owner = f"{row.owner} / " if row.kind != "sample" else ""
+        owner = f"{row.owner} / " if row.kind == "hub" else ""
         metrics = QFontMetricsF(name_font)
         name_width = metrics.horizontalAdvance(row.name)
         owner_width = QFontMetricsF(owner_font).horizontalAdvance(owner)

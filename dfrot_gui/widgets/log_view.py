@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QPlainTextEdit
 
 
@@ -14,7 +15,7 @@ class LogView(QPlainTextEdit):
         self.setTabChangesFocus(True)
         self.setMaximumBlockCount(max_lines)
         self.setAccessibleName(name)
-        self.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
 
     def add_line(self, text: str) -> None:
         bar = self.verticalScrollBar()

@@ -173,12 +173,12 @@ def test_activation_map_tells_token_block_and_value(qtbot: QtBot) -> None:
     qtbot.addWidget(chart)
     found = fake_engine.activation_map()
     chart.set_map(found)
-    text = chart.readout(28.4, 12.7)
+    text = chart.readout(28.4, 11.7)
     assert "block 12 · position 28" in text
     assert "massive" in text
     assert f"{found.value[12, 28]:,.1f}" in text
     found.tokens[7] = "<b>"
-    assert "&lt;b&gt;" in chart.readout(7.5, 0.5)
+    assert "&lt;b&gt;" in chart.readout(7.4, 0.4), "cells lie around their numbers"
     assert chart.readout(-1, 3) == ""
     assert chart.readout(3, 99) == ""
 
@@ -264,7 +264,8 @@ def test_ticks_read_like_numbers() -> None:
 
     assert labels(-2.0, 0.0, 300.0, 21.0) == ["0.01", "0.02", "0.05", "0.1", "0.2", "0.5", "1"]
     assert labels(0.0, 5.0, 400.0, 58.0) == ["1", "10", "100", "1,000", "10,000", "100,000"]
-    assert labels(-1.3, -0.8, 220.0, 21.0) == ["0.06", "0.07", "0.08", "0.09"]
+    assert labels(-1.3, -0.8, 220.0, 21.0) == ["0.06", "0.08", "0.1", "0.12", "0.15"]
+    assert labels(-1.3, -0.8, 110.0, 21.0) == ["0.07", "0.1", "0.15"]
     assert len(labels(-1.0, -0.95, 200.0, 21.0)) >= 2
     assert (whole_text(3.0), whole_text(2.5), whole_text(-1.0)) == ("3", "", "")
 
