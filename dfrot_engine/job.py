@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import torch
 
 from dfrot_engine.architectures import Architecture, architecture_of
-from dfrot_engine.checkpoint.headers import read_headers
+from dfrot_engine.checkpoint.local import inspect_folder
 from dfrot_engine.errors import DeviceError
 from dfrot_engine.options import RunOptions
 from dfrot_engine.recipe import Recipe
@@ -48,18 +47,17 @@ class Job:
         ModelError: the folder's config or headers cannot be used.
         DeviceError: CUDA was asked for and is not there.
         """
-        config = json.loads((model_dir / "config.json").read_text(encoding="utf-8"))
-        architecture = architecture_of(config)
-        headers = read_headers(model_dir)
-        dtype = headers[f"{architecture.embedding}.weight"].dtype
+        facts = inspect_folder(model_dir, model_id=model_id)
+        architecture = architecture_of(facts.config)
+        dtype = facts.headers[f"{architecture.embedding}.weight"].dtype
         return Job(
             recipe=recipe,
             options=options,
             model_id=model_id,
             model_dir=model_dir,
-            config=config,
+            config=facts.config,
             architecture=architecture,
-            model_fingerprint=_fingerprint_of_files(model_dir, {header.shard for header in headers.values()}),
+            model_fingerprint=_fingerprint_of_files(model_dir, {header.shard for header in facts.headers.values()}),
             checkpoint_dtype=_DTYPES.get(dtype, torch.bfloat16),
             device=choose_device(options.device),
         )
