@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QLayout, QLayoutItem, QWidget
 
 
 class FlowLayout(QLayout):
-    """Items keep their own size; superqt has one too, but takes half a second to import."""
+    """Items keep their own size and are wrapped like words."""
 
     def __init__(self, spacing: int = 6) -> None:
         super().__init__()
