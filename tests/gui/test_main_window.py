@@ -244,6 +244,40 @@ def test_the_window_loads_no_torch() -> None:
     assert done.stdout.strip() == "[]"
 
 
+ALL_PAGES = """
+import sys
+from pathlib import Path
+from PySide6.QtTest import QTest
+from dfrot_gui.app import make_application, make_window
+from dfrot_gui.settings import Settings
+
+app = make_application([])
+settings = Settings(Path(sys.argv[1]) / "settings.ini")
+settings.output_root = Path(sys.argv[1]) / "out"
+window = make_window(settings)
+window.show()
+for step in range(4):
+    window.go_to(step)
+    QTest.qWait(50)
+for _ in range(400):
+    if window.recipe.plan is not None and not window.recipe.is_planning:
+        break
+    QTest.qWait(50)
+assert window.recipe.plan.model is not None, window.recipe.problems
+window.close()
+heavy = "torch", "transformers", "compressed_tensors", "datasets", "PySide6.QtNetwork"
+print([name for name in heavy if name in sys.modules])
+"""
+
+
+def test_no_page_loads_torch(tmp_path: Path) -> None:
+    """Neither building and showing every page nor planning a run; that is left to the engine's process."""
+    command = [sys.executable, "-c", ALL_PAGES, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip().splitlines()[-1] == "[]"
+
+
 def test_version_needs_no_window() -> None:
     command = [sys.executable, "-m", "dfrot_gui", "--version"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
