@@ -61,6 +61,9 @@ class Plot(pg.PlotWidget):
     def _set_up(self, title: str) -> None:
         self.plot_item.setMenuEnabled(False)
         self.plot_item.hideButtons()
+        for side in ("bottom", "left"):
+            # An axis draws the grid; above the view it would stripe bars and pictures.
+            self.plot_item.getAxis(side).setZValue(self.view.zValue() - 1)
         self.view.setDefaultPadding(0.03)
         self.view.setMouseMode(pg.ViewBox.RectMode)
         self._cross.hide()
