@@ -25,7 +25,7 @@ from dfrot_engine.work_dir import WorkDir
 LogitsOf = Callable[[int], Tensor]
 
 
-def original_logits(job: Job, tokens_BT: Tensor, on_block: Callable[[int], None]) -> LogitsOf:
+def original_logits(job: Job, tokens_BT: Tensor, say: Callable[[int], None]) -> LogitsOf:
     """Stream the original through the windows; logits are made from the last hidden states when they are asked for."""
     names = job.architecture
     factory = BlockFactory(job.model_dir, job.device)
@@ -33,8 +33,7 @@ def original_logits(job: Job, tokens_BT: Tensor, on_block: Callable[[int], None]
         hidden = embed(reader, names, tokens_BT)
         for index in range(names.num_blocks):
             block = factory.fill(index, reader.block(names.block_prefix(index)))
-            hidden = run_block(factory, block, index, hidden)
-            on_block(index)
+            hidden = run_block(factory, block, index, hidden, between=lambda index=index: say(index))
         norm = factory.fill_final_norm(reader.tensor(f"{names.final_norm.name}.weight"))
         head = head_weight(job, reader).to(job.device).float()
     return _head_logits(hidden, norm, head)

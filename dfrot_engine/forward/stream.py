@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ from dfrot_engine.checkpoint.reader import CheckpointReader
 from dfrot_engine.forward.attention import KVQuantizer
 from dfrot_engine.forward.block import BlockFactory
 
-_BATCH_TOKENS = 4_096
+_BATCH_TOKENS = 2_048
 
 
 def embed(reader: CheckpointReader, architecture: Architecture, tokens_BT: Tensor) -> Tensor:
@@ -21,13 +21,23 @@ def embed(reader: CheckpointReader, architecture: Architecture, tokens_BT: Tenso
 
 
 def run_block(
-    factory: BlockFactory, block: nn.Module, index: int, hidden_BTD: Tensor, kv_quantizer: KVQuantizer | None = None
+    factory: BlockFactory,
+    block: nn.Module,
+    index: int,
+    hidden_BTD: Tensor,
+    kv_quantizer: KVQuantizer | None = None,
+    *,
+    between: Callable[[], None] = lambda: None,
 ) -> Tensor:
-    """Every sequence through one block, a few at a time; returns a new tensor where the old one was, on the CPU."""
-    outputs = [
-        factory.run(block, index, batch, kv_quantizer).to(hidden_BTD.device, hidden_BTD.dtype)
-        for batch in _batches(hidden_BTD)
-    ]
+    """Every sequence through one block, a few at a time; returns a new tensor where the old one was, on the CPU.
+
+    Args:
+        between: called after each batch; what it raises ends the work.
+    """
+    outputs: list[Tensor] = []
+    for batch in _batches(hidden_BTD):
+        outputs.append(factory.run(block, index, batch, kv_quantizer).to(hidden_BTD.device, hidden_BTD.dtype))
+        between()
     return torch.cat(outputs)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 import torch
@@ -43,6 +44,11 @@ def run(job: Job, work: WorkDir, fingerprint: str, report: Report) -> None:
     tokenizer = Tokenizer.load(job.model_dir)
     tokens_BT = calibration_tokens(job, tokenizer)
     factory = BlockFactory(job.model_dir, job.device)
+
+    def advance(step: int, index: int) -> None:
+        steps = architecture.num_blocks
+        report(StageAdvanced(stage=NAME, step=step, steps=steps, label=f"Block {index + 1} of {steps}"))
+
     with CheckpointReader(job.model_dir) as reader:
         start, hidden = _resume(work, fingerprint)
         if hidden is None:
@@ -52,13 +58,12 @@ def run(job: Job, work: WorkDir, fingerprint: str, report: Report) -> None:
             chart.add(index, work.load_block(NAME, f"{index:05}")[0])
         for index in range(start, architecture.num_blocks):
             block = factory.fill(index, reader.block(architecture.block_prefix(index)))
-            hidden, parts = _run_and_sample(job, factory, block, index, hidden)
+            hidden, parts = _run_and_sample(job, factory, block, index, hidden, partial(advance, index, index))
             work.save_block(NAME, f"{index:05}", parts, fingerprint)
             work.save_block(NAME, _HIDDEN, {"hidden": hidden}, fingerprint, {"next_block": str(index + 1)})
             chart.add(index, parts)
             chart.save(report)
-            label = f"Block {index + 1} of {architecture.num_blocks}"
-            report(StageAdvanced(stage=NAME, step=index + 1, steps=architecture.num_blocks, label=label))
+            advance(index + 1, index)
     _collect(job, work, tokens_BT, tokenizer, report)
 
 
@@ -86,12 +91,12 @@ def _resume(work: WorkDir, fingerprint: str) -> tuple[int, Tensor | None]:
 
 
 def _run_and_sample(
-    job: Job, factory: BlockFactory, block: nn.Module, index: int, hidden: Tensor
+    job: Job, factory: BlockFactory, block: nn.Module, index: int, hidden: Tensor, between: Callable[[], None]
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The block's output, and what is kept of its two sites."""
     table = job.architecture.block
     with _captured([block.get_submodule(norm.name) for norm in table.norms]) as inputs:
-        output = run_block(factory, block, index, hidden)
+        output = run_block(factory, block, index, hidden, between=between)
     num_sites = job.architecture.num_blocks * len(table.norms)
     quota = max(1, _row_budget(job.recipe) // num_sites)
     kept: dict[str, Tensor] = {}

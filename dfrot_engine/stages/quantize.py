@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -47,8 +47,9 @@ def run(job: Job, work: WorkDir, fingerprint: str, report: Report) -> None:
             started = time.monotonic()
             tensors = _to_device(reader.block(job.architecture.block_prefix(index)), job.device)
             folded = fold_block(tensors, job.architecture, rotations, index)
-            stored = _solve(job, index, folded)
-            probe, errors = _measure(job, factory, index, folded, stored, rotations, probe)
+            say = _sayer(index, num_blocks, report)
+            stored = _solve(job, index, folded, say)
+            probe, errors = _measure(job, factory, index, folded, stored, rotations, probe, say)
             work.save_block(NAME, f"{index:05}", stored, fingerprint)
             _save_probe(work, fingerprint, index, probe)
             report(
@@ -59,17 +60,23 @@ def run(job: Job, work: WorkDir, fingerprint: str, report: Report) -> None:
                     bytes=_stored_bytes(job, index, stored),
                 )
             )
-            label = f"Block {index + 1} of {num_blocks}"
-            report(StageAdvanced(stage=NAME, step=index + 1, steps=num_blocks, label=label))
+            report(StageAdvanced(stage=NAME, step=index + 1, steps=num_blocks, label=f"Block {index + 1}"))
 
 
-def _solve(job: Job, index: int, folded: dict[str, Tensor]) -> dict[str, Tensor]:
+def _sayer(index: int, num_blocks: int, report: Report) -> Callable[[str], None]:
+    """Says what is done inside a block; also where a pause or a stop lands within a second or so."""
+    label = f"Block {index + 1} of {num_blocks}"
+    return lambda what: report(StageAdvanced(stage=NAME, step=index, steps=num_blocks, label=f"{label}, {what}"))
+
+
+def _solve(job: Job, index: int, folded: dict[str, Tensor], say: Callable[[str], None]) -> dict[str, Tensor]:
     """The block as it is stored: codes and scales of quantized linears, the rest in the checkpoint's dtype."""
     solve = solver_of(job.recipe.solver)
     stored = dict(folded)
     for name, schemes in block_schemes(job, index).items():
         if schemes.weights is None:
             continue
+        say(name.rpartition(".")[2])
         weight = stored.pop(f"{name}.weight").float()
         quantized = solve(weight, schemes.weights, job.recipe.solver, scale_dtype=job.checkpoint_dtype)
         stored |= {f"{name}.{part}": tensor for part, tensor in quantized.tensors().items()}
@@ -117,12 +124,15 @@ def _measure(
     stored: dict[str, Tensor],
     rotations: RotationSet,
     probe: _Probe,
+    say: Callable[[str], None],
 ) -> tuple[_Probe, dict[str, float]]:
     """Run both streams through the block; the relative error of each linear, and of the block since the embedding."""
     block = fill_quantized_block(factory, job, index, stored, rotations)
     exact_block = fill_exact_block(factory, job, index, folded, rotations)
+    say("measuring")
     with _linear_errors(job, block, exact_block) as errors:
         quantized = run_block(factory, block, index, probe.quantized, kv_quantizer(job, rotations))
+    say("measuring")
     exact = run_block(factory, exact_block, index, probe.exact, _rotate_only(rotations))
     measured = {name: (float(wrong) / max(float(total), 1e-30)) ** 0.5 for name, (wrong, total) in errors.items()}
     measured["block"] = float((quantized - exact).norm() / exact.norm().clamp(min=1e-12))
