@@ -47,7 +47,7 @@ def headline(state: RunState) -> str:
         change = 100 * (perplexity.value / perplexity.baseline - 1)
         verb = "rises" if change > 0 else "falls"
         sentences.append(
-            f"Perplexity {verb} from {perplexity.baseline:.2f} to {perplexity.value:.2f} ({_signed(change)} %)."
+            f"Perplexity {verb} from {_level(perplexity.baseline)} to {_level(perplexity.value)} ({_signed(change)} %)."
         )
     agreement = state.metric("top1_agreement")
     if agreement:
@@ -115,9 +115,9 @@ def perplexity_kpi(state: RunState) -> Kpi:
     if found is None:
         return Kpi("–", "not evaluated")
     if not found.baseline:
-        return Kpi(f"{found.value:.2f}", found.dataset)
+        return Kpi(_level(found.value), found.dataset)
     change = 100 * (found.value / found.baseline - 1)
-    return Kpi(f"{found.baseline:.2f} → {found.value:.2f}", f"{_signed(change)} %, original → quantized")
+    return Kpi(f"{_level(found.baseline)} → {_level(found.value)}", f"{_signed(change)} %, original → quantized")
 
 
 def agreement_kpi(state: RunState) -> Kpi:
@@ -180,6 +180,11 @@ def _vllm_note(recipe: Recipe | None) -> str:
     if recipe.kv_cache:
         notes.append("vLLM does not take the integer KV cache from a checkpoint; it is a flag of its own there.")
     return " ".join(notes)
+
+
+def _level(perplexity: float) -> str:
+    """ "12.34", "62,733"."""
+    return f"{perplexity:.2f}" if perplexity < 1_000 else f"{perplexity:,.0f}"
 
 
 def _signed(percent: float) -> str:

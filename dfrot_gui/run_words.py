@@ -71,9 +71,9 @@ def loss_kpi(state: RunState) -> Kpi:
         return Kpi("–", "nothing refined yet")
     best, first = min(values), values[0]
     if len(values) == 1 or first <= 0:
-        return Kpi(f"{best:.5g}", "at the start")
+        return Kpi(f"{best:,.5g}", "at the start")
     change = 100 * (best / first - 1)
-    return Kpi(f"{best:.5g}", f"{change:+.0f} % since start".replace("-", "−"), "good" if change < -0.5 else "small")
+    return Kpi(f"{best:,.5g}", f"{change:+.0f} % since start".replace("-", "−"), "good" if change < -0.5 else "small")
 
 
 def massive_kpi(state: RunState) -> Kpi:

@@ -43,8 +43,10 @@ class ChartCard(Card):
         if not self.legend_label.property("isWanted"):
             return
         entries = self.chart.legend()
-        text = " &nbsp; ".join(f"<span style='color:{color}'>■</span>&nbsp;{escape(name)}" for name, color in entries)
-        self.legend_label.setText(text)
+        # No line ends inside an entry.
+        names = [(escape(name).replace(" ", "&nbsp;"), color) for name, color in entries]
+        parts = [f"<span style='color:{color}'>■</span>&nbsp;{name}" for name, color in names]
+        self.legend_label.setText(" &nbsp; ".join(parts))
         self.legend_label.setVisible(bool(entries))
 
     def _show_menu(self, button: Button) -> None:

@@ -32,6 +32,16 @@ class TableCard(Card):
         self.view.setSortingEnabled(True)
         self.add(self.view, 1)
         save.clicked.connect(self._ask_and_save)
+        sorted_model.modelReset.connect(self._fit_columns)
+        self._fit_columns()
+
+    def _fit_columns(self) -> None:
+        """Words in full, numbers evenly in what is left."""
+        head, rows = self.view.horizontalHeader(), self._model.table.rows
+        for column, value in enumerate(rows[0] if rows else ()):
+            is_text = isinstance(value, str)
+            mode = QHeaderView.ResizeMode.ResizeToContents if is_text else QHeaderView.ResizeMode.Stretch
+            head.setSectionResizeMode(column, mode)
 
     def _ask_and_save(self) -> None:
         proposed = f"{self._title.lower().replace(' ', '-')}.csv"

@@ -239,12 +239,13 @@ def assert_cannot_start(window: MainWindow) -> None:
 
 
 def assert_numbers(page: ResultPage, report: dict) -> None:
-    before, after = report["perplexity_original"], report["perplexity_quantized"]
-    assert f"{before:.2f} → {after:.2f}" in page.kpi("Perplexity").accessibleName()
+    values = report["perplexity_original"], report["perplexity_quantized"]
+    before, after = (f"{value:.2f}" if value < 1_000 else f"{value:,.0f}" for value in values)
+    assert f"{before} → {after}" in page.kpi("Perplexity").accessibleName()
     agreement = page.kpi("Same top choice").accessibleName()
     assert f"{100 * report['top1_agreement']:.1f} %" in agreement
     assert f"{report['kl_divergence']:.3g} nats" in agreement
-    assert f"{before:.2f}" in page.verdict_text()
+    assert f"from {before} to {after}" in page.verdict_text()
 
 
 def assert_charts(run: RunPage, results: ResultPage) -> None:
