@@ -22,6 +22,7 @@ _NAMES = {
 }
 # Below this, two errors are the same for any practical purpose.
 _MEANINGFUL_SHARE = 0.005
+_NOTICEABLE_PERPLEXITY_RATIO = 1.2
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,17 @@ def headline(state: RunState) -> str:
     agreement = state.metric("top1_agreement")
     if agreement:
         sentences.append(f"The quantized model keeps {100 * agreement.value:.1f} % of the original's top-1 choices.")
+    if is_lossy(state):
+        sentences.append("That is a real loss: more bits, such as W4A8 or W8A8, keep more of the model.")
     return " ".join(sentences)
+
+
+def is_lossy(state: RunState) -> bool:
+    """Whether quantization cost so much that a person would notice."""
+    perplexity = state.metric("perplexity")
+    return bool(
+        perplexity and perplexity.baseline and perplexity.value > _NOTICEABLE_PERPLEXITY_RATIO * perplexity.baseline
+    )
 
 
 def verdict(errors: TokenErrors | None, own: str) -> Verdict | None:

@@ -193,7 +193,6 @@ def _begun(before: RunState) -> RunState:
         field="",
         details=(),
         outputs=(),
-        warnings=(),
         started=None,
         last_heard=None,
         paused_since=None,

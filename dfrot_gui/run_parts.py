@@ -70,6 +70,15 @@ class LogLine:
 
 
 @dataclass(frozen=True, slots=True)
+class StageWarning:
+    """A warning, and the stage that gave it; "" for one of the plan."""
+
+    stage: str
+    message: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
 class ChartFile:
     """An array file, relative to the work folder. `time` tells a rewritten file from the one before."""
 

@@ -28,7 +28,7 @@ from dfrot_engine import (
     Warned,
     read_events,
 )
-from dfrot_gui.run_parts import ChartFile, LogLine, Point, Series, StageState, StageStatus
+from dfrot_gui.run_parts import ChartFile, LogLine, Point, Series, StageState, StageStatus, StageWarning
 
 Status = Literal["idle", "running", "paused", "stopping", "finished", "cancelled", "failed", "interrupted"]
 MAX_LOG_LINES = 2_000
@@ -54,7 +54,7 @@ class RunState:
     massive: MassiveTokensFound | None = None
     charts: Mapping[str, ChartFile] = field(default_factory=dict)
     evaluated: tuple[Evaluated, ...] = ()
-    warnings: tuple[Warned, ...] = ()
+    warnings: tuple[StageWarning, ...] = ()
     log: Series[LogLine] = field(default_factory=Series[LogLine])
     message: str = ""
     remedy: str = ""
@@ -144,6 +144,7 @@ def _run_started(state: RunState, event: RunStarted) -> RunState:
         massive=old.massive,
         charts={name: chart for name, chart in old.charts.items() if chart.stage in event.stages},
         evaluated=old.evaluated if "evaluate" in event.stages else (),
+        warnings=tuple(one for one in old.warnings if one.stage in event.stages),
         log=old.log,
         started=event.time,
     )
@@ -161,6 +162,7 @@ def _stage_started(state: RunState, event: StageStarted) -> RunState:
         curves={name: curve for name, curve in state.curves.items() if not name.startswith(f"{stage}/")},
         charts={name: chart for name, chart in state.charts.items() if chart.stage != stage},
         evaluated=() if stage == "evaluate" else state.evaluated,
+        warnings=tuple(one for one in state.warnings if one.stage != stage),
     )
     return _logged(new, event.time, stage, "started")
 
@@ -216,9 +218,9 @@ def _evaluated(state: RunState, event: Evaluated) -> RunState:
 
 def _warned(state: RunState, event: Warned) -> RunState:
     text = f"Warning: {event.message} {event.remedy}".strip()
-    return _logged(
-        replace(state, warnings=(*state.warnings, event)), event.time, state.stage or "run", text, is_warning=True
-    )
+    warning = StageWarning(state.stage, event.message, event.remedy)
+    new = replace(state, warnings=(*state.warnings, warning))
+    return _logged(new, event.time, state.stage or "run", text, is_warning=True)
 
 
 def _pause_changed(state: RunState, event: PauseChanged) -> RunState:

@@ -18,6 +18,7 @@ from dfrot_gui.pages.result_tables import TableCard
 from dfrot_gui.result_words import (
     agreement_kpi,
     headline,
+    is_lossy,
     massive_error_kpi,
     perplexity_kpi,
     size_kpi,
@@ -182,7 +183,7 @@ class ResultPage(Page):
         for name, kpi in zip(KPIS, kpis, strict=True):
             self._kpis[name].set_value(kpi.value, kpi.note, kpi.role)
         told, words = verdict(errors, own), headline(state)
-        kind = "good" if told is None or told.is_good else "warn"
+        kind = "warn" if is_lossy(state) or (told is not None and not told.is_good) else "good"
         self._verdict.set_kind(kind)
         self._verdict_icon.set_icon("check-circle" if kind == "good" else "warning", kind)
         for text, widget in ((words, self._headline), (told.text if told else "", self._verdict_text)):

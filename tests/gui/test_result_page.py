@@ -12,10 +12,10 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QAbstractButton, QApplication
 from pytestqt.qtbot import QtBot
 
-from dfrot_engine import Recipe, RunEnded
+from dfrot_engine import Evaluated, Recipe, RunEnded
 from dfrot_engine.charts import TokenErrors
 from dfrot_gui.pages.result_page import ResultPage
-from dfrot_gui.result_words import headline, massive_error_kpi, size_kpi, snippets, verdict
+from dfrot_gui.result_words import headline, is_lossy, massive_error_kpi, size_kpi, snippets, verdict
 from dfrot_gui.run_model import RunModel
 from dfrot_gui.run_state import RunState, fold
 from dfrot_gui.theme import Theme
@@ -156,3 +156,12 @@ def test_snippets_say_what_a_runtime_does_not_do() -> None:
 def test_headline_of_a_whole_run() -> None:
     state = reduce(fold, fake_engine.whole_run(Path("/out")), RunState())
     assert headline(state).startswith("Perplexity rises")
+
+
+def test_a_real_loss_is_called_one() -> None:
+    lossy = reduce(fold, fake_engine.whole_run(Path("/out")), RunState())
+    assert is_lossy(lossy)  # 17.65 → 21.84
+    assert "W8A8" in headline(lossy)
+    kept = fold(lossy, Evaluated(dataset="builtin", metric="perplexity", value=17.7, baseline=17.65))
+    assert not is_lossy(kept)
+    assert "W8A8" not in headline(kept)

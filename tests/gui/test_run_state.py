@@ -21,6 +21,7 @@ from dfrot_engine import (
     StageAdvanced,
     StageFinished,
     StageStarted,
+    Warned,
 )
 from dfrot_engine.events import JOURNAL
 from dfrot_gui.run_parts import Series
@@ -128,13 +129,16 @@ def test_a_resumed_run_keeps_what_it_reuses() -> None:
         started(),
         StageStarted(stage="calibrate", steps=2),
         ChartSaved(name="activation_map", path="charts/a.npz"),
+        Warned(message="No massive tokens."),
         StageFinished(stage="calibrate", seconds=3),
         StageStarted(stage="rotate", steps=2),
+        Warned(message="Of no help."),
         Measured(name="rotate/loss", step=0, value=1.0),
         Measured(name="rotate/loss", step=1, value=0.5),
     ]
     second = [
         started(at(100)),
+        Warned(message="The folder is replaced."),
         StageFinished(stage="calibrate", reused=True),
         StageStarted(stage="rotate", steps=2),
         Measured(name="rotate/loss", step=0, value=2.0),
@@ -143,8 +147,10 @@ def test_a_resumed_run_keeps_what_it_reuses() -> None:
     assert [point.value for point in state.loss] == [2.0]
     assert "activation_map" in state.charts
     assert state.stages[1].status == "reused"
+    assert [one.message for one in state.warnings] == ["No massive tokens.", "The folder is replaced."]
     other = fold(state, started(at(200), model="another"))
     assert not other.charts
+    assert not other.warnings
     assert not other.loss
 
 
