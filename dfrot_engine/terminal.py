@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
@@ -27,6 +26,7 @@ from dfrot_engine.options import RunOptions
 from dfrot_engine.plan_types import Plan
 from dfrot_engine.recipe import Recipe
 from dfrot_engine.run_report import read_report
+from dfrot_engine.units import duration_text, format_bytes
 
 _NAMES = {
     "none": "no rotation",
@@ -134,7 +134,7 @@ def print_plan(plan: Plan) -> None:
         )
     table = Table("Stage", "What", "Peak memory", "Disk", "Time")
     for stage in plan.stages:
-        seconds = "" if stage.seconds is None else format_seconds(stage.seconds)
+        seconds = "" if stage.seconds is None else duration_text(stage.seconds)
         table.add_row(
             stage.stage, stage.summary, format_bytes(stage.peak_memory_bytes), format_bytes(stage.disk_bytes), seconds
         )
@@ -168,7 +168,7 @@ def print_report(report: Mapping[str, Any], console: Console | None = None) -> N
         console.print(table)
     seconds = sum(stage.get("seconds", 0.0) for stage in report.get("stages", {}).values())
     peak = max((stage.get("peak_bytes", 0) for stage in report.get("stages", {}).values()), default=0)
-    console.print(f"Took {format_seconds(seconds)}, peak memory {format_bytes(peak)}.")
+    console.print(f"Took {duration_text(seconds)}, peak memory {format_bytes(peak)}.")
     for kind, folder in report.get("outputs", {}).items():
         size = format_bytes(report.get("output_bytes", {}).get(kind, 0))
         console.print(f"{kind} ({size}): {folder}", soft_wrap=True)
@@ -192,21 +192,3 @@ def print_numbers(numbers: Mapping[str, Any], console: Console | None = None) ->
         f"{protocol['seq_len']:,}; measured: {protocol['measured']}.",
         soft_wrap=True,
     )
-
-
-def format_bytes(count: float) -> str:
-    """1,234,567 → "1.2 MB"."""
-    if count <= 0:
-        return "0 B"
-    power = min(4, int(math.log10(count) // 3))
-    return f"{count / 1000**power:.3g} {('B', 'kB', 'MB', 'GB', 'TB')[power]}"
-
-
-def format_seconds(seconds: float) -> str:
-    """95 → "1 min 35 s"."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{seconds:.1f} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"

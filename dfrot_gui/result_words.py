@@ -9,10 +9,10 @@ from pathlib import Path
 
 from dfrot_engine import Recipe
 from dfrot_engine.charts import TokenErrors
+from dfrot_engine.units import format_bytes
 from dfrot_gui.run_state import RunState
 from dfrot_gui.run_words import Kpi
 from dfrot_gui.theme import series_label
-from dfrot_gui.units import format_bytes
 
 _NAMES = {
     "none": "no rotation",

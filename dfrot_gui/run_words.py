@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Literal
 
 from dfrot_engine import Recipe
+from dfrot_engine.units import about_text, duration_text, format_bytes
 from dfrot_gui.run_parts import StageState
-from dfrot_gui.run_progress import about_text, duration_text, elapsed_s
+from dfrot_gui.run_progress import elapsed_s
 from dfrot_gui.run_state import RunState
 from dfrot_gui.theme import series_label
-from dfrot_gui.units import format_bytes
 
 STAGE_TITLES = {
     "load": "Load",

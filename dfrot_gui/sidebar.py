@@ -7,10 +7,10 @@ from typing import NamedTuple
 from PySide6.QtCore import QTimer, Signal
 from PySide6.QtWidgets import QApplication, QButtonGroup, QFrame, QLabel, QProgressBar
 
+from dfrot_engine.units import format_bytes
 from dfrot_gui.background import Latest
 from dfrot_gui.computer import GpuMonitor, MemoryUse, cpu_line, ram
 from dfrot_gui.theme import Mode
-from dfrot_gui.units import format_bytes
 from dfrot_gui.widgets import Card, IconLabel, NavButton, Segmented, col, label, row, tab_to_checked
 
 MODES = {"system": "System", "light": "Light", "dark": "Dark"}

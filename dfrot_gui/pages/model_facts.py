@@ -9,9 +9,9 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QGridLayout, QLabel, QProgressBar, QVBoxLayout
 
 from dfrot_engine import DFRotError, ModelSummary, Plan, Problem
+from dfrot_engine.units import format_bytes, format_parameters
 from dfrot_gui.background import Latest
 from dfrot_gui.hub_search import ModelRow
-from dfrot_gui.units import format_bytes, format_parameters
 from dfrot_gui.widgets import (
     Button,
     Card,

@@ -9,10 +9,10 @@ from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelInde
 from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPen
 from PySide6.QtWidgets import QAbstractItemView, QFrame, QListView, QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
+from dfrot_engine.units import format_bytes, format_count, format_parameters
 from dfrot_gui import icons
 from dfrot_gui.hub_search import ModelRow
 from dfrot_gui.theme import Theme, ui_font
-from dfrot_gui.units import format_bytes, format_count, format_parameters
 
 Index = QModelIndex | QPersistentModelIndex
 ROW_HEIGHT = 64

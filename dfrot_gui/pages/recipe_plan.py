@@ -5,9 +5,9 @@ from __future__ import annotations
 from PySide6.QtWidgets import QVBoxLayout
 
 from dfrot_engine import Plan, StageEstimate
+from dfrot_engine.units import format_bytes, format_duration
 from dfrot_gui.presets import summary
 from dfrot_gui.recipe_model import RecipeModel
-from dfrot_gui.units import format_bytes, format_duration
 from dfrot_gui.widgets import Card, IconLabel, badge, box, clear, label, row, set_badge
 from dfrot_gui.widgets.reflow import ReflowGrid
 

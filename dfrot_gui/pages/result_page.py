@@ -8,6 +8,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QStackedWidget, QVBoxLayout
 
 from dfrot_engine import Problem
+from dfrot_engine.units import duration_text
 from dfrot_gui.charts.activation_map import ActivationMapChart
 from dfrot_gui.charts.card import ChartCard
 from dfrot_gui.charts.rotation_by_block import RotationByBlockChart
@@ -26,7 +27,7 @@ from dfrot_gui.result_words import (
     verdict,
 )
 from dfrot_gui.run_model import RunModel
-from dfrot_gui.run_progress import duration_text, elapsed_s
+from dfrot_gui.run_progress import elapsed_s
 from dfrot_gui.run_state import RunState
 from dfrot_gui.run_words import Kpi, recipe_line
 from dfrot_gui.widgets import (

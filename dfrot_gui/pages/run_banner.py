@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal
 
-from dfrot_gui.run_progress import duration_text, elapsed_s
+from dfrot_engine.units import duration_text
+from dfrot_gui.run_progress import elapsed_s
 from dfrot_gui.run_state import RunState, Status
 from dfrot_gui.widgets import Button, Card, IconLabel, col, label, row
 from dfrot_gui.widgets.basic import CardKind

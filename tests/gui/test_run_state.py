@@ -24,10 +24,9 @@ from dfrot_engine import (
     Warned,
 )
 from dfrot_engine.events import JOURNAL
+from dfrot_engine.units import about_text, duration_text
 from dfrot_gui.run_parts import Series
 from dfrot_gui.run_progress import (
-    about_text,
-    duration_text,
     elapsed_s,
     overall_fraction,
     remaining_s,

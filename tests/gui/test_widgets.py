@@ -8,8 +8,8 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton
 
 from dfrot_engine import Problem
+from dfrot_engine.units import format_bytes, format_count, format_duration, format_parameters
 from dfrot_gui.settings import Settings
-from dfrot_gui.units import format_bytes, format_count, format_duration, format_parameters
 from dfrot_gui.widgets import Button, KpiCard, Legend, LogView, PathField, ProblemList, Segmented, StageBar, box
 from dfrot_gui.widgets.flow import FlowLayout
 from dfrot_gui.widgets.reflow import ReflowGrid

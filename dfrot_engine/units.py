@@ -37,3 +37,24 @@ def format_duration(seconds: float) -> str:
         return f"{minutes} min"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+
+
+def duration_text(seconds: float) -> str:
+    """ "45 s", "4 min 12 s", "2 h 05 min"."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def about_text(seconds: float) -> str:
+    """A duration as exact as an estimate deserves: "less than a minute", "about 5 min", "about 2 h 10 min"."""
+    minutes = round(seconds / 60)
+    if minutes < 1:
+        return "less than a minute"
+    if minutes < 60:
+        return f"about {minutes} min"
+    tens = round(minutes / 10) * 10
+    return f"about {tens // 60} h {tens % 60:02d} min"
