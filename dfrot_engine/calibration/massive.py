@@ -9,7 +9,8 @@ from dfrot_engine.quantizers.formats import FORMATS
 from dfrot_engine.quantizers.grid import fake_quantize
 
 _ERROR_LIMIT = 8.5 / 4096**0.5  # the paper's threshold for hidden size 4096, as a relative error
-_PARTICIPATION_LIMIT = 0.01
+_PARTICIPATION_LIMIT = 0.01  # of the width
+_LEAST_PARTICIPATION_LIMIT = 2.0  # coordinates; a share of a very narrow model would be less than one
 _NORM_LIMIT = 10.0
 
 
@@ -33,7 +34,8 @@ def find_massive(rows_ND: Tensor, residual_norm_N: Tensor) -> Tensor:
     square = rows_ND.square()
     participation = square.sum(1).square() / square.square().sum(1).clamp(min=1e-30)
     is_large = residual_norm_N > _NORM_LIMIT * residual_norm_N.median()
-    return (error < _ERROR_LIMIT) & (participation < _PARTICIPATION_LIMIT * rows_ND.shape[1]) & is_large
+    limit = max(_LEAST_PARTICIPATION_LIMIT, _PARTICIPATION_LIMIT * rows_ND.shape[1])
+    return (error < _ERROR_LIMIT) & (participation < limit) & is_large
 
 
 def relative_error(rows_ND: Tensor, quantized_ND: Tensor) -> Tensor:

@@ -177,7 +177,7 @@ def _collect(job: Job, work: WorkDir, tokens_BT: Tensor, tokenizer: Tokenizer, r
         report(
             Warned(
                 message="This model shows no massive tokens on the calibration text.",
-                remedy="γ has no effect; a refined rotation will gain little over a random Hadamard.",
+                remedy="γ has no effect: a refinement treats all tokens alike.",
             )
         )
 
