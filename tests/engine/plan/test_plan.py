@@ -62,7 +62,7 @@ def test_summaries_are_for_people(plan: Callable[..., Plan]) -> None:
         "calibrate": "8 × 128 tokens",
         "rotate": "100 iterations on 4,096 rows",
         "quantize": "14 linears, round to nearest",
-        "export": "about 0 MB",
+        "export": "about 58 kB",
         "evaluate": "3 windows of 128 tokens",
     }
 
