@@ -12,11 +12,12 @@ import pynvml
 from dfrot_engine.architectures import Architecture
 from dfrot_engine.calibration.datasets import HUB_DATASETS, Purpose, dataset_file
 from dfrot_engine.checkpoint.facts import ModelFacts
-from dfrot_engine.errors import DataError
+from dfrot_engine.errors import DataError, RecipeError
 from dfrot_engine.options import RunOptions
 from dfrot_engine.plan_linears import PlannedLinear, problems_by_field
 from dfrot_engine.plan_types import Problem
-from dfrot_engine.recipe import NoRotation, Recipe
+from dfrot_engine.recipe import FromFile, NoRotation, Recipe
+from dfrot_engine.rotation_file import find_rotation
 
 MODEL_FIELD = "model.id_or_path"
 FLOAT_DTYPES = ("F64", "F32", "F16", "BF16")
@@ -41,12 +42,11 @@ def model_problems(facts: ModelFacts, architecture: Architecture) -> list[Proble
 
 def recipe_problems(recipe: Recipe, architecture: Architecture, linears: Sequence[PlannedLinear]) -> list[Problem]:
     """What the recipe asks of this model."""
-    problems = _group_size_problems(linears) + _length_problems(recipe, architecture)
-    r1 = recipe.rotation.r1
-    if architecture.r1_refused and not isinstance(r1, NoRotation):
-        problems.append(
-            Problem.error("rotation.r1.kind", architecture.r1_refused, "Set R1 to none; R2 and R4 still help.")
-        )
+    problems = [
+        *_group_size_problems(linears),
+        *_length_problems(recipe, architecture),
+        *_r1_problems(recipe, architecture),
+    ]
     names = [linear.name for linear in linears] + [architecture.head]
     patterns = [(f"skip.{number}", pattern) for number, pattern in enumerate(recipe.skip)]
     patterns += [(f"overrides.{number}.linears", one.linears) for number, one in enumerate(recipe.overrides)]
@@ -125,6 +125,18 @@ def _wrong_tensors(facts: ModelFacts, architecture: Architecture) -> Iterator[st
             yield f"'{name}' has the shape {_times(header.shape)}, but config.json implies {_times(shape)}"
         elif header.dtype not in FLOAT_DTYPES:
             yield f"'{name}' is stored as {header.dtype}, which is no 16- or 32-bit float"
+
+
+def _r1_problems(recipe: Recipe, architecture: Architecture) -> list[Problem]:
+    r1 = recipe.rotation.r1
+    if architecture.r1_refused and not isinstance(r1, NoRotation):
+        return [Problem.error("rotation.r1.kind", architecture.r1_refused, "Set R1 to none; R2 and R4 still help.")]
+    if isinstance(r1, FromFile):
+        try:
+            find_rotation(r1.path, architecture.hidden_size)
+        except RecipeError as error:
+            return [Problem.error(error.field, error.message, error.remedy)]
+    return []
 
 
 def _group_size_problems(linears: Sequence[PlannedLinear]) -> list[Problem]:

@@ -15,7 +15,7 @@ from dfrot_engine.plan_checks import has_nvidia_gpu
 from dfrot_engine.plan_linears import PlannedLinear
 from dfrot_engine.plan_places import gigabytes
 from dfrot_engine.plan_types import Output, StageEstimate
-from dfrot_engine.recipe import DFRot, Evaluation, NoRotation, Recipe
+from dfrot_engine.recipe import REFINED, Descent, Evaluation, NoRotation, Recipe, Whip
 
 # Python with torch and transformers loaded, measured.
 PROCESS_BYTES = 400_000_000
@@ -67,10 +67,8 @@ class Workload:
 
     @property
     def sample_rows(self) -> int:
-        r1 = self.recipe.rotation.r1
-        wanted = r1.sample_rows if isinstance(r1, DFRot) else DFRot().sample_rows
         num_sites = self.architecture.num_blocks * len(self.architecture.block.norms)
-        return min(wanted, self.calibration_tokens * num_sites)
+        return min(self.recipe.rotation.sample_rows, self.calibration_tokens * num_sites)
 
     @cached_property  # asking the driver takes longer than the rest of the plan
     def is_on_cuda(self) -> bool:
@@ -97,7 +95,7 @@ def stage_estimates(work: Workload) -> tuple[StageEstimate, ...]:
     """The stages this recipe goes through, in order."""
     recipe = work.recipe
     stages = [_load(work)]
-    if isinstance(recipe.rotation.r1, DFRot) or recipe.rotation.compare:
+    if recipe.rotation.sample_rows:
         stages.append(_calibrate(work))
     stages += [_rotate(work), _quantize(work)]
     if recipe.exports:
@@ -144,13 +142,18 @@ def _calibrate(work: Workload) -> StageEstimate:
 def _rotate(work: Workload) -> StageEstimate:
     r1, width = work.recipe.rotation.r1, work.architecture.hidden_size
     square_bytes = width * width * 8
-    if not isinstance(r1, DFRot):
+    if not isinstance(r1, REFINED):
         summary = "No R1" if isinstance(r1, NoRotation) else f"R1: {r1.kind.replace('-', ' ')}"
-        memory = 4 * square_bytes + (4 * work.sample_rows * width * 4 if work.recipe.rotation.compare else 0)
+        memory = 4 * square_bytes + 4 * work.sample_rows * width * 4
         return work.stage("rotate", summary, memory, square_bytes, work.seconds(4 * width**3) + 1.0)
     summary = f"{r1.steps:,} iterations on {work.sample_rows:,} rows"
-    # Two products with the rows and a Cayley step; over-relaxation takes a third of the steps back.
-    flops = r1.steps * 1.3 * (4 * work.sample_rows * width**2 + 40 * width**3)
+    if isinstance(r1, Descent | Whip):
+        # Two products with a batch, six rounds of evening out, a Cayley step; every tenth time the rows held out.
+        batch = min(r1.batch_rows, work.sample_rows)
+        flops = r1.steps * (4 * batch * width**2 + work.sample_rows * width**2 / 40 + 45 * width**3)
+    else:
+        # Two products with the rows and a Cayley step; over-relaxation takes a third of the steps back.
+        flops = r1.steps * 1.3 * (4 * work.sample_rows * width**2 + 40 * width**3)
     memory = 4 * work.sample_rows * width * 4 + 6 * square_bytes
     return work.stage("rotate", summary, memory, square_bytes, work.seconds(flops))
 

@@ -14,15 +14,20 @@ from pydantic import Field, ValidationError, model_validator
 
 from dfrot_engine.errors import RecipeError
 from dfrot_engine.recipe_sections import (
+    LEARNED,
     R1,
     R2,
+    REFINED,
     RTN,
     ActivationScheme,
     Calibration,
+    Descent,
     DFRot,
     Evaluation,
     Export,
+    FromFile,
     Hadamard,
+    Householder,
     KVCacheScheme,
     LinearSchemes,
     ModelSource,
@@ -32,19 +37,25 @@ from dfrot_engine.recipe_sections import (
     RotationPlan,
     Section,
     WeightScheme,
+    Whip,
 )
 from dfrot_engine.resources import preset_path, preset_paths
 
 __all__ = [
+    "LEARNED",
     "R1",
     "R2",
+    "REFINED",
     "RTN",
     "ActivationScheme",
     "Calibration",
     "DFRot",
+    "Descent",
     "Evaluation",
     "Export",
+    "FromFile",
     "Hadamard",
+    "Householder",
     "KVCacheScheme",
     "LinearSchemes",
     "ModelSource",
@@ -55,6 +66,7 @@ __all__ = [
     "RotationPlan",
     "Section",
     "WeightScheme",
+    "Whip",
     "preset_names",
 ]
 

@@ -70,30 +70,92 @@ class Hadamard(Section):
     seed: Seed = 0
 
 
+Start = Annotated[
+    Literal["hadamard", "random-orthogonal"], Field(title="Start", description="The rotation that is refined")
+]
+MassiveWeight = Annotated[
+    Annotated[float, Field(ge=1.0, le=1e6)] | Literal["auto"],
+    Field(
+        title="Massive weight γ",
+        description="How much more a massive token's error counts; 50 to 200 is a plateau. 'auto' makes them count as "
+        "much as all the others together",
+    ),
+]
+SampleRows = Annotated[
+    int, Field(ge=256, le=10_000_000, title="Rows", description="Activation rows the refinement learns from")
+]
+Steps = Annotated[int, Field(ge=1, le=10_000, title="Iterations", description="At most this many refinements")]
+BatchRows = Annotated[
+    int, Field(ge=64, le=1_000_000, title="Rows per step", description="Drawn anew for each step of the descent")
+]
+LearningRate = Annotated[
+    float, Field(gt=0.0, le=0.5, title="Learning rate", description="Angle of the first step, in radians")
+]
+
+
+class Householder(Section):
+    """A reflection that makes the common offset of all tokens a constant, then Hadamard; for asymmetric activations."""
+
+    kind: Literal["householder"] = "householder"
+    seed: Seed = 0
+    sample_rows: SampleRows = 32_768
+
+
 class DFRot(Section):
     """Weighted alternating Procrustes refinement (arXiv:2412.00648)."""
 
     kind: Literal["dfrot"] = "dfrot"
+    start: Start = "hadamard"
+    seed: Seed = 0
+    steps: Steps = 100
+    massive_weight: MassiveWeight = 100.0
+    sample_rows: SampleRows = 32_768
+
+
+class Descent(Section):
+    """Gradient descent on the rounding error that the deployed activation quantizer makes."""
+
+    kind: Literal["descent"] = "descent"
     start: Annotated[
-        Literal["hadamard", "random-orthogonal"], Field(title="Start", description="The rotation that is refined")
+        Literal["hadamard", "random-orthogonal", "householder", "dfrot"],
+        Field(title="Start", description="The rotation that is refined; DFRot takes a part of the iterations"),
     ] = "hadamard"
     seed: Seed = 0
-    steps: Annotated[int, Field(ge=1, le=10_000, title="Iterations", description="At most this many refinements")] = 100
-    massive_weight: Annotated[
-        float,
-        Field(
-            ge=1.0,
-            le=1e6,
-            title="Massive weight γ",
-            description="How much more a massive token's error counts; 50 to 200 is a plateau",
-        ),
-    ] = 100.0
-    sample_rows: Annotated[
-        int, Field(ge=256, le=10_000_000, title="Rows", description="Activation rows the refinement learns from")
-    ] = 32_768
+    steps: Steps = 500
+    batch_rows: BatchRows = 4_096
+    massive_weight: MassiveWeight = 10.0
+    sample_rows: SampleRows = 32_768
+    learning_rate: LearningRate = 0.01
 
 
-R1 = Annotated[NoRotation | RandomOrthogonal | Hadamard | DFRot, Field(discriminator="kind")]
+class Whip(Section):
+    """Descent on DartQuant's loss Σexp(−|y|), which knows no quantizer (arXiv:2511.04063)."""
+
+    kind: Literal["whip"] = "whip"
+    start: Start = "hadamard"
+    seed: Seed = 0
+    steps: Steps = 500
+    batch_rows: BatchRows = 4_096
+    sample_rows: SampleRows = 32_768
+    learning_rate: LearningRate = 0.01
+
+
+class FromFile(Section):
+    """An orthogonal matrix of your own."""
+
+    kind: Literal["from-file"] = "from-file"
+    path: Annotated[
+        str,
+        Field(title="Rotation file", description="A .safetensors file with R1, or a .npy file with one square matrix"),
+    ] = ""
+
+
+R1 = Annotated[
+    NoRotation | RandomOrthogonal | Hadamard | Householder | DFRot | Descent | Whip | FromFile,
+    Field(discriminator="kind"),
+]
+REFINED = (DFRot, Descent, Whip)  # take iterations and report a loss
+LEARNED = (Householder, *REFINED)  # need sampled activations
 R2 = Annotated[NoRotation | Hadamard, Field(discriminator="kind")]
 
 
@@ -111,6 +173,13 @@ class RotationPlan(Section):
             description="Errors under no, a random orthogonal and a Hadamard rotation, on the same tokens",
         ),
     ] = True
+
+    @property
+    def sample_rows(self) -> int:
+        """Activation rows that calibration keeps; 0 when no rotation is learned or compared."""
+        if isinstance(self.r1, LEARNED):
+            return self.r1.sample_rows
+        return DFRot().sample_rows if self.compare else 0
 
 
 class WeightScheme(Section):

@@ -32,7 +32,11 @@ _NAMES = {
     "none": "no rotation",
     "random-orthogonal": "random orthogonal (RO)",
     "hadamard": "random Hadamard (RH)",
+    "householder": "Householder and Hadamard",
     "dfrot": "DFRot",
+    "descent": "descent",
+    "whip": "Whip",
+    "from-file": "your rotation",
 }
 
 

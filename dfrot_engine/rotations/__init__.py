@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from dfrot_engine.recipe import DFRot, Hadamard, NoRotation, RandomOrthogonal
-from dfrot_engine.rotations.dfrot import Quantizer, RotationStep, refine
+from dfrot_engine.recipe import (
+    Descent,
+    DFRot,
+    FromFile,
+    Hadamard,
+    Householder,
+    NoRotation,
+    RandomOrthogonal,
+    Whip,
+)
+from dfrot_engine.rotations.data import RotationData, RotationStep
+from dfrot_engine.rotations.descent import build_descent, build_whip
+from dfrot_engine.rotations.dfrot import build_dfrot
+from dfrot_engine.rotations.from_file import build_from_file
+from dfrot_engine.rotations.householder import build_householder
 from dfrot_engine.rotations.random import random_hadamard, random_orthogonal
 
-
-@dataclass(frozen=True)
-class RotationData:
-    """What a learned rotation learns from.
-
-    Args:
-        rows_ND: float32 tokens, norms' gains left out.
-        share_N: how many tokens of the calibration text each row stands for.
-        is_massive_N: bool.
-        quantize: the activation quantizer that is deployed.
-    """
-
-    rows_ND: Tensor
-    share_N: Tensor
-    is_massive_N: Tensor
-    quantize: Quantizer
+__all__ = ["BUILDERS", "Builder", "RotationData", "RotationStep"]
 
 
 def build_none(_section: NoRotation, width: int, _data: RotationData | None) -> Iterator[RotationStep]:
@@ -45,23 +41,15 @@ def build_hadamard(section: Hadamard, width: int, _data: RotationData | None) ->
     yield RotationStep(0, 0.0, random_hadamard(width, section.seed).matrix())
 
 
-def build_dfrot(section: DFRot, width: int, data: RotationData | None) -> Iterator[RotationStep]:
-    assert data is not None, "dfrot learns from activations"
-    if section.start == "hadamard":
-        start = random_hadamard(width, section.seed).matrix()
-    else:
-        start = random_orthogonal(width, section.seed)
-    weight = data.share_N * torch.where(data.is_massive_N, section.massive_weight**2, 1.0).to(data.share_N)
-    return refine(data.rows_ND, weight, start, data.quantize, steps=section.steps)
-
-
 Builder = Callable[[Any, int, RotationData | None], Iterator[RotationStep]]
 
 BUILDERS: dict[type, Builder] = {
     NoRotation: build_none,
     RandomOrthogonal: build_random_orthogonal,
     Hadamard: build_hadamard,
+    Householder: build_householder,
     DFRot: build_dfrot,
+    Descent: build_descent,
+    Whip: build_whip,
+    FromFile: build_from_file,
 }
-
-LEARNED = (DFRot,)  # sections whose builder needs RotationData

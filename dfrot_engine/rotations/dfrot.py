@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from dfrot_engine.recipe import DFRot
+from dfrot_engine.rotations.data import RotationData, RotationStep
+from dfrot_engine.rotations.orthogonal import cayley, orthogonalize
+from dfrot_engine.rotations.random import random_start
 
 Quantizer = Callable[[Tensor], Tensor]
 
@@ -17,19 +21,11 @@ _PATIENCE = 5
 _LEAST_GAIN = 1e-4  # relative, over _PATIENCE accepted steps
 
 
-@dataclass(frozen=True)
-class RotationStep:
-    """One accepted state of a rotation under construction.
-
-    Args:
-        index: 0 is the start.
-        loss: Σ_t w_t ‖x_t R − Q(x_t R)‖², not divided; 0.0 for rotations that are not learned.
-        rotation_DD: float64, orthogonal.
-    """
-
-    index: int
-    loss: float
-    rotation_DD: Tensor
+def build_dfrot(section: DFRot, width: int, data: RotationData | None) -> Iterator[RotationStep]:
+    assert data is not None, "dfrot learns from activations"
+    start = random_start(section.start, width, section.seed)
+    weight = data.weight(section.massive_weight, start)
+    return refine(data.rows_ND, weight, start, data.quantize, steps=section.steps)
 
 
 def refine(
@@ -63,7 +59,7 @@ def refine(
     relaxation, index = 1.0, 0
     while index < steps and loss > 0:
         tangent = _tangent(gradient, rotation, vectors, denominator)
-        proposal = _cayley(tangent * relaxation) @ rotation
+        proposal = cayley(tangent * relaxation) @ rotation
         new_loss, new_gradient = _loss_and_gradient(rows_ND, weight_N, proposal, quantize)
         if new_loss > _ALLOWED_RISE * loss:
             relaxation /= 2
@@ -77,17 +73,6 @@ def refine(
         yield RotationStep(index, loss, rotation)
         if len(history) > _PATIENCE and history[-1 - _PATIENCE] - loss < _LEAST_GAIN * loss:
             return
-
-
-def orthogonalize(matrix_DD: Tensor) -> Tensor:
-    """The nearest orthogonal matrix of one that is almost orthogonal, float64, to round-off.
-
-    Source: Newton–Schulz iteration for the polar factor; converges for ‖RᵀR − I‖ < 1.
-    """
-    matrix = matrix_DD.double()
-    for _ in range(3):
-        matrix = 1.5 * matrix - 0.5 * matrix @ (matrix.T @ matrix)
-    return matrix
 
 
 def _loss_and_gradient(rows: Tensor, weight: Tensor, rotation: Tensor, quantize: Quantizer) -> tuple[float, Tensor]:
@@ -133,9 +118,3 @@ def _spectral_norm(matrix: Tensor) -> float:
             return 0.0
         vector = image / image.norm()
     return norm**0.5
-
-
-def _cayley(omega: Tensor) -> Tensor:
-    """(I − Ω/2)⁻¹(I + Ω/2): orthogonal for skew-symmetric Ω."""
-    eye = torch.eye(omega.shape[0], dtype=omega.dtype, device=omega.device)
-    return torch.linalg.solve(eye - omega / 2, eye + omega / 2)

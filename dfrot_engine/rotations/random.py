@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -51,3 +52,8 @@ def random_orthogonal(width: int, seed: int) -> Tensor:
     gaussian = torch.randn(width, width, generator=generator, dtype=torch.float64)
     q, r = torch.linalg.qr(gaussian)
     return q * torch.sign(torch.diagonal(r))
+
+
+def random_start(kind: Literal["hadamard", "random-orthogonal"], width: int, seed: int) -> Tensor:
+    """[width, width] float64, the rotation a refinement starts from."""
+    return random_hadamard(width, seed).matrix() if kind == "hadamard" else random_orthogonal(width, seed)

@@ -22,7 +22,6 @@ from dfrot_engine.forward.block import BlockFactory
 from dfrot_engine.forward.stream import embed, run_block
 from dfrot_engine.job import Job
 from dfrot_engine.progress import Report
-from dfrot_engine.recipe import DFRot, Recipe
 from dfrot_engine.stages.base import Stage
 from dfrot_engine.work_dir import WorkDir
 
@@ -33,8 +32,7 @@ _SHOWN_TOKENS = 64
 
 
 def is_needed(job: Job) -> bool:
-    rotation = job.recipe.rotation
-    return isinstance(rotation.r1, DFRot) or rotation.compare
+    return job.recipe.rotation.sample_rows > 0
 
 
 def run(job: Job, work: WorkDir, fingerprint: str, report: Report) -> None:
@@ -78,11 +76,6 @@ def calibration_tokens(job: Job, tokenizer: Tokenizer) -> Tensor:
     return torch.from_numpy(sample_batches(tokens, wanted.num_samples, wanted.seq_len, wanted.seed))
 
 
-def _row_budget(recipe: Recipe) -> int:
-    r1 = recipe.rotation.r1
-    return r1.sample_rows if isinstance(r1, DFRot) else DFRot().sample_rows
-
-
 def _resume(work: WorkDir, fingerprint: str) -> tuple[int, Tensor | None]:
     if not work.has_block(NAME, _HIDDEN, fingerprint):
         return 0, None
@@ -98,7 +91,7 @@ def _run_and_sample(
     with _captured([block.get_submodule(norm.name) for norm in table.norms]) as inputs:
         output = run_block(factory, block, index, hidden, between=between)
     num_sites = job.architecture.num_blocks * len(table.norms)
-    quota = max(1, _row_budget(job.recipe) // num_sites)
+    quota = max(1, job.recipe.rotation.sample_rows // num_sites)
     kept: dict[str, Tensor] = {}
     for site, norm in enumerate(table.norms):
         residual_BTD = torch.cat(inputs[site])
@@ -202,4 +195,4 @@ def _largest_massive(job: Job, rows: RowSample, tokens_BT: Tensor, tokenizer: To
     return tuple(found)
 
 
-STAGE = Stage(NAME, lambda recipe: (recipe.calibration, _row_budget(recipe)), is_needed, run)
+STAGE = Stage(NAME, lambda recipe: (recipe.calibration, recipe.rotation.sample_rows), is_needed, run)

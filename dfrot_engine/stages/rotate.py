@@ -24,10 +24,17 @@ from dfrot_engine.events import (
 )
 from dfrot_engine.job import Job
 from dfrot_engine.progress import Report
-from dfrot_engine.quantizers.activations import activation_quantizer
-from dfrot_engine.recipe import ActivationScheme, DFRot, Hadamard, NoRotation, RandomOrthogonal
-from dfrot_engine.rotations import BUILDERS, RotationData
-from dfrot_engine.rotations.dfrot import RotationStep
+from dfrot_engine.recipe import (
+    REFINED,
+    ActivationScheme,
+    FromFile,
+    Hadamard,
+    NoRotation,
+    RandomOrthogonal,
+    Recipe,
+)
+from dfrot_engine.rotation_file import rotation_stamp
+from dfrot_engine.rotations import BUILDERS, RotationData, RotationStep
 from dfrot_engine.rotations.random import random_hadamard
 from dfrot_engine.rotations.rotation_set import RotationSet
 from dfrot_engine.stages import calibrate
@@ -36,13 +43,13 @@ from dfrot_engine.work_dir import WorkDir
 
 NAME = "rotate"
 RESULT = "rotation.json"
-_CHART_EVERY = 5
+_CHARTS = 20  # while a rotation is refined
 
 
 def run(job: Job, work: WorkDir, fingerprint: str, report: Report) -> None:
     """Leaves `rotations.safetensors`, `rotation.json` and the per-token error chart."""
     r1 = job.recipe.rotation.r1
-    steps = r1.steps if isinstance(r1, DFRot) else 1
+    steps = r1.steps if isinstance(r1, REFINED) else 1
     report(StageStarted(stage=NAME, steps=steps))
     bench = _Bench(job, work, report) if calibrate.is_needed(job) else None
     losses: list[float] = []
@@ -50,11 +57,11 @@ def run(job: Job, work: WorkDir, fingerprint: str, report: Report) -> None:
     for step in _r1_steps(job, bench):
         if not losses or step.loss <= min(losses):
             result = step.rotation_DD  # the best one; a refinement may rise a little before it ends
-        if isinstance(r1, DFRot):
+        if isinstance(r1, REFINED):
             losses.append(step.loss)
             report(Measured(name="rotate/loss", step=step.index, value=step.loss))
         report(StageAdvanced(stage=NAME, step=max(1, step.index), steps=steps, label=f"Iteration {step.index}"))
-        if bench is not None and step.index % _CHART_EVERY == 0:
+        if bench is not None and step.index % max(1, steps // _CHARTS) == 0:
             bench.measure(r1.kind, result)
     rotations = _rotation_set(job, None if isinstance(r1, NoRotation) else result)
     rotations.save(work.rotations, _facts(job, fingerprint))
@@ -72,11 +79,13 @@ class _Bench:
         self._work, self._report = work, report
         self._site_names = [norm.name for norm in job.architecture.block.norms]
         self.sample = RowSample.load(work.block_path(calibrate.NAME, calibrate.ROWS))
-        self.quantize = activation_quantizer(job.recipe.activations or ActivationScheme())
         rows = self.sample.rows_ND.to(job.device)
         self._on_device = replace(self.sample, rows_ND=rows)
         self.data = RotationData(
-            rows, self.sample.share_N.to(job.device), self.sample.is_massive_N.to(job.device), self.quantize
+            rows,
+            self.sample.share_N.to(job.device),
+            self.sample.is_massive_N.to(job.device),
+            job.recipe.activations or ActivationScheme(),
         )
         self._errors: dict[str, Tensor] = {}
         self._series: dict[str, ErrorSeries] = {}
@@ -125,7 +134,7 @@ class _Bench:
             )
 
     def _add(self, kind: str, rotation_DD: Tensor | None) -> None:
-        errors = token_errors(self._on_device, rotation_DD, self.quantize).cpu()
+        errors = token_errors(self._on_device, rotation_DD, self.data.quantize).cpu()
         self._errors[kind], self._series[kind] = errors, error_series(self.sample, errors)
 
     def _save(self) -> None:
@@ -188,4 +197,10 @@ def _facts(job: Job, fingerprint: str) -> dict[str, str]:
     }
 
 
-STAGE = Stage(NAME, lambda recipe: (recipe.rotation, recipe.activations), lambda _job: True, run)
+def _settings(recipe: Recipe) -> tuple[object, ...]:
+    r1 = recipe.rotation.r1
+    stamp = rotation_stamp(r1.path) if isinstance(r1, FromFile) else ""
+    return recipe.rotation, recipe.activations, stamp
+
+
+STAGE = Stage(NAME, _settings, lambda _job: True, run)

@@ -32,7 +32,7 @@ def tiny_recipe(model: Path, preset: str = "w4a4", **fields: Any) -> Recipe:
     if kind is not None:
         recipe = recipe.with_field("rotation.r1.kind", kind)
     for name, value in settings.items():
-        if name.startswith("rotation.r1.") and recipe.rotation.r1.kind != "dfrot":
+        if name.startswith("rotation.r1.") and not hasattr(recipe.rotation.r1, name.rsplit(".", 1)[1]):
             continue
         recipe = recipe.with_field(name, value)
     return recipe

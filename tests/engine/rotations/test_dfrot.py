@@ -9,10 +9,10 @@ from torch import Tensor
 
 from dfrot_engine.quantizers.formats import FORMATS
 from dfrot_engine.quantizers.grid import fake_quantize
-from dfrot_engine.rotations.dfrot import orthogonalize, refine
+from dfrot_engine.rotations.dfrot import refine
 from dfrot_engine.rotations.random import random_hadamard, random_orthogonal
+from tests.engine.rotations.planted import WIDTH, planted_rows
 
-WIDTH = 48
 GAMMA = 10.0
 
 
@@ -23,16 +23,6 @@ def paper_quantizer(values: Tensor) -> Tensor:
 
 
 deployed = partial(fake_quantize, fmt=FORMATS["int4"], symmetric=True)
-
-
-def planted_rows(num_rows: int = 2_000, num_massive: int = 40) -> tuple[Tensor, Tensor]:
-    """Gaussian tokens, some of which hold their energy in two coordinates."""
-    generator = torch.Generator().manual_seed(0)
-    rows = torch.randn(num_rows, WIDTH, generator=generator)
-    rows[:num_massive] *= 0.05
-    rows[:num_massive, 5] += 6.0
-    rows[:num_massive, 11] -= 3.0
-    return rows, torch.arange(num_rows) < num_massive
 
 
 def procrustes_loop(rows: Tensor, weight: Tensor, start: Tensor, steps: int) -> float:
@@ -82,10 +72,3 @@ def test_degenerate_rows_leave_a_rotation(rows: Tensor) -> None:
     last = list(refine(rows, torch.ones(len(rows)), random_hadamard(WIDTH, 0).matrix(), deployed, steps=20))[-1]
     assert torch.isfinite(last.rotation_DD).all()
     assert (last.rotation_DD.T @ last.rotation_DD - torch.eye(WIDTH, dtype=torch.float64)).abs().max() < 1e-10
-
-
-def test_orthogonalize_mends_round_off() -> None:
-    rotation = random_orthogonal(WIDTH, 2)
-    mended = orthogonalize(rotation + 1e-5 * torch.randn(WIDTH, WIDTH, dtype=torch.float64))
-    assert (mended.T @ mended - torch.eye(WIDTH, dtype=torch.float64)).abs().max() < 1e-12
-    assert (mended - rotation).abs().max() < 1e-4
