@@ -18,7 +18,11 @@ _NAMES = {
     "none": "no rotation",
     "random-orthogonal": "a random orthogonal rotation",
     "hadamard": "a random Hadamard rotation",
+    "householder": "a Householder rotation",
     "dfrot": "DFRot",
+    "descent": "descent",
+    "whip": "Whip",
+    "from-file": "the rotation from a file",
 }
 # Below this, two errors are the same for any practical purpose.
 _MEANINGFUL_SHARE = 0.005

@@ -12,6 +12,7 @@ from PySide6.QtCore import QObject, QTemporaryDir, Signal, Slot
 
 from dfrot_engine import DFRotError, Plan, Recipe, RunOptions
 from dfrot_engine.charts import ACTIVATION_MAP, TOKEN_ERROR, ActivationMap, TokenErrors
+from dfrot_engine.recipe import REFINED
 from dfrot_gui.run_parts import ChartFile
 from dfrot_gui.run_progress import TYPICAL_SECONDS
 from dfrot_gui.run_state import RunState, replay
@@ -62,6 +63,11 @@ class RunModel(QObject):
     def own_rotation(self) -> str:
         """Kind of the recipe's R1, the name of its own error series."""
         return self.recipe.rotation.r1.kind if self.recipe else "dfrot"
+
+    @property
+    def is_refined(self) -> bool:
+        """Whether R1 takes iterations and reports a loss."""
+        return self.recipe is None or isinstance(self.recipe.rotation.r1, REFINED)
 
     @property
     def estimates(self) -> Mapping[str, float]:

@@ -114,8 +114,18 @@ DARK = Tokens(
 )
 
 # The engine's rotation kinds → the letters of the DFRot paper, and the token that colours them.
-SERIES_LABELS = {"none": "NR", "random-orthogonal": "RO", "hadamard": "RH", "dfrot": "DFRot"}
-SERIES_TOKENS = {"none": "nr", "random-orthogonal": "ro", "hadamard": "rh", "dfrot": "dfrot"}
+SERIES_LABELS = {
+    "none": "NR",
+    "random-orthogonal": "RO",
+    "hadamard": "RH",
+    "householder": "Householder",
+    "dfrot": "DFRot",
+    "descent": "Descent",
+    "whip": "Whip",
+    "from-file": "From file",
+}
+# A run has one rotation of its own beside the three it is compared with, so those share a colour.
+SERIES_TOKENS = dict.fromkeys(SERIES_LABELS, "dfrot") | {"none": "nr", "random-orthogonal": "ro", "hadamard": "rh"}
 
 
 def series_color(tokens: Tokens, kind: str) -> str:

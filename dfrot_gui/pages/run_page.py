@@ -197,7 +197,7 @@ class RunPage(Page):
         self._time_label.setText(time_line(state, now, remaining_s(state, now, self._model.estimates)))
 
     def _show_charts(self, state: RunState) -> None:
-        self.loss.set_is_refined(self._model.own_rotation == "dfrot")
+        self.loss.set_is_refined(self._model.is_refined)
         self.loss.set_points(state.loss)
         self.blocks.set_errors(state.block_errors)
         self._cards[3].refresh_legend()

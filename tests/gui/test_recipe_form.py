@@ -18,7 +18,7 @@ def test_a_spec_carries_title_help_and_bounds() -> None:
     spec = field_spec("rotation.r1.massive_weight")
     assert spec.title == "Massive weight γ"
     assert "plateau" in spec.help
-    assert (spec.type, spec.lower, spec.upper) == (float, 1.0, 1e6)
+    assert (spec.type, spec.lower, spec.upper, spec.words) == (float, 1.0, 1e6, ("auto",))
 
 
 def test_a_number_or_a_word() -> None:
@@ -34,7 +34,8 @@ def test_a_choice() -> None:
     ("field", "kind"),
     [
         ("calibration.num_samples", QSpinBox),
-        ("rotation.r1.massive_weight", QDoubleSpinBox),
+        ("rotation.r1.massive_weight", QLineEdit),
+        ("rotation.r1.learning_rate", QDoubleSpinBox),
         ("weights.format", QComboBox),
         ("weights.symmetric", QCheckBox),
         ("weights.clip_ratio", QLineEdit),

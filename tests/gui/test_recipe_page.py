@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QLabel, QLineEdit, QMessageBox
+from PySide6.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QFileDialog, QLabel, QLineEdit, QMessageBox
 
 from dfrot_engine import Problem, Recipe
+from dfrot_engine.recipe import FromFile
 from dfrot_gui.pages.recipe_page import RecipePage
 from dfrot_gui.recipe_model import RecipeModel
 from tests.gui.fakes import FakePlanner
@@ -56,12 +57,37 @@ def test_choosing_a_preset_sets_the_recipe(page: RecipePage, recipe_model: Recip
     assert page.quantization.bits["activations"].current() == ""
 
 
-@pytest.mark.parametrize("kind", ["none", "random-orthogonal", "hadamard", "dfrot"])
+@pytest.mark.parametrize("kind", ["none", "random-orthogonal", "hadamard", "householder", "dfrot", "descent", "whip"])
 def test_rotation_cards(page: RecipePage, recipe_model: RecipeModel, kind: str) -> None:
     page.rotation.cards[kind].click()
     assert recipe_model.recipe.rotation.r1.kind == kind
     assert [key for key, card in page.rotation.cards.items() if card.isChecked()] == [kind]
-    assert all(bound.editor.isEnabled() is (kind == "dfrot") for bound in page.refinement.form.fields)
+    own = recipe_model.recipe.rotation.r1.model_dump()
+    for bound in page.refinement.form.fields:
+        assert bound.editor.isEnabled() is (bound.field.removeprefix("rotation.r1.") in own)
+
+
+def test_a_start_is_offered_where_it_can_be_used(page: RecipePage, recipe_model: RecipeModel) -> None:
+    page.rotation.cards["descent"].click()
+    start = page.refinement.start
+    assert [button.text() for button in start.buttons if not button.isHidden()] == ["RH", "RO", "Householder", "DFRot"]
+    next(button for button in start.buttons if button.text() == "DFRot").click()
+    assert recipe_model.value("rotation.r1.start") == "dfrot"
+    page.rotation.cards["whip"].click()
+    assert [button.text() for button in start.buttons if not button.isHidden()] == ["RH", "RO"]
+    assert start.current() == "hadamard"
+
+
+def test_a_rotation_from_a_file(page: RecipePage, recipe_model: RecipeModel, monkeypatch) -> None:
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: ("/somewhere/own.npy", ""))
+    page.rotation.cards["from-file"].click()
+    assert recipe_model.value("rotation.r1") == FromFile(path="/somewhere/own.npy")
+    assert page.rotation.cards["from-file"].isChecked()
+    page.rotation.cards["hadamard"].click()
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: ("", ""))
+    page.rotation.cards["from-file"].click()
+    assert recipe_model.value("rotation.r1.kind") == "hadamard"
+    assert page.rotation.cards["hadamard"].isChecked()
 
 
 def test_bits(page: RecipePage, recipe_model: RecipeModel) -> None:

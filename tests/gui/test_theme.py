@@ -51,7 +51,7 @@ def test_series_can_be_told_from_the_ground_and_each_other(tokens: Tokens) -> No
 
 def test_series_have_the_names_of_the_paper() -> None:
     assert [series_label(kind) for kind in KINDS] == ["NR", "RO", "RH", "DFRot"]
-    assert series_label("from-file") == "from-file"
+    assert series_label("unheard-of") == "unheard-of"
 
 
 def test_a_switch_changes_colours_and_tells(qtbot, themed: Theme, qapp: QApplication) -> None:
