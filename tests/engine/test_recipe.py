@@ -12,15 +12,19 @@ from dfrot_engine import Recipe, RecipeError, preset_names
 from dfrot_engine.recipe import (
     ActivationScheme,
     Calibration,
+    Descent,
     DFRot,
     Export,
+    FromFile,
     Hadamard,
+    Householder,
     KVCacheScheme,
     NoRotation,
     Override,
     RandomOrthogonal,
     RotationPlan,
     WeightScheme,
+    Whip,
 )
 
 FULL = Recipe(
@@ -45,7 +49,11 @@ rotations = st.one_of(
     st.builds(NoRotation),
     st.builds(RandomOrthogonal, seed=st.integers(0, 2**31 - 1)),
     st.builds(Hadamard, seed=st.integers(0, 2**31 - 1)),
-    st.builds(DFRot, massive_weight=st.floats(1, 1e6), steps=st.integers(1, 10_000)),
+    st.builds(DFRot, massive_weight=st.floats(1, 1e6) | st.just("auto"), steps=st.integers(1, 10_000)),
+    st.builds(Descent, start=st.sampled_from(["hadamard", "householder", "dfrot"]), learning_rate=st.floats(1e-6, 0.5)),
+    st.builds(Whip, batch_rows=st.integers(64, 1_000_000)),
+    st.builds(Householder, seed=st.integers(0, 2**31 - 1)),
+    st.builds(FromFile, path=st.sampled_from(["", "own.npy"])),
 )
 weights = st.builds(WeightScheme, clip_ratio=st.one_of(st.just("search"), st.floats(0.01, 1)), symmetric=st.booleans())
 recipes = st.builds(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from dfrot_engine import Plan
@@ -117,3 +119,22 @@ def test_patterns_that_match_nothing(plan: Callable[..., Plan]) -> None:
 
 def test_run_without_any_result(plan: Callable[..., Plan]) -> None:
     assert found(plan(("exports", []), ("evaluation", None)), "exports").severity == "warning"
+
+
+def test_a_rotation_from_a_file_is_checked_at_the_gate(plan: Callable[..., Plan], tmp_path: Path) -> None:
+    own = {"kind": "from-file", "path": str(tmp_path / "own.npy")}
+    assert "does not exist" in found(plan(("rotation.r1", own)), "rotation.r1.path").message
+    np.save(tmp_path / "own.npy", np.eye(32))
+    assert "32 × 32" in found(plan(("rotation.r1", own)), "rotation.r1.path").message
+    np.save(tmp_path / "own.npy", np.eye(64))
+    assert plan(("rotation.r1", own)).errors == ()
+    assert "No rotation file" in found(plan(("rotation.r1.kind", "from-file")), "rotation.r1.path").message
+
+
+@pytest.mark.parametrize("kind", ["householder", "descent", "whip"])
+def test_learned_rotations_are_planned(plan: Callable[..., Plan], kind: str) -> None:
+    made = plan(("rotation.r1.kind", kind), ("rotation.compare", False))
+    assert made.errors == ()
+    stages = {stage.stage: stage for stage in made.stages}
+    assert "calibrate" in stages
+    assert stages["rotate"].seconds

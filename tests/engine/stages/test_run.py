@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM
 
 from dfrot_engine.charts import ActivationMap, TokenErrors
 from dfrot_engine.checkpoint.reader import CheckpointReader
-from dfrot_engine.events import BlockQuantized, Event, StageAdvanced, StageFinished, StageStarted, read_events
+from dfrot_engine.events import BlockQuantized, Event, Measured, StageAdvanced, StageFinished, StageStarted, read_events
 from dfrot_engine.progress import Control
 from dfrot_engine.recipe import preset_names
 from tests.engine.runs import run_tiny, tiny_recipe
@@ -113,6 +113,27 @@ def test_charts_hold_every_rotation_on_the_same_tokens(model: Path, tmp_path: Pa
     chart = ActivationMap.load(work / "charts" / "activation_map.npz")
     assert chart.value.shape == (2, 64)
     assert len(chart.tokens) == 64
+
+
+@pytest.mark.parametrize("kind", ["householder", "descent", "whip"])
+def test_learned_rotations_run(kind: str, model: Path, tmp_path: Path) -> None:
+    recipe = tiny_recipe(model, rotation__r1__kind=kind, rotation__compare=False)
+    ended, events = run_tiny(recipe, tmp_path / "out")
+    assert ended.status == "finished", ended
+    assert list(TokenErrors.load(tmp_path / "out.dfrot" / "charts" / "token_error.npz").series) == [kind]
+    losses = [event for event in events if isinstance(event, Measured) and event.name == "rotate/loss"]
+    assert bool(losses) is (kind != "householder")
+
+
+def test_a_rotation_from_a_file_is_taken_as_it_is(model: Path, tmp_path: Path) -> None:
+    run_tiny(tiny_recipe(model, rotation__r1__kind="hadamard"), tmp_path / "first")
+    made = tmp_path / "first.dfrot" / "rotations.safetensors"
+    recipe = tiny_recipe(model, rotation__r1__kind="from-file", rotation__r1__path=str(made))
+    ended, _ = run_tiny(recipe, tmp_path / "second")
+    assert ended.status == "finished", ended
+    assert torch.allclose(
+        load_file(tmp_path / "second.dfrot" / "rotations.safetensors")["R1"], load_file(made)["R1"], atol=1e-12
+    )
 
 
 def stop_at(stage: str, step: int):
