@@ -125,7 +125,7 @@ class Descent(Section):
     batch_rows: BatchRows = 4_096
     massive_weight: MassiveWeight = 10.0
     sample_rows: SampleRows = 32_768
-    learning_rate: LearningRate = 0.01
+    learning_rate: LearningRate = 0.02
 
 
 class Whip(Section):
