@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 
@@ -31,13 +31,19 @@ def build_descent(section: Descent, width: int, data: RotationData | None) -> It
     assert data is not None, "descent learns from activations"
     start = _start(section, width, data)
     weight = data.weight(section.massive_weight, start)
+    loss = partial(rounding_loss, scheme=data.scheme)
     taken = 0
     if section.start == "dfrot":
         most = min(_MOST_START_STEPS, section.steps // 2)
+        # Told by the same rows as the descent, so that both are one curve.
+        measure = held_out_loss(data.rows_ND, weight, loss)
+        best = math.inf
         for step in refine(data.rows_ND, weight, start, data.quantize, steps=most):
-            yield step
-            taken, start = step.index, step.rotation_DD
-    loss = partial(rounding_loss, scheme=data.scheme)
+            now = RotationStep(step.index, measure(step.rotation_DD), step.rotation_DD)
+            yield now
+            taken = step.index
+            if now.loss < best:
+                best, start = now.loss, now.rotation_DD
     for step in _descend(section, data, weight, start, loss, steps=section.steps - taken):
         yield replace(step, index=step.index + taken)
 
@@ -97,11 +103,10 @@ def descend(
         The start and every tenth step, with the loss on rows held out of the batches, scaled to all rows; the last one
         is the best of them.
     """
-    held_N, rest_N = _split(weight_N)
-    held, held_weight = rows_ND[held_N], weight_N[held_N]
-    scale = float(weight_N.double().sum() / held_weight.double().sum().clamp(min=1e-300))
+    _, rest_N = _split(weight_N)
+    measure = held_out_loss(rows_ND, weight_N, loss)
     rotation = start_DD.to(rows_ND.device, torch.float64)
-    best = RotationStep(0, scale * _loss(held, held_weight, rotation, loss), rotation)
+    best = RotationStep(0, measure(rotation), rotation)
     yield best
     turn = rotation.to(rows_ND.dtype)
     momentum = torch.zeros_like(turn)
@@ -115,9 +120,17 @@ def descend(
             continue
         rotation = orthogonalize(turn)
         turn = rotation.to(turn)
-        now = RotationStep(index, scale * _loss(held, held_weight, rotation, loss), rotation)
+        now = RotationStep(index, measure(rotation), rotation)
         best = now if now.loss < best.loss else best
         yield now if index < steps else replace(best, index=index)
+
+
+def held_out_loss(rows_ND: Tensor, weight_N: Tensor, loss: Loss) -> Callable[[Tensor], float]:
+    """Rotation → weighted loss of the rows that batches leave out, scaled to all rows."""
+    held_N, _ = _split(weight_N)
+    rows, weight = rows_ND[held_N], weight_N[held_N]
+    scale = float(weight_N.double().sum() / weight.double().sum().clamp(min=1e-300))
+    return lambda rotation_DD: scale * _loss(rows, weight, rotation_DD, loss)
 
 
 def _split(weight_N: Tensor) -> tuple[Tensor, Tensor]:

@@ -48,6 +48,15 @@ def test_ends_lower_than_the_alternation() -> None:
     assert loss_of(data, weight, descended.rotation_DD) < 0.95 * loss_of(data, weight, refined.rotation_DD)
 
 
+def test_after_dfrot_goes_on_where_that_ended() -> None:
+    section = Descent(start="dfrot", steps=60, batch_rows=512)
+    steps = list(BUILDERS[Descent](section, WIDTH, planted()))
+    descended = list(BUILDERS[Descent](Descent(steps=60, batch_rows=512), WIDTH, planted()))
+    assert steps[0].loss == pytest.approx(descended[0].loss)
+    assert steps[-1].loss == min(step.loss for step in steps)
+    assert steps[-1].index == 60
+
+
 def test_seeds_draw_other_batches() -> None:
     data = planted()
     first, other = (run(data, data.share_N, seed=seed)[-1].rotation_DD for seed in (0, 1))
