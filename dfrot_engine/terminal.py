@@ -65,6 +65,7 @@ class TerminalProgress:
             console=self._console,
         )
         self._tasks: dict[str, TaskID] = {}
+        self._has_found = False
 
     def __enter__(self) -> TerminalProgress:
         self._bars.start()
@@ -102,7 +103,9 @@ class TerminalProgress:
         self._bars.console.print(text, soft_wrap=True)
 
     def _found(self, event: MassiveTokensFound) -> None:
-        if not any(token.errors for token in event.tokens):
+        # The event comes again once the tokens' errors are measured.
+        if not self._has_found:
+            self._has_found = True
             self._print(f"{event.count:,} massive tokens among {event.rows:,} (block, site, token) places")
 
     def _finish(self, event: StageFinished) -> None:

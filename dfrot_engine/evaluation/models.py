@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import cast
@@ -61,20 +63,27 @@ def reloaded_logits(folder: Path, tokens_BT: Tensor, device: torch.device) -> Lo
     """
     transformers_logging.disable_progress_bar()
     try:
-        model = AutoModelForCausalLM.from_pretrained(
-            folder, dtype="auto", local_files_only=True, trust_remote_code=False
-        )
+        with _without_bars():
+            model = AutoModelForCausalLM.from_pretrained(
+                folder, dtype="auto", local_files_only=True, trust_remote_code=False
+            )
+            model = cast("nn.Module", model).to(device).eval()
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise RunError(
             f"transformers cannot load {folder}: {error}.", "Check the folder; if this program wrote it, report it."
         ) from error
-    model = cast("nn.Module", model).to(device).eval()
 
     @torch.no_grad()
     def logits(window: int) -> Tensor:
-        return model(tokens_BT[window : window + 1].to(device), use_cache=False).logits[0]
+        with _without_bars():
+            return model(tokens_BT[window : window + 1].to(device), use_cache=False).logits[0]
 
     return logits
+
+
+def _without_bars() -> contextlib.redirect_stderr[io.StringIO]:
+    """compressed-tensors draws bars, at loading and at the first forward, that no switch turns off."""
+    return contextlib.redirect_stderr(io.StringIO())
 
 
 def _head_logits(hidden_BTD: Tensor, norm: torch.nn.Module, head_VD: Tensor) -> LogitsOf:
