@@ -6,17 +6,19 @@ import importlib.metadata
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import get_args
 
 import pynvml
 
 from dfrot_engine.architectures import Architecture
+from dfrot_engine.architectures.base import Space
 from dfrot_engine.calibration.datasets import HUB_DATASETS, Purpose, dataset_file
 from dfrot_engine.checkpoint.facts import ModelFacts
 from dfrot_engine.errors import DataError, RecipeError
 from dfrot_engine.options import RunOptions
 from dfrot_engine.plan_linears import PlannedLinear, problems_by_field
 from dfrot_engine.plan_types import Problem
-from dfrot_engine.recipe import FromFile, NoRotation, Recipe
+from dfrot_engine.recipe import BlockDescent, BlockHadamard, FromFile, HeadDescent, NoRotation, Recipe
 from dfrot_engine.rotation_file import find_rotation
 
 MODEL_FIELD = "model.id_or_path"
@@ -46,6 +48,8 @@ def recipe_problems(recipe: Recipe, architecture: Architecture, linears: Sequenc
         *_group_size_problems(linears),
         *_length_problems(recipe, architecture),
         *_r1_problems(recipe, architecture),
+        *_r4_problems(recipe, architecture),
+        *_unused_refinements(recipe, linears),
     ]
     names = [linear.name for linear in linears] + [architecture.head]
     patterns = [(f"skip.{number}", pattern) for number, pattern in enumerate(recipe.skip)]
@@ -137,6 +141,30 @@ def _r1_problems(recipe: Recipe, architecture: Architecture) -> list[Problem]:
         except RecipeError as error:
             return [Problem.error(error.field, error.message, error.remedy)]
     return []
+
+
+def _r4_problems(recipe: Recipe, architecture: Architecture) -> list[Problem]:
+    r4, width = recipe.rotation.r4, architecture.intermediate_size
+    if not isinstance(r4, BlockHadamard | BlockDescent) or width % r4.block_size == 0:
+        return []
+    fitting = [size for size in get_args(type(r4).model_fields["block_size"].annotation) if width % size == 0]
+    message = f"A block size of {r4.block_size} does not divide the {width:,} channels of down_proj's input."
+    remedy = f"Choose {' or '.join(map(str, fitting))}." if fitting else "Set R4 to hadamard."
+    return [Problem.error("rotation.r4.block_size", message, remedy)]
+
+
+def _unused_refinements(recipe: Recipe, linears: Sequence[PlannedLinear]) -> list[Problem]:
+    """Refined rotations that have no rounding error to lower."""
+    rotation = recipe.rotation
+    reads = {linear.reads: linear.short_name for linear in linears if linear.activations is not None}
+    problems: list[Problem] = []
+    if isinstance(rotation.r2, HeadDescent) and Space.VALUE not in reads and recipe.kv_cache is None:
+        message = "R2 has nothing to lower: neither o_proj's inputs nor the KV cache are rounded."
+        problems.append(Problem.warning("rotation.r2.kind", message, "Set R2 to hadamard; it serves the weights."))
+    if isinstance(rotation.r4, BlockDescent) and Space.MLP_HIDDEN not in reads:
+        message = "R4 has nothing to lower: down_proj's inputs are not rounded."
+        problems.append(Problem.warning("rotation.r4.kind", message, "Set R4 to none."))
+    return problems
 
 
 def _group_size_problems(linears: Sequence[PlannedLinear]) -> list[Problem]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 IntFormat = Literal["int2", "int3", "int4", "int5", "int6", "int7", "int8"]
 ClipRatio = Annotated[float, Field(gt=0.0, le=1.0)]
@@ -156,7 +156,76 @@ R1 = Annotated[
 ]
 REFINED = (DFRot, Descent, Whip)  # take iterations and report a loss
 LEARNED = (Householder, *REFINED)  # need sampled activations
-R2 = Annotated[NoRotation | Hadamard, Field(discriminator="kind")]
+
+BlockRows = Annotated[
+    int, Field(ge=64, le=1_000_000, title="Rows per block", description="Tokens of each block the refinement sees")
+]
+BlockSize = Annotated[
+    Literal[32, 64, 128, 256, 512], Field(title="Block size", description="Channels that are mixed with each other")
+]
+Permute = Annotated[
+    bool,
+    Field(
+        title="Reorder channels",
+        description="Share large channels out over the blocks; folded into the weights, costs nothing at run time",
+    ),
+]
+
+
+class HeadDescent(Section):
+    """One rotation for each KV head, lowered like R1: o_proj's inputs and, if the KV cache is rounded, the values."""
+
+    kind: Literal["descent"] = "descent"
+    seed: Seed = 0
+    steps: Steps = 100
+    batch_rows: BatchRows = 1_024
+    sample_rows: BlockRows = 4_096
+    learning_rate: LearningRate = 0.02
+
+
+class BlockHadamard(Section):
+    """A Hadamard matrix with random signs for each block of channels; cheaper at run time than one for all."""
+
+    kind: Literal["block-hadamard"] = "block-hadamard"
+    seed: Seed = 0
+    block_size: BlockSize = 128
+    permute: Permute = True
+    sample_rows: BlockRows = 4_096
+
+
+class BlockDescent(Section):
+    """A rotation for each block of channels, lowered like R1, behind a Hadamard transform."""
+
+    kind: Literal["block-descent"] = "block-descent"
+    start: Annotated[
+        Literal["hadamard", "block-hadamard"],
+        Field(
+            title="Start",
+            description="'hadamard' first mixes all channels by one transform at run time; 'block-hadamard' mixes "
+            "inside the blocks only",
+        ),
+    ] = "hadamard"
+    seed: Seed = 0
+    block_size: BlockSize = 128
+    permute: Permute = False
+    steps: Steps = 100
+    batch_rows: BatchRows = 1_024
+    sample_rows: BlockRows = 4_096
+    learning_rate: LearningRate = 0.02
+
+
+R2 = Annotated[NoRotation | Hadamard | HeadDescent, Field(discriminator="kind")]
+
+
+def _r4_of_switch(value: Any) -> Any:
+    """Recipes of earlier versions say true or false."""
+    return {"kind": "hadamard" if value else "none"} if isinstance(value, bool) else value
+
+
+R4 = Annotated[
+    Annotated[NoRotation | Hadamard | BlockHadamard | BlockDescent, Field(discriminator="kind")],
+    BeforeValidator(_r4_of_switch),
+]
 
 
 class RotationPlan(Section):
@@ -165,7 +234,9 @@ class RotationPlan(Section):
     r3: Annotated[bool, Field(title="R3, query and key", description="Online; matters for a quantized KV cache")] = (
         False
     )
-    r4: Annotated[bool, Field(title="R4, MLP hidden", description="Online; needs a runtime that applies it")] = False
+    r4: Annotated[R4, Field(title="R4, MLP hidden", description="Online; needs a runtime that applies it")] = (
+        NoRotation()
+    )
     compare: Annotated[
         bool,
         Field(
@@ -180,6 +251,22 @@ class RotationPlan(Section):
         if isinstance(self.r1, LEARNED):
             return self.r1.sample_rows
         return DFRot().sample_rows if self.compare else 0
+
+    @property
+    def value_rows(self) -> int:
+        """Rows of each block that R2 learns from."""
+        return self.r2.sample_rows if isinstance(self.r2, HeadDescent) else 0
+
+    @property
+    def hidden_rows(self) -> int:
+        """Rows of each block that R4 or the order of its channels learns from."""
+        if isinstance(self.r4, BlockDescent) or (isinstance(self.r4, BlockHadamard) and self.r4.permute):
+            return self.r4.sample_rows
+        return 0
+
+    @property
+    def needs_activations(self) -> bool:
+        return bool(self.sample_rows or self.value_rows or self.hidden_rows)
 
 
 class WeightScheme(Section):

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from dfrot_engine.calibration.errors_by_token import error_series, token_errors
@@ -35,10 +34,9 @@ from dfrot_engine.recipe import (
 )
 from dfrot_engine.rotation_file import rotation_stamp
 from dfrot_engine.rotations import BUILDERS, RotationData, RotationStep
-from dfrot_engine.rotations.random import random_hadamard
-from dfrot_engine.rotations.rotation_set import RotationSet
 from dfrot_engine.stages import calibrate
 from dfrot_engine.stages.base import Stage
+from dfrot_engine.stages.rotate_inner import learns_by_block, refined_inner
 from dfrot_engine.work_dir import WorkDir
 
 NAME = "rotate"
@@ -50,8 +48,9 @@ def run(job: Job, work: WorkDir, fingerprint: str, report: Report) -> None:
     """Leaves `rotations.safetensors`, `rotation.json` and the per-token error chart."""
     r1 = job.recipe.rotation.r1
     steps = r1.steps if isinstance(r1, REFINED) else 1
-    report(StageStarted(stage=NAME, steps=steps))
-    bench = _Bench(job, work, report) if calibrate.is_needed(job) else None
+    blocks = job.architecture.num_blocks if learns_by_block(job.recipe.rotation) else 0
+    report(StageStarted(stage=NAME, steps=steps + blocks))
+    bench = _Bench(job, work, report) if job.recipe.rotation.sample_rows else None
     losses: list[float] = []
     result: Tensor | None = None
     for step in _r1_steps(job, bench):
@@ -60,16 +59,24 @@ def run(job: Job, work: WorkDir, fingerprint: str, report: Report) -> None:
         if isinstance(r1, REFINED):
             losses.append(step.loss)
             report(Measured(name="rotate/loss", step=step.index, value=step.loss))
-        report(StageAdvanced(stage=NAME, step=max(1, step.index), steps=steps, label=f"Iteration {step.index}"))
+        label = f"Iteration {step.index}"
+        report(StageAdvanced(stage=NAME, step=max(1, step.index), steps=steps + blocks, label=label))
         if bench is not None and step.index % max(1, steps // _CHARTS) == 0:
             bench.measure(r1.kind, result)
-    rotations = _rotation_set(job, None if isinstance(r1, NoRotation) else result)
-    rotations.save(work.rotations, _facts(job, fingerprint))
     if bench is not None:
         bench.measure(r1.kind, result)
-        bench.conclude(r1, losses)
-    else:
-        work.write_json(RESULT, {"kind": r1.kind, "loss": losses})
+
+    def advance(block: int) -> None:
+        label = f"R2 and R4: block {block} of {blocks}"
+        report(StageAdvanced(stage=NAME, step=steps + block, steps=steps + blocks, label=label))
+
+    inner, by_block = refined_inner(job, work, fingerprint, advance)
+    rotations = replace(inner, r1_DD=None if isinstance(r1, NoRotation) else result)
+    rotations.save(work.rotations, _facts(job, fingerprint))
+    numbers = {"kind": r1.kind, "loss": losses, "inner_loss": by_block}
+    if bench is not None:
+        numbers["token_error"] = bench.conclude(r1)
+    work.write_json(RESULT, numbers)
 
 
 class _Bench:
@@ -104,13 +111,12 @@ class _Bench:
         self._add(kind, None if kind == "none" else rotation_DD)
         self._save()
 
-    def conclude(self, r1: Any, losses: list[float]) -> None:
-        """Write the numbers, complete the massive tokens' errors, and say so when the rotation does not help."""
+    def conclude(self, r1: Any) -> dict[str, dict[str, float | None]]:
+        """Complete the massive tokens' errors, and say so when the rotation does not help; errors by rotation."""
         summary = {
             kind: {"mean": series.mean, "p999": series.p999, "massive_mean": _known(series.massive_mean)}
             for kind, series in self._series.items()
         }
-        self._work.write_json(RESULT, {"kind": r1.kind, "loss": losses, "token_error": summary})
         found = MassiveTokensFound.model_validate(self._work.read_json("massive.json"))
         row_of = {place: row for row, place in enumerate(self._places())}
         tokens = tuple(
@@ -121,6 +127,7 @@ class _Bench:
         self._work.write_json("massive.json", complete.model_dump(mode="json"))
         self._report(complete)
         self._warn_if_useless(r1.kind)
+        return summary
 
     def _warn_if_useless(self, kind: str) -> None:
         none, own = self._series.get("none"), self._series[kind]
@@ -164,30 +171,6 @@ def _r1_steps(job: Job, bench: _Bench | None) -> Iterator[RotationStep]:
     return BUILDERS[type(section)](section, job.architecture.hidden_size, bench.data if bench else None)
 
 
-def _rotation_set(job: Job, r1_DD: Tensor | None) -> RotationSet:
-    architecture, rotation = job.architecture, job.recipe.rotation
-    seed = getattr(rotation.r1, "seed", 0)
-    return RotationSet(
-        r1_DD=r1_DD,
-        r2=None if isinstance(rotation.r2, NoRotation) else _r2(job, rotation.r2.seed),
-        r3=random_hadamard(architecture.head_size, seed + 3) if rotation.r3 else None,
-        r4=random_hadamard(architecture.intermediate_size, seed + 4) if rotation.r4 else None,
-    )
-
-
-def _r2(job: Job, seed: int) -> tuple[Tensor, ...]:
-    sizes = job.architecture
-    return tuple(
-        torch.stack(
-            [
-                random_hadamard(sizes.head_size, seed * 1_000_003 + block * 1_009 + head).matrix()
-                for head in range(sizes.num_kv_heads)
-            ]
-        )
-        for block in range(sizes.num_blocks)
-    )
-
-
 def _facts(job: Job, fingerprint: str) -> dict[str, str]:
     return {
         "model": job.model_id,
@@ -200,7 +183,7 @@ def _facts(job: Job, fingerprint: str) -> dict[str, str]:
 def _settings(recipe: Recipe) -> tuple[object, ...]:
     r1 = recipe.rotation.r1
     stamp = rotation_stamp(r1.path) if isinstance(r1, FromFile) else ""
-    return recipe.rotation, recipe.activations, stamp
+    return recipe.rotation, recipe.activations, recipe.kv_cache, recipe.overrides, recipe.skip, stamp
 
 
 STAGE = Stage(NAME, _settings, lambda _job: True, run)

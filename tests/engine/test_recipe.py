@@ -29,7 +29,7 @@ from dfrot_engine.recipe import (
 
 FULL = Recipe(
     name="everything set",
-    rotation=RotationPlan(r1=DFRot(massive_weight=50.5, steps=7), r2=NoRotation(), r3=True, r4=True),
+    rotation=RotationPlan(r1=DFRot(massive_weight=50.5, steps=7), r2=NoRotation(), r3=True, r4=Hadamard()),
     weights=WeightScheme(format="int3", granularity="per-channel", symmetric=False, clip_ratio=0.9),
     activations=ActivationScheme(format="int8"),
     kv_cache=KVCacheScheme(),

@@ -44,13 +44,13 @@ ACT4 = {"format": "int4"}
 
 @pytest.mark.parametrize("kind", ["compressed-tensors", "rotated-bf16"])
 def test_rotations_that_need_the_runtime(plan: Callable[..., Plan], kind: str) -> None:
-    made = plan(("exports.0.kind", kind), ("rotation.r4", True), ("rotation.r3", True))
-    assert found(made, "rotation.r4").severity == "error"
+    made = plan(("exports.0.kind", kind), ("rotation.r4.kind", "hadamard"), ("rotation.r3", True))
+    assert found(made, "rotation.r4.kind").severity == "error"
     assert found(made, "rotation.r3").severity == "warning"
 
 
 def test_rotations_that_are_only_measured(plan: Callable[..., Plan]) -> None:
-    assert plan(("exports", []), ("rotation.r4", True), ("rotation.r3", True)).problems == ()
+    assert plan(("exports", []), ("rotation.r4.kind", "hadamard"), ("rotation.r3", True)).problems == ()
 
 
 @pytest.mark.parametrize(
