@@ -95,7 +95,7 @@ def test_one_entry_for_one_fingerprint(tmp_path: Path) -> None:
 def test_newest_first_and_filters(tmp_path: Path) -> None:
     names = [
         keep(tmp_path, model=model, width=width, fingerprint=mark * 16, created=NOON + timedelta(hours=hours)).stem
-        for mark, model, width, hours in (("a", "Qwen/Qwen3-0.6B", 16, 0), ("b", "SmolLM2", 16, 2), ("c", "Qwen2", 8, 1))
+        for mark, model, width, hours in (("a", "Qwen/Qwen3", 16, 0), ("b", "SmolLM2", 16, 2), ("c", "Qwen2", 8, 1))
     ]
     assert [entry.name for entry in list_rotations()] == [names[1], names[2], names[0]]
     assert [entry.name for entry in list_rotations(model="qwen")] == [names[2], names[0]]
