@@ -18,8 +18,8 @@ from dfrot_engine.errors import DataError, RecipeError
 from dfrot_engine.options import RunOptions
 from dfrot_engine.plan_linears import PlannedLinear, problems_by_field
 from dfrot_engine.plan_types import Problem
-from dfrot_engine.recipe import BlockDescent, BlockHadamard, FromFile, HeadDescent, NoRotation, Recipe
-from dfrot_engine.rotation_file import find_rotation
+from dfrot_engine.recipe import REFINED, BlockDescent, BlockHadamard, HeadDescent, NoRotation, Recipe
+from dfrot_engine.rotation_file import START_FIELD, find_rotation, named_rotation
 
 MODEL_FIELD = "model.id_or_path"
 FLOAT_DTYPES = ("F64", "F32", "F16", "BF16")
@@ -135,11 +135,16 @@ def _r1_problems(recipe: Recipe, architecture: Architecture) -> list[Problem]:
     r1 = recipe.rotation.r1
     if architecture.r1_refused and not isinstance(r1, NoRotation):
         return [Problem.error("rotation.r1.kind", architecture.r1_refused, "Set R1 to none; R2 and R4 still help.")]
-    if isinstance(r1, FromFile):
+    named = named_rotation(r1)
+    if named is not None:
+        path, field = named
         try:
-            find_rotation(r1.path, architecture.hidden_size)
+            find_rotation(path, architecture.hidden_size, field)
         except RecipeError as error:
             return [Problem.error(error.field, error.message, error.remedy)]
+    elif isinstance(r1, REFINED) and r1.start_path:
+        message = f"The saved rotation {r1.start_path} is not used, since the start is {r1.start}."
+        return [Problem.warning(START_FIELD, message, "Set rotation.r1.start = 'from-file', or leave the path empty.")]
     return []
 
 

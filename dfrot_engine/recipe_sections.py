@@ -71,7 +71,16 @@ class Hadamard(Section):
 
 
 Start = Annotated[
-    Literal["hadamard", "random-orthogonal"], Field(title="Start", description="The rotation that is refined")
+    Literal["hadamard", "random-orthogonal", "from-file"],
+    Field(title="Start", description="The rotation that is refined"),
+]
+StartPath = Annotated[
+    str,
+    Field(
+        title="Start from",
+        description="A saved R1: 'library:' and its name in the rotation library, or a .safetensors or .npy file. "
+        "Used when the start is from-file",
+    ),
 ]
 MassiveWeight = Annotated[
     Annotated[float, Field(ge=1.0, le=1e6)] | Literal["auto"],
@@ -106,6 +115,7 @@ class DFRot(Section):
 
     kind: Literal["dfrot"] = "dfrot"
     start: Start = "hadamard"
+    start_path: StartPath = ""
     seed: Seed = 0
     steps: Steps = 100
     massive_weight: MassiveWeight = 100.0
@@ -117,9 +127,10 @@ class Descent(Section):
 
     kind: Literal["descent"] = "descent"
     start: Annotated[
-        Literal["hadamard", "random-orthogonal", "householder", "dfrot"],
+        Literal["hadamard", "random-orthogonal", "householder", "dfrot", "from-file"],
         Field(title="Start", description="The rotation that is refined; DFRot takes a part of the iterations"),
     ] = "hadamard"
+    start_path: StartPath = ""
     seed: Seed = 0
     steps: Steps = 500
     batch_rows: BatchRows = 4_096
@@ -133,6 +144,7 @@ class Whip(Section):
 
     kind: Literal["whip"] = "whip"
     start: Start = "hadamard"
+    start_path: StartPath = ""
     seed: Seed = 0
     steps: Steps = 500
     batch_rows: BatchRows = 4_096
@@ -146,7 +158,11 @@ class FromFile(Section):
     kind: Literal["from-file"] = "from-file"
     path: Annotated[
         str,
-        Field(title="Rotation file", description="A .safetensors file with R1, or a .npy file with one square matrix"),
+        Field(
+            title="Rotation file",
+            description="'library:' and a name in the rotation library, a .safetensors file with R1, or a .npy file "
+            "with one square matrix",
+        ),
     ] = ""
 
 
@@ -267,6 +283,11 @@ class RotationPlan(Section):
     @property
     def needs_activations(self) -> bool:
         return bool(self.sample_rows or self.value_rows or self.hidden_rows)
+
+    @property
+    def is_learned(self) -> bool:
+        """Whether any of the rotations is learned, so that no seed alone brings it back."""
+        return isinstance(self.r1, LEARNED) or bool(self.value_rows or self.hidden_rows)
 
 
 class WeightScheme(Section):

@@ -1,4 +1,4 @@
-"""A rotation of the user's own: where it is in its file. Reads headers only; imports no torch."""
+"""A saved rotation: which file a recipe names, and where R1 is in it. Reads headers only; imports no torch."""
 
 from __future__ import annotations
 
@@ -8,37 +8,69 @@ import numpy as np
 
 from dfrot_engine.checkpoint.headers import read_shard_headers
 from dfrot_engine.errors import DFRotError, RecipeError
+from dfrot_engine.library import LIBRARY, library_path
+from dfrot_engine.recipe import R1, REFINED, FromFile
 
 FIELD = "rotation.r1.path"
+START_FIELD = "rotation.r1.start_path"
+FROM_FILE = "from-file"
 SUFFIXES = (".safetensors", ".npy")
 NAME = "R1"
 _FLOAT_DTYPES = ("F64", "F32", "F16", "BF16")
 
 
-def find_rotation(path: str, width: int) -> tuple[Path, str]:
+def named_rotation(r1: R1) -> tuple[str, str] | None:
+    """(path, its field) of the saved rotation a recipe's R1 is or starts from; None when it names none."""
+    if isinstance(r1, FromFile):
+        return r1.path, FIELD
+    if isinstance(r1, REFINED) and r1.start == FROM_FILE:
+        return r1.start_path, START_FIELD
+    return None
+
+
+def find_rotation(path: str, width: int, field: str = FIELD) -> tuple[Path, str]:
     """(file, tensor's name; "" in a .npy file) of a rotation as wide as the model.
 
+    Args:
+        path: a file, or a name in the rotation library behind "library:".
+        field: of the recipe, for messages.
     Raises:
         RecipeError: no such file, not readable, or no [width, width] matrix of floats in it.
     """
+    try:
+        file = rotation_path(path)
+        if file.suffix.lower() == ".npy":
+            _check_array(file, width)
+            return file, ""
+        return file, _tensor_name(file, width)
+    except DFRotError as error:
+        raise RecipeError(error.message, error.remedy, field) from None
+
+
+def rotation_path(path: str) -> Path:
+    """The file that a path or a name behind "library:" stands for.
+
+    Raises:
+        DFRotError: there is none, or it is no rotation file.
+    """
+    if path.startswith(LIBRARY):
+        return library_path(path)
     file = Path(path).expanduser()
     if not path:
-        raise RecipeError("No rotation file is chosen.", "Choose a .safetensors or .npy file.", FIELD)
+        remedy = f"Choose a {' or '.join(SUFFIXES)} file, or '{LIBRARY}' and a name that `dfrot rotations` lists."
+        raise RecipeError("No rotation file is chosen.", remedy)
     if file.suffix.lower() not in SUFFIXES:
-        raise RecipeError(f"{file.name} is no rotation file.", f"Choose a {' or '.join(SUFFIXES)} file.", FIELD)
+        raise RecipeError(f"{file.name} is no rotation file.", f"Choose a {' or '.join(SUFFIXES)} file.")
     if not file.is_file():
-        raise RecipeError(f"The rotation file {file} does not exist.", "Check the path.", FIELD)
-    if file.suffix.lower() == ".npy":
-        _check_array(file, width)
-        return file, ""
-    return file, _tensor_name(file, width)
+        raise RecipeError(f"The rotation file {file} does not exist.", "Check the path.")
+    return file
 
 
 def rotation_stamp(path: str) -> str:
     """Changes when the file does; "" when it is not there."""
     try:
-        stat = Path(path).expanduser().stat()
-    except OSError:
+        stat = rotation_path(path).stat()
+    except (OSError, DFRotError):
         return ""
     return f"{stat.st_size} {stat.st_mtime_ns}"
 
@@ -47,12 +79,12 @@ def _tensor_name(file: Path, width: int) -> str:
     try:
         headers = read_shard_headers(file)
     except DFRotError as error:
-        raise RecipeError(error.message, "Save the rotation again.", FIELD) from None
+        raise RecipeError(error.message, "Save the rotation again.") from None
     shapes = {name: header.shape for name, header in headers.items() if header.dtype in _FLOAT_DTYPES}
     names = [NAME] if NAME in headers else [name for name, shape in shapes.items() if shape == (width, width)]
     if len(names) > 1:
         message = f"{file.name} holds {len(names)} matrices of {width} × {width}: {', '.join(sorted(names)[:4])}."
-        raise RecipeError(message, f"Name the one to use '{NAME}', or keep it alone.", FIELD)
+        raise RecipeError(message, f"Name the one to use '{NAME}', or keep it alone.")
     if not names or shapes.get(names[0]) != (width, width):
         found = headers.get(NAME)
         what = f"'{NAME}' as {_times(found.shape)} {found.dtype}" if found else "no such matrix"
@@ -66,7 +98,7 @@ def _check_array(file: Path, width: int) -> None:
     except (OSError, ValueError, EOFError) as error:
         reason = str(error).splitlines()[0] if str(error) else "it is empty"
         message = f"{file.name} cannot be read as a .npy file: {reason.rstrip('.')}."
-        raise RecipeError(message, "Save the matrix with numpy.save, as plain floats.", FIELD) from None
+        raise RecipeError(message, "Save the matrix with numpy.save, as plain floats.") from None
     if array.shape != (width, width) or array.dtype.kind != "f":
         raise _misfit(file, width, f"{_times(array.shape)} {array.dtype}")
 
@@ -75,7 +107,6 @@ def _misfit(file: Path, width: int, what: str) -> RecipeError:
     return RecipeError(
         f"{file.name} holds {what}, but this model's R1 is a {width} × {width} matrix of floats.",
         "Choose a rotation that was made for this model.",
-        FIELD,
     )
 
 

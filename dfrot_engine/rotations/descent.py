@@ -14,10 +14,9 @@ from dfrot_engine.recipe import Descent, Whip
 from dfrot_engine.rotations.blocks import slope_of_segments, turn_segments
 from dfrot_engine.rotations.data import RotationData, RotationStep
 from dfrot_engine.rotations.dfrot import refine
-from dfrot_engine.rotations.householder import householder_rotation
 from dfrot_engine.rotations.losses import Loss, rounding_loss, whip_loss
 from dfrot_engine.rotations.orthogonal import cayley, even_out, orthogonalize
-from dfrot_engine.rotations.random import random_start
+from dfrot_engine.rotations.start import start_rotation
 
 _CHUNK_ROWS = 8_192
 _HELD_OUT = 8  # every eighth row, or fewer
@@ -51,14 +50,12 @@ def build_descent(section: Descent, width: int, data: RotationData | None) -> It
 
 def build_whip(section: Whip, width: int, data: RotationData | None) -> Iterator[RotationStep]:
     assert data is not None, "whip learns from activations"
-    start = random_start(section.start, width, section.seed)
+    start = start_rotation(section, width, data)
     return _descend(section, data, data.share_N, start, whip_loss, steps=section.steps)
 
 
 def _start(section: Descent, width: int, data: RotationData) -> Tensor:
-    if section.start == "householder":
-        return householder_rotation(data, width, section.seed)
-    return random_start("hadamard" if section.start == "dfrot" else section.start, width, section.seed)
+    return start_rotation(section, width, data)
 
 
 def _descend(

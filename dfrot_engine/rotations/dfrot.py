@@ -10,7 +10,7 @@ from torch import Tensor
 from dfrot_engine.recipe import DFRot
 from dfrot_engine.rotations.data import RotationData, RotationStep
 from dfrot_engine.rotations.orthogonal import cayley, orthogonalize
-from dfrot_engine.rotations.random import random_start
+from dfrot_engine.rotations.start import start_rotation
 
 Quantizer = Callable[[Tensor], Tensor]
 
@@ -23,7 +23,7 @@ _LEAST_GAIN = 1e-4  # relative, over _PATIENCE accepted steps
 
 def build_dfrot(section: DFRot, width: int, data: RotationData | None) -> Iterator[RotationStep]:
     assert data is not None, "dfrot learns from activations"
-    start = random_start(section.start, width, section.seed)
+    start = start_rotation(section, width, data)
     weight = data.weight(section.massive_weight, start)
     return refine(data.rows_ND, weight, start, data.quantize, steps=section.steps)
 

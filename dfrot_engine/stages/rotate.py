@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -14,6 +16,7 @@ from dfrot_engine.calibration.samplers import RowSample
 from dfrot_engine.charts import TOKEN_ERROR, ErrorSeries, TokenErrors
 from dfrot_engine.events import (
     ChartSaved,
+    Logged,
     MassiveToken,
     MassiveTokensFound,
     Measured,
@@ -22,17 +25,17 @@ from dfrot_engine.events import (
     Warned,
 )
 from dfrot_engine.job import Job
+from dfrot_engine.library import ENVIRONMENT, RotationFacts, keep_rotation, library_dir
 from dfrot_engine.progress import Report
 from dfrot_engine.recipe import (
     REFINED,
     ActivationScheme,
-    FromFile,
     Hadamard,
     NoRotation,
     RandomOrthogonal,
     Recipe,
 )
-from dfrot_engine.rotation_file import rotation_stamp
+from dfrot_engine.rotation_file import named_rotation, rotation_stamp
 from dfrot_engine.rotations import BUILDERS, RotationData, RotationStep
 from dfrot_engine.stages import calibrate
 from dfrot_engine.stages.base import Stage
@@ -72,11 +75,14 @@ def run(job: Job, work: WorkDir, fingerprint: str, report: Report) -> None:
 
     inner, by_block = refined_inner(job, work, fingerprint, advance)
     rotations = replace(inner, r1_DD=None if isinstance(r1, NoRotation) else result)
-    rotations.save(work.rotations, _facts(job, fingerprint))
+    facts = _facts(job, fingerprint, losses, bench)
+    rotations.save(work.rotations, facts.to_metadata())
     numbers = {"kind": r1.kind, "loss": losses, "inner_loss": by_block}
     if bench is not None:
         numbers["token_error"] = bench.conclude(r1)
     work.write_json(RESULT, numbers)
+    if job.options.keep_rotations and job.recipe.rotation.is_learned:
+        _keep(work.rotations, facts, report)
 
 
 class _Bench:
@@ -110,6 +116,10 @@ class _Bench:
         """Errors under the rotation as it is now, into the chart."""
         self._add(kind, None if kind == "none" else rotation_DD)
         self._save()
+
+    def mean_error(self, kind: str) -> float | None:
+        """Mean relative error of a token under a rotation that was measured."""
+        return _known(self._series[kind].mean)
 
     def conclude(self, r1: Any) -> dict[str, dict[str, float | None]]:
         """Complete the massive tokens' errors, and say so when the rotation does not help; errors by rotation."""
@@ -171,18 +181,46 @@ def _r1_steps(job: Job, bench: _Bench | None) -> Iterator[RotationStep]:
     return BUILDERS[type(section)](section, job.architecture.hidden_size, bench.data if bench else None)
 
 
-def _facts(job: Job, fingerprint: str) -> dict[str, str]:
-    return {
-        "model": job.model_id,
-        "revision": job.recipe.model.revision,
-        "recipe": job.recipe.to_toml(),
-        "fingerprint": fingerprint,
-    }
+def _facts(job: Job, fingerprint: str, losses: list[float], bench: _Bench | None) -> RotationFacts:
+    r1, sizes = job.recipe.rotation.r1, job.architecture
+    return RotationFacts(
+        model=job.model_id,
+        revision=_commit(job.model_dir),
+        recipe=job.recipe.to_toml(),
+        recipe_name=job.recipe.name,
+        fingerprint=fingerprint,
+        kind=r1.kind,
+        seed=getattr(r1, "seed", None),
+        created=datetime.now(UTC).replace(microsecond=0),
+        hidden_size=sizes.hidden_size,
+        num_blocks=sizes.num_blocks,
+        head_size=sizes.head_size,
+        loss_start=_known(losses[0]) if losses else None,
+        loss_end=_known(min(losses)) if losses else None,
+        token_error_mean=bench.mean_error(r1.kind) if bench else None,
+    )
+
+
+def _commit(model_dir: Path) -> str:
+    """The Hub's cache names a snapshot's folder by its commit; "" for other folders."""
+    return model_dir.name if model_dir.parent.name == "snapshots" else ""
+
+
+def _keep(path: Path, facts: RotationFacts, report: Report) -> None:
+    """Add the rotations to the library; a library that cannot be written costs the run nothing but a warning."""
+    try:
+        entry = keep_rotation(path, facts)
+    except OSError as error:
+        message = f"The rotation was not added to the library in {library_dir()}: {error.strerror or error}."
+        remedy = f"Make room there, or name another folder in the variable {ENVIRONMENT}; the rotation is in {path}."
+        report(Warned(message=message, remedy=remedy))
+    else:
+        report(Logged(stage=NAME, message=f"The rotation is in the library as {entry.stem}."))
 
 
 def _settings(recipe: Recipe) -> tuple[object, ...]:
-    r1 = recipe.rotation.r1
-    stamp = rotation_stamp(r1.path) if isinstance(r1, FromFile) else ""
+    named = named_rotation(recipe.rotation.r1)
+    stamp = rotation_stamp(named[0]) if named else ""
     return recipe.rotation, recipe.activations, recipe.kv_cache, recipe.overrides, recipe.skip, stamp
 
 

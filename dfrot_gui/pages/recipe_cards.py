@@ -9,8 +9,9 @@ from typing import get_args
 from PySide6.QtWidgets import QButtonGroup, QFileDialog, QWidget
 
 from dfrot_engine import Problem, Recipe
-from dfrot_engine.recipe import REFINED
+from dfrot_engine.recipe import REFINED, FromFile
 from dfrot_gui.pages.recipe_card import RecipeCard
+from dfrot_gui.pages.rotation_chooser import SavedRotation, choose_rotation
 from dfrot_gui.recipe_form.editors import BoolEditor, ChoiceEditor, IntEditor, SegmentedEditor
 from dfrot_gui.recipe_form.fields import field_spec
 from dfrot_gui.recipe_model import RecipeModel
@@ -33,9 +34,15 @@ ROTATIONS = (
     ),
     ("descent", "Descent", "Follows the gradient of the real rounding error.", "trend-down", "dfrot"),
     ("whip", "Whip  DartQuant", "Evens values out, whatever the quantizer.", "waves", "dfrot"),
-    (FROM_FILE, "From file", "Your own matrix, .safetensors or .npy.", "folder-open", "dfrot"),
+    (FROM_FILE, "From file", "One that a run has saved, or your own matrix.", "folder-open", "dfrot"),
 )
-STARTS = {"hadamard": "RH", "random-orthogonal": "RO", "householder": "Householder", "dfrot": "DFRot"}
+STARTS = {
+    "hadamard": "RH  Hadamard",
+    "random-orthogonal": "RO  Orthogonal",
+    "householder": "Householder",
+    "dfrot": "DFRot",
+    FROM_FILE: "Saved rotation…",
+}
 BITS = {"": "16 bit", "int8": "8 bit", "int6": "6 bit", "int4": "4 bit", "int3": "3 bit", "int2": "2 bit"}
 USUAL_BITS = ("", "int8", "int4")
 PER_CHANNEL = 0
@@ -56,6 +63,8 @@ class RotationCard(RecipeCard):
             self._group.addButton(card)
             card.clicked.connect(partial(self._choose, kind))
         self.add(ReflowGrid(list(self.cards.values()), columns=(4, 2), min_width=196, spacing=12))
+        self.file = SavedRotation("R1 from")
+        self.add(self.file)
         self.add(self.notes)
         self.r2 = BoolEditor(field_spec("rotation.r2").title)
         self.r2.setToolTip("A Hadamard matrix per layer, folded into the weights")
@@ -73,8 +82,10 @@ class RotationCard(RecipeCard):
 
     def refresh(self, recipe: Recipe) -> None:
         super().refresh(recipe)
-        self.cards[recipe.rotation.r1.kind].setChecked(True)
+        r1 = recipe.rotation.r1
+        self.cards[r1.kind].setChecked(True)
         tab_to_checked(list(self.cards.values()))
+        self.file.show_value(r1.path if isinstance(r1, FromFile) else "")
         self.r2.setChecked(recipe.rotation.r2.kind != "none")
 
     def owns(self, field: str) -> bool:
@@ -91,12 +102,11 @@ class RotationCard(RecipeCard):
         if kind != FROM_FILE:
             self.model.set_rotation(kind)
             return
-        path, _ = QFileDialog.getOpenFileName(self, "Rotation", "", "Rotations (*.safetensors *.npy)")
-        if path:
-            self.model.set_rotation(kind)
-            self.model.set("rotation.r1.path", path)
-        else:
-            self.refresh(self.model.recipe)
+        choose_rotation(self, "rotation.r1.path", self._take)
+
+    def _take(self, reference: str) -> None:
+        self.model.set_rotation(FROM_FILE)
+        self.model.set("rotation.r1.path", reference)
 
 
 class QuantizationCard(RecipeCard):
@@ -193,8 +203,11 @@ class CalibrationCard(RecipeCard):
 class RefinementCard(RecipeCard):
     def __init__(self, model: RecipeModel) -> None:
         super().__init__("Refinement", model=model, sections=("rotation.r1",))
-        self.start = SegmentedEditor(STARTS, "Start")
-        self.form.add("rotation.r1.start", self.start, title="Start", aligned=False)
+        self.start = ChoiceEditor(STARTS)
+        self.start.edited.connect(self._set_start)
+        self.form.add("rotation.r1.start", self.start, title="S&tart", is_bound=False)
+        self.saved = SavedRotation("Starts from")
+        self.form.addWidget(self.saved, self.form.rowCount(), 0, 1, 2)
         self.form.add("rotation.r1.steps", title="&Iterations")
         self.form.add("rotation.r1.massive_weight", title="Massive &weight γ")
         self.form.add("rotation.r1.sample_rows", title="&Rows")
@@ -210,14 +223,24 @@ class RefinementCard(RecipeCard):
     def refresh(self, recipe: Recipe) -> None:
         super().refresh(recipe)
         r1 = recipe.rotation.r1
-        is_refined = isinstance(r1, REFINED)
-        self.title_label.setEnabled(is_refined)
-        self._hint.setVisible(not is_refined)
+        self.title_label.setEnabled(isinstance(r1, REFINED))
+        self._hint.setVisible(not isinstance(r1, REFINED))
         for bound in self.form.fields:
             bound.set_enabled(hasattr(r1, bound.field.rsplit(".", 1)[1]))
-        if is_refined:
-            self.start.show_only(get_args(type(r1).model_fields["start"].annotation))
-            self.start.set_current(r1.start)
+        self.saved.show_value(r1.start_path if isinstance(r1, REFINED) and r1.start == FROM_FILE else "")
+        if isinstance(r1, REFINED):
+            allowed = get_args(type(r1).model_fields["start"].annotation)
+            self.start.set_choices({word: STARTS[word] for word in allowed})
+            self.start.show_value(r1.start)
+
+    def editor(self, field: str) -> QWidget | None:
+        return self.start if field == "rotation.r1.start_path" else super().editor(field)
+
+    def _set_start(self, start: str) -> None:
+        if start == FROM_FILE:
+            choose_rotation(self, "rotation.r1.start_path", partial(self.model.set_start, FROM_FILE))
+        else:
+            self.model.set_start(start)
 
 
 class OutputCard(RecipeCard):

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QFileDialog, QLabel, QLineEdit, QMessageBox
+from PySide6.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QLabel, QLineEdit, QMessageBox
 
 from dfrot_engine import Problem, Recipe
-from dfrot_engine.recipe import FromFile
 from dfrot_gui.pages.recipe_page import RecipePage
+from dfrot_gui.recipe_form.editors import ChoiceEditor
 from dfrot_gui.recipe_model import RecipeModel
 from tests.gui.fakes import FakePlanner
 
@@ -70,24 +70,18 @@ def test_rotation_cards(page: RecipePage, recipe_model: RecipeModel, kind: str) 
 def test_a_start_is_offered_where_it_can_be_used(page: RecipePage, recipe_model: RecipeModel) -> None:
     page.rotation.cards["descent"].click()
     start = page.refinement.start
-    assert [button.text() for button in start.buttons if not button.isHidden()] == ["RH", "RO", "Householder", "DFRot"]
-    next(button for button in start.buttons if button.text() == "DFRot").click()
+    choose_start(start, "dfrot")
     assert recipe_model.value("rotation.r1.start") == "dfrot"
     page.rotation.cards["whip"].click()
-    assert [button.text() for button in start.buttons if not button.isHidden()] == ["RH", "RO"]
-    assert start.current() == "hadamard"
+    words = [start.itemText(index) for index in range(start.count())]
+    assert words == ["RH  Hadamard", "RO  Orthogonal", "Saved rotation…"]
+    assert start.currentData() == "hadamard"
 
 
-def test_a_rotation_from_a_file(page: RecipePage, recipe_model: RecipeModel, monkeypatch) -> None:
-    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: ("/somewhere/own.npy", ""))
-    page.rotation.cards["from-file"].click()
-    assert recipe_model.value("rotation.r1") == FromFile(path="/somewhere/own.npy")
-    assert page.rotation.cards["from-file"].isChecked()
-    page.rotation.cards["hadamard"].click()
-    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: ("", ""))
-    page.rotation.cards["from-file"].click()
-    assert recipe_model.value("rotation.r1.kind") == "hadamard"
-    assert page.rotation.cards["hadamard"].isChecked()
+def choose_start(start: ChoiceEditor, value: str) -> None:
+    """What a click on an item of the list does."""
+    start.setCurrentIndex(start.findData(value))
+    start.activated.emit(start.currentIndex())
 
 
 def test_bits(page: RecipePage, recipe_model: RecipeModel) -> None:

@@ -131,6 +131,21 @@ def test_a_rotation_from_a_file_is_checked_at_the_gate(plan: Callable[..., Plan]
     assert "No rotation file" in found(plan(("rotation.r1.kind", "from-file")), "rotation.r1.path").message
 
 
+@pytest.mark.parametrize("kind", ["dfrot", "descent", "whip"])
+def test_a_saved_start_is_checked_at_the_gate(plan: Callable[..., Plan], kind: str, tmp_path: Path) -> None:
+    field = "rotation.r1.start_path"
+    saved = {"kind": kind, "start": "from-file"}
+    assert "No rotation file" in found(plan(("rotation.r1", saved)), field).message
+    assert "no rotation 'x'" in found(plan(("rotation.r1", saved | {"start_path": "library:x"})), field).message
+    own = saved | {"start_path": str(tmp_path / "own.npy")}
+    np.save(tmp_path / "own.npy", np.eye(32))
+    assert "32 × 32" in found(plan(("rotation.r1", own)), field).message
+    np.save(tmp_path / "own.npy", np.eye(64))
+    assert plan(("rotation.r1", own)).problems == ()
+    unused = found(plan(("rotation.r1", own | {"start": "hadamard"})), field)
+    assert (unused.severity, "not used" in unused.message) == ("warning", True)
+
+
 @pytest.mark.parametrize("kind", ["householder", "descent", "whip"])
 def test_learned_rotations_are_planned(plan: Callable[..., Plan], kind: str) -> None:
     made = plan(("rotation.r1.kind", kind), ("rotation.compare", False))
