@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from PySide6.QtCore import Qt
@@ -8,6 +9,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QLabel, QLineEdit, QMessageBox
 
 from dfrot_engine import Problem, Recipe
+from dfrot_engine.recipe import RotationPlan
 from dfrot_gui.pages.recipe_page import RecipePage
 from dfrot_gui.recipe_form.editors import ChoiceEditor
 from dfrot_gui.recipe_model import RecipeModel
@@ -216,13 +218,25 @@ def test_every_control_has_a_name(page: RecipePage) -> None:
 
 
 def test_online_rotations(page: RecipePage, recipe_model: RecipeModel) -> None:
-    for field in ("rotation.r3", "rotation.r4"):
-        editor = page.rotation.editor(field)
-        assert isinstance(editor, QAbstractButton)
-        editor.click()
-    page.rotation.r2.click()
+    editor = page.rotation.editor("rotation.r3")
+    assert isinstance(editor, QAbstractButton)
+    editor.click()
+    for name, kind in (("r2", "descent"), ("r4", "block-descent")):
+        choice = page.rotation.inner[name]
+        choice.setCurrentIndex(choice.findData(kind))
+        choice.activated.emit(choice.currentIndex())
     rotation = recipe_model.recipe.rotation
-    assert (rotation.r2.kind, rotation.r3, rotation.r4) == ("none", True, True)
+    assert (rotation.r2.kind, rotation.r3, rotation.r4.kind) == ("descent", True, "block-descent")
+
+
+@pytest.mark.parametrize("name", ["r2", "r4"])
+def test_every_inner_rotation_can_be_chosen(page: RecipePage, name: str) -> None:
+    """A kind of the recipe that the card does not know could only be set by hand."""
+    choice = page.rotation.inner[name]
+    offered = {choice.itemData(index) for index in range(choice.count())}
+    union = get_args(RotationPlan.model_fields[name].annotation)
+    assert offered == {section.model_fields["kind"].default for section in union}
+    assert page.rotation.editor(f"rotation.{name}.kind") is choice
 
 
 @pytest.mark.parametrize("field", ["skip", "exports.0.kind", "calibration"])
