@@ -19,7 +19,7 @@ from dfrot_engine.options import RunOptions
 from dfrot_engine.plan_linears import PlannedLinear, problems_by_field
 from dfrot_engine.plan_types import Problem
 from dfrot_engine.recipe import REFINED, BlockDescent, BlockHadamard, HeadDescent, NoRotation, Recipe
-from dfrot_engine.rotation_file import START_FIELD, find_rotation, named_rotation
+from dfrot_engine.rotation_file import START_FIELD, check_inner, find_rotation, named_rotation, named_rotations
 
 MODEL_FIELD = "model.id_or_path"
 FLOAT_DTYPES = ("F64", "F32", "F16", "BF16")
@@ -49,6 +49,7 @@ def recipe_problems(recipe: Recipe, architecture: Architecture, linears: Sequenc
         *_length_problems(recipe, architecture),
         *_r1_problems(recipe, architecture),
         *_r4_problems(recipe, architecture),
+        *_saved_inner_problems(recipe, architecture),
         *_unused_refinements(recipe, linears),
     ]
     names = [linear.name for linear in linears] + [architecture.head]
@@ -156,6 +157,18 @@ def _r4_problems(recipe: Recipe, architecture: Architecture) -> list[Problem]:
     message = f"A block size of {r4.block_size} does not divide the {width:,} channels of down_proj's input."
     remedy = f"Choose {' or '.join(map(str, fitting))}." if fitting else "Set R4 to hadamard."
     return [Problem.error("rotation.r4.block_size", message, remedy)]
+
+
+def _saved_inner_problems(recipe: Recipe, architecture: Architecture) -> list[Problem]:
+    """R2 and R4 that come from a file."""
+    problems: list[Problem] = []
+    for field, path in named_rotations(recipe.rotation).items():
+        if not field.startswith("rotation.r1"):
+            try:
+                check_inner(path, architecture, field)
+            except RecipeError as error:
+                problems.append(Problem.error(error.field, error.message, error.remedy))
+    return problems
 
 
 def _unused_refinements(recipe: Recipe, linears: Sequence[PlannedLinear]) -> list[Problem]:

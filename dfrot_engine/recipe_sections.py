@@ -230,7 +230,7 @@ class BlockDescent(Section):
     learning_rate: LearningRate = 0.02
 
 
-R2 = Annotated[NoRotation | Hadamard | HeadDescent, Field(discriminator="kind")]
+R2 = Annotated[NoRotation | Hadamard | HeadDescent | FromFile, Field(discriminator="kind")]
 
 
 def _r4_of_switch(value: Any) -> Any:
@@ -239,7 +239,7 @@ def _r4_of_switch(value: Any) -> Any:
 
 
 R4 = Annotated[
-    Annotated[NoRotation | Hadamard | BlockHadamard | BlockDescent, Field(discriminator="kind")],
+    Annotated[NoRotation | Hadamard | BlockHadamard | BlockDescent | FromFile, Field(discriminator="kind")],
     BeforeValidator(_r4_of_switch),
 ]
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from math import prod
 from pathlib import Path
 
 import numpy as np
 
+from dfrot_engine.architectures.base import Architecture
 from dfrot_engine.checkpoint.headers import read_shard_headers
 from dfrot_engine.errors import DFRotError, RecipeError
 from dfrot_engine.library import LIBRARY, library_path
-from dfrot_engine.recipe import R1, REFINED, FromFile
+from dfrot_engine.recipe import R1, REFINED, FromFile, RotationPlan
 
 FIELD = "rotation.r1.path"
 START_FIELD = "rotation.r1.start_path"
@@ -26,6 +28,42 @@ def named_rotation(r1: R1) -> tuple[str, str] | None:
     if isinstance(r1, REFINED) and r1.start == FROM_FILE:
         return r1.start_path, START_FIELD
     return None
+
+
+def named_rotations(rotation: RotationPlan) -> dict[str, str]:
+    """Every saved rotation a recipe names: field → path."""
+    r1 = named_rotation(rotation.r1)
+    named = {} if r1 is None else {r1[1]: r1[0]}
+    inner = {"rotation.r2.path": rotation.r2, "rotation.r4.path": rotation.r4}
+    return named | {field: section.path for field, section in inner.items() if isinstance(section, FromFile)}
+
+
+def check_inner(path: str, sizes: Architecture, field: str) -> None:
+    """Whether a file that a run saved holds R2 or R4 for this model; `field` says which.
+
+    Raises:
+        RecipeError: no such file, not readable, or not for a model of these sizes.
+    """
+    try:
+        headers = read_shard_headers(rotation_path(path))
+    except DFRotError as error:
+        raise RecipeError(error.message, error.remedy, field) from None
+    shapes = {name: header.shape for name, header in headers.items()}
+    blocks, width = range(sizes.num_blocks), sizes.intermediate_size
+    if field.startswith("rotation.r2"):
+        name, wanted = "R2", (sizes.num_kv_heads, sizes.head_size, sizes.head_size)
+        is_there = all(shapes.get(f"R2.{block}") == wanted for block in blocks)
+    else:
+        name = "R4"
+        has_segments = "R4.segments.0" in shapes
+        is_there = has_segments or "R4.signs" in shapes
+        is_there &= shapes.get("R4.signs", (width,)) == (width,)
+        for part, rank in (("R4.segments", 3), ("R4.channels", 1)):
+            found = [shapes.get(f"{part}.{block}", ()) for block in blocks]
+            is_there &= not any(found) or all(len(one) == rank and prod(one[:2]) == width for one in found)
+    if not is_there:
+        message = f"{path} holds no {name} for a model of this shape."
+        raise RecipeError(message, "Choose a file that a run of this model saved.", field)
 
 
 def find_rotation(path: str, width: int, field: str = FIELD) -> tuple[Path, str]:

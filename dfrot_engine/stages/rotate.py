@@ -35,7 +35,7 @@ from dfrot_engine.recipe import (
     RandomOrthogonal,
     Recipe,
 )
-from dfrot_engine.rotation_file import named_rotation, rotation_stamp
+from dfrot_engine.rotation_file import named_rotations, rotation_stamp
 from dfrot_engine.rotations import BUILDERS, RotationData, RotationStep
 from dfrot_engine.stages import calibrate
 from dfrot_engine.stages.base import Stage
@@ -219,9 +219,8 @@ def _keep(path: Path, facts: RotationFacts, report: Report) -> None:
 
 
 def _settings(recipe: Recipe) -> tuple[object, ...]:
-    named = named_rotation(recipe.rotation.r1)
-    stamp = rotation_stamp(named[0]) if named else ""
-    return recipe.rotation, recipe.activations, recipe.kv_cache, recipe.overrides, recipe.skip, stamp
+    stamps = [rotation_stamp(path) for path in named_rotations(recipe.rotation).values()]
+    return recipe.rotation, recipe.activations, recipe.kv_cache, recipe.overrides, recipe.skip, stamps
 
 
 STAGE = Stage(NAME, _settings, lambda _job: True, run)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -10,7 +11,16 @@ from torch import Tensor
 from dfrot_engine.architectures.base import Space
 from dfrot_engine.forward.quantized_block import block_schemes
 from dfrot_engine.job import Job
-from dfrot_engine.recipe import ActivationScheme, BlockDescent, BlockHadamard, HeadDescent, NoRotation, RotationPlan
+from dfrot_engine.recipe import (
+    ActivationScheme,
+    BlockDescent,
+    BlockHadamard,
+    FromFile,
+    HeadDescent,
+    NoRotation,
+    RotationPlan,
+)
+from dfrot_engine.rotations.from_file import load_rotation_set
 from dfrot_engine.rotations.inner import Refined, head_start, refine_channels, refine_heads, shared_r4, spread_channels
 from dfrot_engine.rotations.random import random_hadamard
 from dfrot_engine.rotations.rotation_set import RotationSet
@@ -29,20 +39,25 @@ def learns_by_block(rotation: RotationPlan) -> bool:
     return bool(rotation.value_rows or rotation.hidden_rows)
 
 
-def random_inner(job: Job) -> RotationSet:
-    """R2, R3 and R4 as far as a seed gives them; what is refined stands at its random start."""
+def given_inner(job: Job) -> RotationSet:
+    """R2, R3 and R4 as far as a seed or a file gives them; what is refined stands at its random start.
+
+    Raises:
+        RecipeError: a saved rotation cannot be read.
+    """
     sizes, rotation = job.architecture, job.recipe.rotation
     r2, r4 = rotation.r2, rotation.r4
     heads = None
-    if not isinstance(r2, NoRotation):
+    if isinstance(r2, FromFile):
+        heads = load_rotation_set(r2.path, "rotation.r2.path").r2
+    elif not isinstance(r2, NoRotation):
         size, number = sizes.head_size, sizes.num_kv_heads
         heads = tuple(head_start(number, size, r2.seed, block) for block in range(sizes.num_blocks))
     seed = getattr(rotation.r1, "seed", 0)
-    return RotationSet(
-        r2=heads,
-        r3=random_hadamard(sizes.head_size, seed + 3) if rotation.r3 else None,
-        r4=shared_r4(r4, sizes.intermediate_size),
-    )
+    r3 = random_hadamard(sizes.head_size, seed + 3) if rotation.r3 else None
+    if isinstance(r4, FromFile):
+        return replace(load_rotation_set(r4.path, "rotation.r4.path"), r1_DD=None, r2=heads, r3=r3)
+    return RotationSet(r2=heads, r3=r3, r4=shared_r4(r4, sizes.intermediate_size))
 
 
 def refined_inner(
@@ -53,7 +68,7 @@ def refined_inner(
     Args:
         advance: called with the number of finished blocks.
     """
-    start = random_inner(job)
+    start = given_inner(job)
     if not learns_by_block(job.recipe.rotation):
         return start, {}
     found: dict[str, list[Tensor]] = {}
@@ -70,12 +85,11 @@ def refined_inner(
                 found.setdefault(part, []).append(tensor)
         advance(index + 1)
     parts = {part: tuple(tensors) for part, tensors in found.items()}
-    rotations = RotationSet(
+    rotations = replace(
+        start,
         r2=parts.get(_R2, start.r2),
-        r3=start.r3,
-        r4=start.r4,
-        r4_segments=parts.get(_R4),
-        channels=parts.get(_CHANNELS),
+        r4_segments=parts.get(_R4, start.r4_segments),
+        channels=parts.get(_CHANNELS, start.channels),
     )
     return rotations, losses
 

@@ -44,12 +44,13 @@ STARTS = {
 }
 # R2 and R4 by recipe kind.
 INNER = {
-    "r2": {"none": "None", "hadamard": "Hadamard", "descent": "Refined"},
+    "r2": {"none": "None", "hadamard": "Hadamard", "descent": "Refined", FROM_FILE: "Saved rotation…"},
     "r4": {
         "none": "None",
         "hadamard": "Hadamard",
         "block-hadamard": "Hadamard, in blocks",
         "block-descent": "Refined, in blocks",
+        FROM_FILE: "Saved rotation…",
     },
 }
 INNER_TIPS = {
@@ -111,8 +112,16 @@ class RotationCard(RecipeCard):
         editor = ChoiceEditor(INNER[name])
         editor.setToolTip(INNER_TIPS[name])
         editor.setAccessibleName(field_spec(f"rotation.{name}").title)
-        editor.edited.connect(lambda kind: self.model.set(f"rotation.{name}", {"kind": kind}))
+        editor.edited.connect(partial(self._set_inner, name))
         return editor
+
+    def _set_inner(self, name: str, kind: str) -> None:
+        if kind != FROM_FILE:
+            self.model.set(f"rotation.{name}", {"kind": kind})
+            return
+        field = f"rotation.{name}"
+        self.inner[name].show_value(getattr(self.model.recipe.rotation, name).kind)  # until one is chosen
+        choose_rotation(self, f"{field}.path", lambda path: self.model.set(field, {"kind": FROM_FILE, "path": path}))
 
     def _choose(self, kind: str) -> None:
         if kind != FROM_FILE:
