@@ -18,7 +18,7 @@ from dfrot_engine.charts import ACTIVATION_MAP, ActivationMap
 from dfrot_engine.checkpoint.reader import CheckpointReader
 from dfrot_engine.checkpoint.tokenizer import Tokenizer
 from dfrot_engine.errors import RunError
-from dfrot_engine.events import ChartSaved, MassiveToken, MassiveTokensFound, StageAdvanced, StageStarted, Warned
+from dfrot_engine.events import ChartSaved, MassiveToken, MassiveTokensFound, StageAdvanced, StageStarted
 from dfrot_engine.forward.block import BlockFactory
 from dfrot_engine.forward.stream import embed, run_block
 from dfrot_engine.job import Job
@@ -184,13 +184,6 @@ def _collect(job: Job, work: WorkDir, tokens_BT: Tensor, tokenizer: Tokenizer, r
     found = MassiveTokensFound(count=count, rows=total, tokens=_largest_massive(job, rows, tokens_BT, tokenizer))
     work.write_json("massive.json", found.model_dump(mode="json"))
     report(found)
-    if count == 0:
-        report(
-            Warned(
-                message="This model shows no massive tokens on the calibration text.",
-                remedy="γ has no effect: a refinement treats all tokens alike.",
-            )
-        )
 
 
 def _largest_massive(job: Job, rows: RowSample, tokens_BT: Tensor, tokenizer: Tokenizer) -> tuple[MassiveToken, ...]:

@@ -137,6 +137,8 @@ class _Bench:
         self._work.write_json("massive.json", complete.model_dump(mode="json"))
         self._report(complete)
         self._warn_if_useless(r1.kind)
+        if found.count == 0 and isinstance(r1, REFINED):
+            self._warn_without_massive(summary)
         return summary
 
     def _warn_if_useless(self, kind: str) -> None:
@@ -149,6 +151,16 @@ class _Bench:
                     remedy="Consider rotation.r1.kind = 'none'.",
                 )
             )
+
+    def _warn_without_massive(self, summary: dict[str, dict[str, float | None]]) -> None:
+        means = ", ".join(f"{kind} {numbers['mean']:.4f}" for kind, numbers in summary.items())
+        self._report(
+            Warned(
+                message="This model shows no massive tokens on the calibration text, so γ has no effect and a "
+                f"refinement for them gains little. Mean token error: {means}.",
+                remedy="Compare with rotation.r1.kind = 'hadamard', which takes no time.",
+            )
+        )
 
     def _add(self, kind: str, rotation_DD: Tensor | None) -> None:
         errors = token_errors(self._on_device, rotation_DD, self.data.quantize).cpu()

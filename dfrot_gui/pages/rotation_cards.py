@@ -69,21 +69,22 @@ class RotationCard(RecipeCard):
             card.setAutoExclusive(False)
             self._group.addButton(card)
             card.clicked.connect(partial(self._choose, kind))
-        self.add(ReflowGrid(list(self.cards.values()), columns=(4, 2), min_width=196, spacing=12))
+        self.add(ReflowGrid(list(self.cards.values()), columns=(3, 2), min_width=196, spacing=12))
         self.file = SavedRotation("R1 from")
         self.add(self.file)
         self.add(self.notes)
         self.inner = {name: self._inner_choice(name) for name in INNER}
-        checks = FlowLayout(spacing=18)
+        choices, checks = FlowLayout(spacing=18), FlowLayout(spacing=18)
         notes: list[QWidget] = []
         for name, editor in self.inner.items():
             title = label(field_spec(f"rotation.{name}").title)
             title.setBuddy(editor)
-            checks.addWidget(box(row(title, editor)))
+            choices.addWidget(box(row(title, editor)))
         for field in ("rotation.r3", "rotation.compare"):
             bound = self.form.bind(field, BoolEditor(field_spec(field).title))
             checks.addWidget(bound.editor)
             notes.append(bound.note)
+        self.add(box(choices))
         self.add(box(checks))
         for note in notes:
             self.add(note)

@@ -13,7 +13,16 @@ from transformers import AutoModelForCausalLM
 
 from dfrot_engine.charts import ActivationMap, TokenErrors
 from dfrot_engine.checkpoint.reader import CheckpointReader
-from dfrot_engine.events import BlockQuantized, Event, Measured, StageAdvanced, StageFinished, StageStarted, read_events
+from dfrot_engine.events import (
+    BlockQuantized,
+    Event,
+    Measured,
+    StageAdvanced,
+    StageFinished,
+    StageStarted,
+    Warned,
+    read_events,
+)
 from dfrot_engine.progress import Control
 from dfrot_engine.recipe import preset_names
 from tests.engine.runs import run_tiny, tiny_recipe
@@ -203,3 +212,16 @@ def test_same_seed_same_checkpoint(model: Path, tmp_path: Path) -> None:
     for name in ("a", "b"):
         run_tiny(tiny_recipe(model), tmp_path / name)
     assert (tmp_path / "a" / "model.safetensors").read_bytes() == (tmp_path / "b" / "model.safetensors").read_bytes()
+
+
+def test_a_model_without_massive_tokens_is_told_so(model: Path, tmp_path: Path) -> None:
+    """Random weights have none; the sentence carries the numbers that a choice needs."""
+    _, events = run_tiny(tiny_recipe(model), tmp_path / "out")
+    said = [event.message for event in events if isinstance(event, Warned) and "no massive tokens" in event.message]
+    assert len(said) == 1
+    assert all(f"{kind} 0." in said[0] for kind in ("none", "random-orthogonal", "hadamard", "dfrot"))
+
+
+def test_a_random_rotation_needs_no_such_word(model: Path, tmp_path: Path) -> None:
+    _, events = run_tiny(tiny_recipe(model, rotation__r1__kind="hadamard"), tmp_path / "out")
+    assert not [event for event in events if isinstance(event, Warned) and "massive" in event.message]
