@@ -140,6 +140,28 @@ class Whip(Section):
     learning_rate: LearningRate = 0.01
 
 
+class Cayley(Section):
+    """SpinQuant's learning of R1 through the whole model, activations rounded (arXiv:2405.16406)."""
+
+    kind: Literal["cayley"] = "cayley"
+    start: Start = "hadamard"
+    seed: Seed = 0
+    steps: Steps = 100
+    batch_size: Annotated[
+        int, Field(ge=1, le=1_024, title="Sequences per step", description="Calibration sequences drawn for each step")
+    ] = 1
+    learning_rate: LearningRate = 0.01
+    sample_rows: Annotated[
+        int,
+        Field(
+            ge=256,
+            le=10_000_000,
+            title="Rows",
+            description="Activation rows for the comparison with other rotations; learning takes whole sequences",
+        ),
+    ] = 32_768
+
+
 class FromFile(Section):
     """An orthogonal matrix of your own."""
 
@@ -151,10 +173,11 @@ class FromFile(Section):
 
 
 R1 = Annotated[
-    NoRotation | RandomOrthogonal | Hadamard | Householder | DFRot | Descent | Whip | FromFile,
+    NoRotation | RandomOrthogonal | Hadamard | Householder | DFRot | Descent | Whip | Cayley | FromFile,
     Field(discriminator="kind"),
 ]
-REFINED = (DFRot, Descent, Whip)  # take iterations and report a loss
+THROUGH_MODEL = (Cayley,)  # need the whole model's loss
+REFINED = (DFRot, Descent, Whip, *THROUGH_MODEL)  # take iterations and report a loss
 LEARNED = (Householder, *REFINED)  # need sampled activations
 R2 = Annotated[NoRotation | Hadamard, Field(discriminator="kind")]
 

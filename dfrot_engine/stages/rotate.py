@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,6 +14,8 @@ from torch import Tensor
 from dfrot_engine.calibration.errors_by_token import error_series, token_errors
 from dfrot_engine.calibration.samplers import RowSample
 from dfrot_engine.charts import TOKEN_ERROR, ErrorSeries, TokenErrors
+from dfrot_engine.checkpoint.reader import CheckpointReader
+from dfrot_engine.checkpoint.tokenizer import Tokenizer
 from dfrot_engine.events import (
     ChartSaved,
     MassiveToken,
@@ -22,10 +25,12 @@ from dfrot_engine.events import (
     StageStarted,
     Warned,
 )
+from dfrot_engine.forward.network_loss import NetworkLoss
 from dfrot_engine.job import Job
 from dfrot_engine.progress import Report
 from dfrot_engine.recipe import (
     REFINED,
+    THROUGH_MODEL,
     ActivationScheme,
     FromFile,
     Hadamard,
@@ -54,7 +59,7 @@ def run(job: Job, work: WorkDir, fingerprint: str, report: Report) -> None:
     bench = _Bench(job, work, report) if calibrate.is_needed(job) else None
     losses: list[float] = []
     result: Tensor | None = None
-    for step in _r1_steps(job, bench):
+    for step in _r1_steps(job, bench, report):
         if not losses or step.loss <= min(losses):
             result = step.rotation_DD  # the best one; a refinement may rise a little before it ends
         if isinstance(r1, REFINED):
@@ -159,9 +164,22 @@ def _place(token: MassiveToken, site_names: list[str]) -> tuple[int, int, int, i
     return token.block, site_names.index(token.site), token.sample, token.position
 
 
-def _r1_steps(job: Job, bench: _Bench | None) -> Iterator[RotationStep]:
-    section = job.recipe.rotation.r1
-    return BUILDERS[type(section)](section, job.architecture.hidden_size, bench.data if bench else None)
+def _r1_steps(job: Job, bench: _Bench | None, report: Report) -> Iterator[RotationStep]:
+    section, width = job.recipe.rotation.r1, job.architecture.hidden_size
+    build, data = BUILDERS[type(section)], bench.data if bench else None
+    if not isinstance(section, THROUGH_MODEL):
+        yield from build(section, width, data)
+        return
+    assert data is not None, "learned rotations are calibrated"
+    tokens_BT = calibrate.calibration_tokens(job, Tokenizer.load(job.model_dir))
+    between = partial(_say_block, job, section.steps, report)
+    with CheckpointReader(job.model_dir) as reader:
+        yield from build(section, width, replace(data, network=NetworkLoss(job, reader, tokens_BT, between=between)))
+
+
+def _say_block(job: Job, steps: int, report: Report, finished: int, index: int) -> None:
+    label = f"Iteration {min(finished + 1, steps)}, block {index + 1} of {job.architecture.num_blocks}"
+    report(StageAdvanced(stage=NAME, step=finished, steps=steps, label=label))
 
 
 def _rotation_set(job: Job, r1_DD: Tensor | None) -> RotationSet:
@@ -200,7 +218,10 @@ def _facts(job: Job, fingerprint: str) -> dict[str, str]:
 def _settings(recipe: Recipe) -> tuple[object, ...]:
     r1 = recipe.rotation.r1
     stamp = rotation_stamp(r1.path) if isinstance(r1, FromFile) else ""
-    return recipe.rotation, recipe.activations, stamp
+    # Other rotations are learned with the recipe's one scheme; through the model, each linear has its own.
+    exceptions = [(one.linears, one.activations) for one in recipe.overrides if one.activations]
+    own = (recipe.skip, exceptions) if isinstance(r1, THROUGH_MODEL) else ()
+    return recipe.rotation, recipe.activations, stamp, *own
 
 
 STAGE = Stage(NAME, _settings, lambda _job: True, run)

@@ -33,6 +33,7 @@ ROTATIONS = (
     ),
     ("descent", "Descent", "Follows the gradient of the real rounding error.", "trend-down", "dfrot"),
     ("whip", "Whip  DartQuant", "Evens values out, whatever the quantizer.", "waves", "dfrot"),
+    ("cayley", "Cayley  SpinQuant", "Learns through the whole model. Slow.", "hourglass", "dfrot"),
     (FROM_FILE, "From file", "Your own matrix, .safetensors or .npy.", "folder-open", "dfrot"),
 )
 STARTS = {"hadamard": "RH", "random-orthogonal": "RO", "householder": "Householder", "dfrot": "DFRot"}

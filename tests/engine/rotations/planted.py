@@ -7,6 +7,7 @@ from torch import Tensor
 
 from dfrot_engine.recipe import ActivationScheme
 from dfrot_engine.rotations.data import RotationData
+from dfrot_engine.rotations.losses import rounding_loss
 from dfrot_engine.rotations.random import random_orthogonal
 
 WIDTH = 48
@@ -27,7 +28,28 @@ def planted_rows(num_rows: int = 4_000, num_massive: int = 40) -> tuple[Tensor, 
 def data_of(rows_ND: Tensor, is_massive_N: Tensor | None = None, *, symmetric: bool = True) -> RotationData:
     if is_massive_N is None:
         is_massive_N = torch.zeros(len(rows_ND), dtype=torch.bool)
-    return RotationData(rows_ND, torch.ones(len(rows_ND)), is_massive_N, ActivationScheme(symmetric=symmetric))
+    scheme = ActivationScheme(symmetric=symmetric)
+    return RotationData(rows_ND, torch.ones(len(rows_ND)), is_massive_N, scheme, RowsNetwork(rows_ND, scheme))
+
+
+class RowsNetwork:
+    """Stands for a model: its tokens are row numbers, its loss the mean rounding error of those rows."""
+
+    def __init__(self, rows_ND: Tensor, scheme: ActivationScheme) -> None:
+        self._rows_ND, self._scheme = rows_ND, scheme
+        num_sequences = 8 if len(rows_ND) >= 64 else 1
+        self.tokens_BT = torch.arange(len(rows_ND) // num_sequences * num_sequences).view(num_sequences, -1)
+        self.asked: list[tuple[int, ...]] = []
+
+    def loss(self, rotation_DD: Tensor, tokens_BT: Tensor) -> float:
+        rows = self._rows_ND[tokens_BT.flatten()]
+        return float(rounding_loss(rows @ rotation_DD.float(), self._scheme)[0].mean())
+
+    def loss_and_gradient(self, rotation_DD: Tensor, tokens_BT: Tensor) -> tuple[float, Tensor]:
+        self.asked.append(tuple((tokens_BT[:, 0] // tokens_BT.shape[1]).tolist()))
+        rows = self._rows_ND[tokens_BT.flatten()]
+        loss, gradient = rounding_loss(rows @ rotation_DD.float(), self._scheme)
+        return float(loss.mean()), rows.T @ gradient / len(rows)
 
 
 def planted(*, symmetric: bool = True) -> RotationData:

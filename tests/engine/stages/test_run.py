@@ -115,7 +115,7 @@ def test_charts_hold_every_rotation_on_the_same_tokens(model: Path, tmp_path: Pa
     assert len(chart.tokens) == 64
 
 
-@pytest.mark.parametrize("kind", ["householder", "descent", "whip"])
+@pytest.mark.parametrize("kind", ["householder", "descent", "whip", "cayley"])
 def test_learned_rotations_run(kind: str, model: Path, tmp_path: Path) -> None:
     recipe = tiny_recipe(model, rotation__r1__kind=kind, rotation__compare=False)
     ended, events = run_tiny(recipe, tmp_path / "out")

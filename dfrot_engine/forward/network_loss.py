@@ -1,0 +1,153 @@
+"""The whole model's loss under R1 and its gradient by R1, with one block in memory at a time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from dfrot_engine.checkpoint.reader import CheckpointReader
+from dfrot_engine.errors import RunError
+from dfrot_engine.forward.block import BlockFactory
+from dfrot_engine.forward.rounded_block import QuantizerOf, fill_rounded_block
+from dfrot_engine.forward.stream import batches, embed, run_block
+from dfrot_engine.job import Job
+from dfrot_engine.outer import head_weight
+from dfrot_engine.quantizers.activations import activation_quantizer
+from dfrot_engine.quantizers.grid import round_straight_through
+
+_CHUNK_TOKENS = 256
+
+#: Rounding passes gradients straight through; the scale, which follows the largest value, has its true slope.
+straight_through: QuantizerOf = partial(activation_quantizer, rounding=round_straight_through)
+
+
+class NetworkLoss:
+    """Mean cross-entropy of the next token, in nats, when activations are rounded under R1.
+
+    Weights, the inputs of o_proj and down_proj and the KV cache stay exact, since R1 does not change what rounding
+    does to them. A gradient goes through the model three times: forward, forward again block by block, and backward.
+
+    Args:
+        reader: open for as long as losses are asked for.
+        tokens_BT: the calibration sequences, for whoever draws from them.
+        between: called after each batch of each block with the gradients finished so far and the block's index; what
+            it raises ends the work.
+        quantizer_of: what rounding is.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        reader: CheckpointReader,
+        tokens_BT: Tensor,
+        *,
+        between: Callable[[int, int], None] = lambda _finished, _index: None,
+        quantizer_of: QuantizerOf = straight_through,
+    ) -> None:
+        self.tokens_BT = tokens_BT
+        self._job, self._reader, self._between, self._quantizer_of = job, reader, between, quantizer_of
+        self._factory = BlockFactory(job.model_dir, job.device)
+        self._norm = self._factory.fill_final_norm(reader.tensor(f"{job.architecture.final_norm.name}.weight"))
+        self._head_VD = head_weight(job, reader).to(job.device, self._factory.dtype)
+        self._num_gradients = 0
+
+    @torch.no_grad()
+    def loss(self, rotation_DD: Tensor, tokens_BT: Tensor) -> float:
+        """Nats per predicted token.
+
+        Raises:
+            RunError: the loss is NaN or infinite.
+        """
+        hidden = torch.empty(0)
+        for hidden in self._stream(self._placed(rotation_DD), tokens_BT):  # noqa: B007
+            pass
+        rows, targets = _predicting(hidden, tokens_BT)
+        pairs = zip(rows.split(_CHUNK_TOKENS), targets.split(_CHUNK_TOKENS), strict=True)
+        return _finite(sum(float(self._surprise(row, target)) for row, target in pairs) / len(targets))
+
+    def loss_and_gradient(self, rotation_DD: Tensor, tokens_BT: Tensor) -> tuple[float, Tensor]:
+        """The same loss, and [D, D] float32 its gradient by the entries of R1, on the job's device.
+
+        Raises:
+            RunError: the loss is NaN or infinite.
+        """
+        turn = self._placed(rotation_DD).requires_grad_()
+        *inputs, last = self._stream(turn, tokens_BT)
+        loss, slope = self._head_slope(last, tokens_BT)
+        gradient = torch.zeros_like(turn, requires_grad=False)
+        for index in reversed(range(self._job.architecture.num_blocks)):
+            slope, part = self._back(index, turn, inputs.pop(), slope)
+            gradient += part
+        self._num_gradients += 1
+        return loss, gradient
+
+    def _placed(self, rotation_DD: Tensor) -> Tensor:
+        return rotation_DD.detach().to(self._factory.device, self._factory.dtype, copy=True)
+
+    def _block(self, index: int, turn: Tensor) -> nn.Module:
+        tensors = self._reader.block(self._job.architecture.block_prefix(index))
+        return fill_rounded_block(self._factory, self._job, index, tensors, turn, self._quantizer_of)
+
+    def _say(self, index: int) -> None:
+        self._between(self._num_gradients, index)
+
+    def _stream(self, turn: Tensor, tokens_BT: Tensor) -> Iterator[Tensor]:
+        """Hidden states in front of each block, then behind the last."""
+        hidden = embed(self._reader, self._job.architecture, tokens_BT)
+        yield hidden
+        for index in range(self._job.architecture.num_blocks):
+            block = self._block(index, turn)
+            hidden = run_block(self._factory, block, index, hidden, between=partial(self._say, index))
+            yield hidden
+
+    def _back(self, index: int, turn: Tensor, hidden_BTD: Tensor, slope_BTD: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss's slope by a block's output → its slope by the block's input, and the block's part by R1."""
+        block = self._block(index, turn)
+        slopes: list[Tensor] = []
+        gradient = torch.zeros_like(turn, requires_grad=False)
+        for batch, slope in zip(batches(hidden_BTD), batches(slope_BTD), strict=True):
+            entered = batch.to(self._factory.device).requires_grad_()
+            left = self._factory.run_with_gradient(block, index, entered)
+            by_input, by_turn = torch.autograd.grad(
+                left, (entered, turn), slope.to(left), allow_unused=True, materialize_grads=True
+            )
+            slopes.append(by_input.to(hidden_BTD.device))
+            gradient += by_turn
+            self._say(index)
+        return torch.cat(slopes), gradient
+
+    def _head_slope(self, hidden_BTD: Tensor, tokens_BT: Tensor) -> tuple[float, Tensor]:
+        """The loss and its slope by the last hidden states; the last token of a sequence predicts nothing."""
+        rows, targets = _predicting(hidden_BTD, tokens_BT)
+        total, slopes = 0.0, []
+        for row, target in zip(rows.split(_CHUNK_TOKENS), targets.split(_CHUNK_TOKENS), strict=True):
+            entered = row.detach().requires_grad_()
+            surprise = self._surprise(entered, target)
+            total += float(surprise.detach())
+            slopes.append(torch.autograd.grad(surprise, entered)[0] / len(targets))
+        slope_BTD = torch.cat(slopes).unflatten(0, (hidden_BTD.shape[0], -1))
+        return _finite(total / len(targets)), nn.functional.pad(slope_BTD, (0, 0, 0, 1))
+
+    def _surprise(self, rows_ND: Tensor, targets_N: Tensor) -> Tensor:
+        """Negative log-likelihood of these next tokens, summed."""
+        logits = self._norm(rows_ND.to(self._head_VD)) @ self._head_VD.T
+        return nn.functional.cross_entropy(logits, targets_N.to(logits.device), reduction="sum")
+
+
+def _predicting(hidden_BTD: Tensor, tokens_BT: Tensor) -> tuple[Tensor, Tensor]:
+    """([N, D] hidden states that predict a token, [N] those tokens)."""
+    return hidden_BTD[:, :-1].flatten(0, 1), tokens_BT[:, 1:].flatten()
+
+
+def _finite(loss: float) -> float:
+    if not math.isfinite(loss):
+        raise RunError(
+            "The model's loss on the calibration text is not a number.",
+            "The weights are damaged, or the model needs another precision; choose another R1 or download it again.",
+            "rotation.r1.kind",
+        )
+    return loss
