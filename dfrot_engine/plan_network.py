@@ -19,20 +19,23 @@ LOAD_BYTES_PER_S = 2e9
 BATCH_TOKENS = 2_048
 CHUNK_TOKENS = 256
 MEASURED_EVERY = 5
+HELD_OUT = 4
 
 
 def network_seconds(work: Workload, r1: Cayley) -> float:
-    """Three passes a step, forward, forward again and backward, and a forward one every fifth step."""
+    """Three passes a step, forward, forward again and backward, a forward one every fifth step, the original once."""
     sizes, width = work.architecture, work.architecture.hidden_size
     sites = sizes.num_blocks * len(sizes.block.norms)
     # Each site turns its tokens there and back. Weights have no gradient, so that backward costs as much as forward.
     per_token = 2 * (work.block_parameters * sizes.num_blocks + 2 * sites * width**2)
     head = 2 * sizes.vocab_size * width
-    step = _step_tokens(work, r1) * (3 * per_token + 2 * head) + 45 * width**3
-    measure = work.recipe.calibration.seq_len * (per_token + head)
+    # The rounded model's head forward and backward, and the original's.
+    step = _step_tokens(work, r1) * (3 * per_token + 3 * head) + 45 * width**3
+    measure = _held_out(work) * work.recipe.calibration.seq_len * (per_token + 2 * head)
     num_measures = 2 + r1.steps // MEASURED_EVERY
     loads = (2 * r1.steps + num_measures) * 2 * work.block_parameters * sizes.num_blocks / LOAD_BYTES_PER_S
-    return work.seconds(r1.steps * step + num_measures * measure) + loads
+    original = work.calibration_tokens * per_token
+    return work.seconds(original + r1.steps * step + num_measures * measure) + loads
 
 
 def network_bytes(work: Workload, r1: Cayley) -> int:
@@ -43,7 +46,7 @@ def network_bytes(work: Workload, r1: Cayley) -> int:
     graph = in_batch * (6 * sizes.intermediate_size + 24 * sizes.hidden_size)
     head = sizes.vocab_size * (sizes.hidden_size + 4 * CHUNK_TOKENS)
     # A block lies in the checkpoint's precision, in float64 and in float32 while it is folded.
-    return 4 * (hidden + graph + head) + 14 * work.block_parameters
+    return 3 * work.hidden_bytes + 4 * (hidden + graph + head) + 14 * work.block_parameters
 
 
 def network_problems(work: Workload, stages: Sequence[StageEstimate]) -> list[Problem]:
@@ -68,5 +71,8 @@ def network_problems(work: Workload, stages: Sequence[StageEstimate]) -> list[Pr
 
 def _step_tokens(work: Workload, r1: Cayley) -> int:
     wanted = work.recipe.calibration
-    # One sequence is held out, where there are more.
-    return min(r1.batch_size, max(1, wanted.num_samples - 1)) * wanted.seq_len
+    return min(r1.batch_size, max(1, wanted.num_samples - _held_out(work))) * wanted.seq_len
+
+
+def _held_out(work: Workload) -> int:
+    return max(1, work.recipe.calibration.num_samples // HELD_OUT)

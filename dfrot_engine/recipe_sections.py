@@ -146,11 +146,19 @@ class Cayley(Section):
     kind: Literal["cayley"] = "cayley"
     start: Start = "hadamard"
     seed: Seed = 0
+    loss: Annotated[
+        Literal["kl-divergence", "cross-entropy"],
+        Field(
+            title="Loss",
+            description="'kl-divergence' from the original's predictions, or SpinQuant's 'cross-entropy' of the text, "
+            "which needs many more tokens",
+        ),
+    ] = "kl-divergence"
     steps: Steps = 100
     batch_size: Annotated[
         int, Field(ge=1, le=1_024, title="Sequences per step", description="Calibration sequences drawn for each step")
     ] = 1
-    learning_rate: LearningRate = 0.01
+    learning_rate: LearningRate = 0.05
     sample_rows: Annotated[
         int,
         Field(

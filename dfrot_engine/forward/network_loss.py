@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cached_property, partial
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -26,14 +27,18 @@ straight_through: QuantizerOf = partial(activation_quantizer, rounding=round_str
 
 
 class NetworkLoss:
-    """Mean cross-entropy of the next token, in nats, when activations are rounded under R1.
+    """What rounding activations under R1 does to the model's predictions, in nats per token.
+
+    "cross-entropy" is how surprised the rounded model is by the text; "kl-divergence" how far its predictions are from
+    the original's, for which the original goes through all sequences once.
 
     Weights, the inputs of o_proj and down_proj and the KV cache stay exact, since R1 does not change what rounding
     does to them. A gradient goes through the model three times: forward, forward again block by block, and backward.
 
     Args:
         reader: open for as long as losses are asked for.
-        tokens_BT: the calibration sequences, for whoever draws from them.
+        tokens_BT: the calibration sequences.
+        kind: which loss.
         between: called after each batch of each block with the gradients finished so far and the block's index; what
             it raises ends the work.
         quantizer_of: what rounding is.
@@ -45,10 +50,12 @@ class NetworkLoss:
         reader: CheckpointReader,
         tokens_BT: Tensor,
         *,
+        kind: Literal["kl-divergence", "cross-entropy"],
         between: Callable[[int, int], None] = lambda _finished, _index: None,
         quantizer_of: QuantizerOf = straight_through,
     ) -> None:
-        self.tokens_BT = tokens_BT
+        self.num_sequences = len(tokens_BT)
+        self._tokens_BT, self._kind = tokens_BT, kind
         self._job, self._reader, self._between, self._quantizer_of = job, reader, between, quantizer_of
         self._factory = BlockFactory(job.model_dir, job.device)
         self._norm = self._factory.fill_final_norm(reader.tensor(f"{job.architecture.final_norm.name}.weight"))
@@ -56,28 +63,29 @@ class NetworkLoss:
         self._num_gradients = 0
 
     @torch.no_grad()
-    def loss(self, rotation_DD: Tensor, tokens_BT: Tensor) -> float:
-        """Nats per predicted token.
+    def loss(self, rotation_DD: Tensor, which_B: Tensor) -> float:
+        """Nats per token over the sequences with these numbers.
 
         Raises:
             RunError: the loss is NaN or infinite.
         """
         hidden = torch.empty(0)
-        for hidden in self._stream(self._placed(rotation_DD), tokens_BT):  # noqa: B007
+        for hidden in self._stream(self._placed(rotation_DD), which_B):  # noqa: B007
             pass
-        rows, targets = _predicting(hidden, tokens_BT)
-        pairs = zip(rows.split(_CHUNK_TOKENS), targets.split(_CHUNK_TOKENS), strict=True)
-        return _finite(sum(float(self._surprise(row, target)) for row, target in pairs) / len(targets))
+        rows_ND, targets = _predicting(hidden), self._targets(which_B)
+        pairs = zip(rows_ND.split(_CHUNK_TOKENS), targets.split(_CHUNK_TOKENS), strict=True)
+        return _finite(sum(float(self._summed(rows, target)) for rows, target in pairs) / len(targets))
 
-    def loss_and_gradient(self, rotation_DD: Tensor, tokens_BT: Tensor) -> tuple[float, Tensor]:
+    def loss_and_gradient(self, rotation_DD: Tensor, which_B: Tensor) -> tuple[float, Tensor]:
         """The same loss, and [D, D] float32 its gradient by the entries of R1, on the job's device.
 
         Raises:
             RunError: the loss is NaN or infinite.
         """
         turn = self._placed(rotation_DD).requires_grad_()
-        *inputs, last = self._stream(turn, tokens_BT)
-        loss, slope = self._head_slope(last, tokens_BT)
+        targets = self._targets(which_B)
+        *inputs, last = self._stream(turn, which_B)
+        loss, slope = self._head_slope(last, targets)
         gradient = torch.zeros_like(turn, requires_grad=False)
         for index in reversed(range(self._job.architecture.num_blocks)):
             slope, part = self._back(index, turn, inputs.pop(), slope)
@@ -95,9 +103,24 @@ class NetworkLoss:
     def _say(self, index: int) -> None:
         self._between(self._num_gradients, index)
 
-    def _stream(self, turn: Tensor, tokens_BT: Tensor) -> Iterator[Tensor]:
+    @cached_property
+    def _original(self) -> Tensor:
+        """[B, T, D] hidden states behind the original's last block, all sequences."""
+        hidden = embed(self._reader, self._job.architecture, self._tokens_BT)
+        for index in range(self._job.architecture.num_blocks):
+            block = self._factory.fill(index, self._reader.block(self._job.architecture.block_prefix(index)))
+            hidden = run_block(self._factory, block, index, hidden, between=partial(self._say, index))
+        return hidden
+
+    def _targets(self, which_B: Tensor) -> Tensor:
+        """What each predicting token is held against: the next token, or [N, D] the original's hidden state."""
+        if self._kind == "cross-entropy":
+            return self._tokens_BT[which_B, 1:].flatten()
+        return _predicting(self._original[which_B])
+
+    def _stream(self, turn: Tensor, which_B: Tensor) -> Iterator[Tensor]:
         """Hidden states in front of each block, then behind the last."""
-        hidden = embed(self._reader, self._job.architecture, tokens_BT)
+        hidden = embed(self._reader, self._job.architecture, self._tokens_BT[which_B])
         yield hidden
         for index in range(self._job.architecture.num_blocks):
             block = self._block(index, turn)
@@ -120,27 +143,35 @@ class NetworkLoss:
             self._say(index)
         return torch.cat(slopes), gradient
 
-    def _head_slope(self, hidden_BTD: Tensor, tokens_BT: Tensor) -> tuple[float, Tensor]:
+    def _head_slope(self, hidden_BTD: Tensor, targets: Tensor) -> tuple[float, Tensor]:
         """The loss and its slope by the last hidden states; the last token of a sequence predicts nothing."""
-        rows, targets = _predicting(hidden_BTD, tokens_BT)
         total, slopes = 0.0, []
-        for row, target in zip(rows.split(_CHUNK_TOKENS), targets.split(_CHUNK_TOKENS), strict=True):
-            entered = row.detach().requires_grad_()
-            surprise = self._surprise(entered, target)
-            total += float(surprise.detach())
-            slopes.append(torch.autograd.grad(surprise, entered)[0] / len(targets))
+        for rows, target in zip(
+            _predicting(hidden_BTD).split(_CHUNK_TOKENS), targets.split(_CHUNK_TOKENS), strict=True
+        ):
+            entered = rows.detach().requires_grad_()
+            summed = self._summed(entered, target)
+            total += float(summed.detach())
+            slopes.append(torch.autograd.grad(summed, entered)[0] / len(targets))
         slope_BTD = torch.cat(slopes).unflatten(0, (hidden_BTD.shape[0], -1))
         return _finite(total / len(targets)), nn.functional.pad(slope_BTD, (0, 0, 0, 1))
 
-    def _surprise(self, rows_ND: Tensor, targets_N: Tensor) -> Tensor:
-        """Negative log-likelihood of these next tokens, summed."""
-        logits = self._norm(rows_ND.to(self._head_VD)) @ self._head_VD.T
-        return nn.functional.cross_entropy(logits, targets_N.to(logits.device), reduction="sum")
+    def _summed(self, rows_ND: Tensor, targets: Tensor) -> Tensor:
+        """The loss of these rows against their targets, not divided."""
+        logits = self._logits(rows_ND)
+        if self._kind == "cross-entropy":
+            return nn.functional.cross_entropy(logits, targets.to(logits.device), reduction="sum")
+        with torch.no_grad():
+            original = self._logits(targets).log_softmax(-1)
+        return nn.functional.kl_div(logits.log_softmax(-1), original, reduction="sum", log_target=True)
+
+    def _logits(self, rows_ND: Tensor) -> Tensor:
+        return self._norm(rows_ND.to(self._head_VD)) @ self._head_VD.T
 
 
-def _predicting(hidden_BTD: Tensor, tokens_BT: Tensor) -> tuple[Tensor, Tensor]:
-    """([N, D] hidden states that predict a token, [N] those tokens)."""
-    return hidden_BTD[:, :-1].flatten(0, 1), tokens_BT[:, 1:].flatten()
+def _predicting(hidden_BTD: Tensor) -> Tensor:
+    """[N, D] hidden states that predict a token of their sequence."""
+    return hidden_BTD[:, :-1].flatten(0, 1)
 
 
 def _finite(loss: float) -> float:

@@ -15,6 +15,7 @@ from dfrot_engine.rotations.random import random_start
 
 _MOMENTUM = 0.9
 _REPORT_EVERY = 5
+_HELD_OUT = 4  # one sequence of so many
 
 
 def build_cayley(section: Cayley, width: int, data: RotationData | None) -> Iterator[RotationStep]:
@@ -44,18 +45,18 @@ def descend_network(
         batch_size: sequences in each step, drawn without replacement until all have had their turn.
         learning_rate: angle of the first step, in radians.
     Yields:
-        The start and every fifth step, with the loss on one sequence that no step learns from; the last one is the
-        best of them.
+        The start and every fifth step, with the loss on the quarter of the sequences that no step learns from; the
+        last one is the best of them.
     Source: SpinQuant (arXiv:2405.16406), with the Cayley retraction of Li et al. (arXiv:2002.01113) solved exactly
         and the momentum evened out as in Muon.
     """
-    held_BT, rest_BT = _split(network.tokens_BT)
-    best = RotationStep(0, network.loss(start_DD, held_BT), start_DD)
+    held, rest = _split(network.num_sequences)
+    best = RotationStep(0, network.loss(start_DD, held), start_DD)
     yield best
     turn = start_DD.float()
     momentum = torch.zeros_like(turn)
-    for index, batch in enumerate(_batches(len(rest_BT), batch_size, steps, seed), start=1):
-        _, gradient = network.loss_and_gradient(turn, rest_BT[batch])
+    for index, batch in enumerate(_batches(rest, batch_size, steps, seed), start=1):
+        _, gradient = network.loss_and_gradient(turn, batch)
         slope = turn.T @ gradient
         momentum = _MOMENTUM * momentum + (slope - slope.T) / 2
         rate = learning_rate * (1 - (index - 1) / steps)
@@ -64,21 +65,23 @@ def descend_network(
             continue
         rotation = orthogonalize(turn)
         turn = rotation.float()
-        now = RotationStep(index, network.loss(rotation, held_BT), rotation)
+        now = RotationStep(index, network.loss(rotation, held), rotation)
         best = now if now.loss < best.loss else best
         yield now if index < steps else replace(best, index=index)
 
 
-def _split(tokens_BT: Tensor) -> tuple[Tensor, Tensor]:
-    """The last sequence, and the rest; a single one serves both ends."""
-    return tokens_BT[-1:], tokens_BT[:-1] if len(tokens_BT) > 1 else tokens_BT
+def _split(num_sequences: int) -> tuple[Tensor, Tensor]:
+    """The sequences held out, at least one, and the rest; a single one serves both ends."""
+    numbers = torch.arange(num_sequences)
+    num_held = max(1, num_sequences // _HELD_OUT)
+    return numbers[-num_held:], numbers[:-num_held] if num_sequences > 1 else numbers
 
 
-def _batches(count: int, size: int, steps: int, seed: int) -> Iterator[Tensor]:
+def _batches(numbers: Tensor, size: int, steps: int, seed: int) -> Iterator[Tensor]:
     generator = torch.Generator().manual_seed(seed)
     pool = torch.empty(0, dtype=torch.long)
     for _ in range(steps):
-        if len(pool) < min(size, count):
-            pool = torch.randperm(count, generator=generator)
+        if len(pool) < min(size, len(numbers)):
+            pool = numbers[torch.randperm(len(numbers), generator=generator)]
         yield pool[:size]
         pool = pool[size:]

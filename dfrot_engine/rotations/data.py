@@ -34,13 +34,13 @@ class RotationStep:
 
 
 class NetworkLoss(Protocol):
-    """The model's own loss, for rotations that are learned through it; tokens are whole sequences."""
+    """The model's own loss on calibration sequences, by their numbers; for rotations that are learned through it."""
 
-    tokens_BT: Tensor
+    num_sequences: int
 
-    def loss(self, rotation_DD: Tensor, tokens_BT: Tensor) -> float: ...
+    def loss(self, rotation_DD: Tensor, which_B: Tensor) -> float: ...
 
-    def loss_and_gradient(self, rotation_DD: Tensor, tokens_BT: Tensor) -> tuple[float, Tensor]: ...
+    def loss_and_gradient(self, rotation_DD: Tensor, which_B: Tensor) -> tuple[float, Tensor]: ...
 
 
 @dataclass(frozen=True)

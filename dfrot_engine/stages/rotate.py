@@ -174,7 +174,11 @@ def _r1_steps(job: Job, bench: _Bench | None, report: Report) -> Iterator[Rotati
     tokens_BT = calibrate.calibration_tokens(job, Tokenizer.load(job.model_dir))
     between = partial(_say_block, job, section.steps, report)
     with CheckpointReader(job.model_dir) as reader:
-        yield from build(section, width, replace(data, network=NetworkLoss(job, reader, tokens_BT, between=between)))
+        yield from build(
+            section,
+            width,
+            replace(data, network=NetworkLoss(job, reader, tokens_BT, kind=section.loss, between=between)),
+        )
 
 
 def _say_block(job: Job, steps: int, report: Report, finished: int, index: int) -> None:

@@ -33,23 +33,25 @@ def data_of(rows_ND: Tensor, is_massive_N: Tensor | None = None, *, symmetric: b
 
 
 class RowsNetwork:
-    """Stands for a model: its tokens are row numbers, its loss the mean rounding error of those rows."""
+    """Stands for a model: its sequences are groups of rows, its loss the mean rounding error of theirs."""
 
     def __init__(self, rows_ND: Tensor, scheme: ActivationScheme) -> None:
         self._rows_ND, self._scheme = rows_ND, scheme
-        num_sequences = 8 if len(rows_ND) >= 64 else 1
-        self.tokens_BT = torch.arange(len(rows_ND) // num_sequences * num_sequences).view(num_sequences, -1)
+        self.num_sequences = 8 if len(rows_ND) >= 64 else 1
         self.asked: list[tuple[int, ...]] = []
 
-    def loss(self, rotation_DD: Tensor, tokens_BT: Tensor) -> float:
-        rows = self._rows_ND[tokens_BT.flatten()]
+    def loss(self, rotation_DD: Tensor, which_B: Tensor) -> float:
+        rows = self._rows(which_B)
         return float(rounding_loss(rows @ rotation_DD.float(), self._scheme)[0].mean())
 
-    def loss_and_gradient(self, rotation_DD: Tensor, tokens_BT: Tensor) -> tuple[float, Tensor]:
-        self.asked.append(tuple((tokens_BT[:, 0] // tokens_BT.shape[1]).tolist()))
-        rows = self._rows_ND[tokens_BT.flatten()]
+    def loss_and_gradient(self, rotation_DD: Tensor, which_B: Tensor) -> tuple[float, Tensor]:
+        self.asked.append(tuple(which_B.tolist()))
+        rows = self._rows(which_B)
         loss, gradient = rounding_loss(rows @ rotation_DD.float(), self._scheme)
         return float(loss.mean()), rows.T @ gradient / len(rows)
+
+    def _rows(self, which_B: Tensor) -> Tensor:
+        return torch.cat([self._rows_ND.tensor_split(self.num_sequences)[number] for number in which_B.tolist()])
 
 
 def planted(*, symmetric: bool = True) -> RotationData:
