@@ -183,7 +183,7 @@ def _r1_steps(job: Job, bench: _Bench | None, report: Report) -> Iterator[Rotati
 
 def _say_block(job: Job, steps: int, report: Report, finished: int, index: int) -> None:
     label = f"Iteration {min(finished + 1, steps)}, block {index + 1} of {job.architecture.num_blocks}"
-    report(StageAdvanced(stage=NAME, step=finished, steps=steps, label=label))
+    report(StageAdvanced(stage=NAME, step=max(1, finished), steps=steps, label=label))
 
 
 def _rotation_set(job: Job, r1_DD: Tensor | None) -> RotationSet:
