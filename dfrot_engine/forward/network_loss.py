@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterator
 from functools import cached_property, partial
 from typing import Literal
@@ -69,10 +70,8 @@ class NetworkLoss:
         Raises:
             RunError: the loss is NaN or infinite.
         """
-        hidden = torch.empty(0)
-        for hidden in self._stream(self._placed(rotation_DD), which_B):  # noqa: B007
-            pass
-        rows_ND, targets = _predicting(hidden), self._targets(which_B)
+        last = deque(self._stream(self._placed(rotation_DD), which_B), maxlen=1).pop()
+        rows_ND, targets = _predicting(last), self._targets(which_B)
         pairs = zip(rows_ND.split(_CHUNK_TOKENS), targets.split(_CHUNK_TOKENS), strict=True)
         return _finite(sum(float(self._summed(rows, target)) for rows, target in pairs) / len(targets))
 
