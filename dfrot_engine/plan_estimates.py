@@ -13,9 +13,10 @@ from dfrot_engine.errors import DataError
 from dfrot_engine.options import RunOptions
 from dfrot_engine.plan_checks import has_nvidia_gpu
 from dfrot_engine.plan_linears import PlannedLinear
+from dfrot_engine.plan_network import network_bytes, network_seconds
 from dfrot_engine.plan_places import gigabytes
 from dfrot_engine.plan_types import Output, StageEstimate
-from dfrot_engine.recipe import REFINED, Descent, Evaluation, NoRotation, Recipe, Whip
+from dfrot_engine.recipe import REFINED, Cayley, Descent, Evaluation, NoRotation, Recipe, Whip
 
 # Python with torch and transformers loaded, measured.
 PROCESS_BYTES = 400_000_000
@@ -146,6 +147,10 @@ def _rotate(work: Workload) -> StageEstimate:
         summary = "No R1" if isinstance(r1, NoRotation) else f"R1: {r1.kind.replace('-', ' ')}"
         memory = 4 * square_bytes + 4 * work.sample_rows * width * 4
         return work.stage("rotate", summary, memory, square_bytes, work.seconds(4 * width**3) + 1.0)
+    if isinstance(r1, Cayley):
+        summary = f"{r1.steps:,} iterations through the whole model"
+        memory = 4 * work.sample_rows * width * 4 + 6 * square_bytes + network_bytes(work, r1)
+        return work.stage("rotate", summary, memory, square_bytes, network_seconds(work, r1))
     summary = f"{r1.steps:,} iterations on {work.sample_rows:,} rows"
     if isinstance(r1, Descent | Whip):
         # Two products with a batch, six rounds of evening out, a Cayley step; every tenth time the rows held out.

@@ -13,35 +13,39 @@ import tomli_w
 from pydantic import Field, ValidationError, model_validator
 
 from dfrot_engine.errors import RecipeError
-from dfrot_engine.recipe_sections import (
+from dfrot_engine.recipe_rotations import (
     LEARNED,
     R1,
     R2,
     R4,
     REFINED,
-    RTN,
-    ActivationScheme,
+    THROUGH_MODEL,
     BlockDescent,
     BlockHadamard,
-    Calibration,
+    Cayley,
     Descent,
     DFRot,
-    Evaluation,
-    Export,
     FromFile,
     Hadamard,
     HeadDescent,
     Householder,
+    NoRotation,
+    RandomOrthogonal,
+    RotationPlan,
+    Whip,
+)
+from dfrot_engine.recipe_section import Section
+from dfrot_engine.recipe_sections import (
+    RTN,
+    ActivationScheme,
+    Calibration,
+    Evaluation,
+    Export,
     KVCacheScheme,
     LinearSchemes,
     ModelSource,
-    NoRotation,
     Override,
-    RandomOrthogonal,
-    RotationPlan,
-    Section,
     WeightScheme,
-    Whip,
 )
 from dfrot_engine.resources import preset_path, preset_paths
 
@@ -52,10 +56,12 @@ __all__ = [
     "R4",
     "REFINED",
     "RTN",
+    "THROUGH_MODEL",
     "ActivationScheme",
     "BlockDescent",
     "BlockHadamard",
     "Calibration",
+    "Cayley",
     "DFRot",
     "Descent",
     "Evaluation",

@@ -36,6 +36,7 @@ _NAMES = {
     "dfrot": "DFRot",
     "descent": "descent",
     "whip": "Whip",
+    "cayley": "Cayley (SpinQuant)",
     "from-file": "your rotation",
 }
 

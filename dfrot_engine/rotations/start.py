@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from dfrot_engine.recipe import Descent, DFRot, Whip
+from dfrot_engine.recipe import Cayley, Descent, DFRot, Whip
 from dfrot_engine.rotation_file import START_FIELD
 from dfrot_engine.rotations.data import RotationData
 from dfrot_engine.rotations.from_file import load_rotation
@@ -15,7 +15,7 @@ from dfrot_engine.rotations.householder import householder_rotation
 from dfrot_engine.rotations.random import random_start
 
 
-def start_rotation(section: DFRot | Descent | Whip, width: int, data: RotationData) -> Tensor:
+def start_rotation(section: DFRot | Descent | Whip | Cayley, width: int, data: RotationData) -> Tensor:
     """[width, width] float64, orthogonal.
 
     Raises:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from torch import Tensor
 from dfrot_engine.calibration.errors_by_token import error_series, token_errors
 from dfrot_engine.calibration.samplers import RowSample
 from dfrot_engine.charts import TOKEN_ERROR, ErrorSeries, TokenErrors
+from dfrot_engine.checkpoint.reader import CheckpointReader
+from dfrot_engine.checkpoint.tokenizer import Tokenizer
 from dfrot_engine.events import (
     ChartSaved,
     Logged,
@@ -24,11 +27,13 @@ from dfrot_engine.events import (
     StageStarted,
     Warned,
 )
+from dfrot_engine.forward.network_loss import NetworkLoss
 from dfrot_engine.job import Job
 from dfrot_engine.library import ENVIRONMENT, RotationFacts, keep_rotation, library_dir
 from dfrot_engine.progress import Report
 from dfrot_engine.recipe import (
     REFINED,
+    THROUGH_MODEL,
     ActivationScheme,
     Hadamard,
     NoRotation,
@@ -56,7 +61,7 @@ def run(job: Job, work: WorkDir, fingerprint: str, report: Report) -> None:
     bench = _Bench(job, work, report) if job.recipe.rotation.sample_rows else None
     losses: list[float] = []
     result: Tensor | None = None
-    for step in _r1_steps(job, bench):
+    for step in _r1_steps(job, bench, report):
         if not losses or step.loss <= min(losses):
             result = step.rotation_DD  # the best one; a refinement may rise a little before it ends
         if isinstance(r1, REFINED):
@@ -188,9 +193,28 @@ def _place(token: MassiveToken, site_names: list[str]) -> tuple[int, int, int, i
     return token.block, site_names.index(token.site), token.sample, token.position
 
 
-def _r1_steps(job: Job, bench: _Bench | None) -> Iterator[RotationStep]:
-    section = job.recipe.rotation.r1
-    return BUILDERS[type(section)](section, job.architecture.hidden_size, bench.data if bench else None)
+def _r1_steps(job: Job, bench: _Bench | None, report: Report) -> Iterator[RotationStep]:
+    section, width = job.recipe.rotation.r1, job.architecture.hidden_size
+    build, data = BUILDERS[type(section)], bench.data if bench else None
+    if not isinstance(section, THROUGH_MODEL):
+        yield from build(section, width, data)
+        return
+    assert data is not None, "learned rotations are calibrated"
+    tokens_BT = calibrate.calibration_tokens(job, Tokenizer.load(job.model_dir))
+    between = partial(_say_block, job, section.steps, report)
+    with CheckpointReader(job.model_dir) as reader:
+        yield from build(
+            section,
+            width,
+            replace(data, network=NetworkLoss(job, reader, tokens_BT, kind=section.loss, between=between)),
+        )
+
+
+def _say_block(job: Job, steps: int, report: Report, finished: int, index: int) -> None:
+    blocks = job.architecture.num_blocks
+    label = f"Iteration {min(finished + 1, steps)}, block {index + 1} of {blocks}"
+    inner = blocks if learns_by_block(job.recipe.rotation) else 0
+    report(StageAdvanced(stage=NAME, step=max(1, finished), steps=steps + inner, label=label))
 
 
 def _facts(job: Job, fingerprint: str, losses: list[float], bench: _Bench | None) -> RotationFacts:

@@ -33,6 +33,7 @@ ROTATIONS = (
     ),
     ("descent", "Descent", "Follows the gradient of the real rounding error.", "trend-down", "dfrot"),
     ("whip", "Whip  DartQuant", "Evens values out, whatever the quantizer.", "waves", "dfrot"),
+    ("cayley", "Cayley  SpinQuant", "Learns through the whole model. Slow.", "hourglass", "dfrot"),
     (FROM_FILE, "From file", "One that a run has saved, or your own matrix.", "folder-open", "dfrot"),
 )
 STARTS = {

@@ -59,7 +59,9 @@ def test_choosing_a_preset_sets_the_recipe(page: RecipePage, recipe_model: Recip
     assert page.quantization.bits["activations"].current() == ""
 
 
-@pytest.mark.parametrize("kind", ["none", "random-orthogonal", "hadamard", "householder", "dfrot", "descent", "whip"])
+@pytest.mark.parametrize(
+    "kind", ["none", "random-orthogonal", "hadamard", "householder", "dfrot", "descent", "whip", "cayley"]
+)
 def test_rotation_cards(page: RecipePage, recipe_model: RecipeModel, kind: str) -> None:
     page.rotation.cards[kind].click()
     assert recipe_model.recipe.rotation.r1.kind == kind

@@ -146,10 +146,47 @@ def test_a_saved_start_is_checked_at_the_gate(plan: Callable[..., Plan], kind: s
     assert (unused.severity, "not used" in unused.message) == ("warning", True)
 
 
-@pytest.mark.parametrize("kind", ["householder", "descent", "whip"])
+@pytest.mark.parametrize("kind", ["householder", "descent", "whip", "cayley"])
 def test_learned_rotations_are_planned(plan: Callable[..., Plan], kind: str) -> None:
-    made = plan(("rotation.r1.kind", kind), ("rotation.compare", False))
+    made = plan(("rotation.r1.kind", kind), ("rotation.compare", False), ("activations", ACT4))
     assert made.errors == ()
     stages = {stage.stage: stage for stage in made.stages}
     assert "calibrate" in stages
     assert stages["rotate"].seconds
+
+
+CAYLEY = ("rotation.r1.kind", "cayley")
+
+
+def test_learning_through_the_model_needs_activations_that_r1_reaches(plan: Callable[..., Plan]) -> None:
+    assert found(plan(CAYLEY), "rotation.r1.kind").severity == "error"
+    behind = Override.model_validate({"linears": "*.down_proj", "activations": ACT4})
+    reached = Override.model_validate({"linears": "*.up_proj", "activations": ACT4})
+    for override, is_enough in ((behind, False), (reached, True)):
+        made = plan(CAYLEY, ("exports", []), recipe=BASE.model_copy(update={"overrides": (override,)}))
+        assert bool(made.errors) is not is_enough
+    assert plan(CAYLEY, ("activations", ACT4), ("skip", ["*"]), ("exports", [])).errors
+
+
+def test_hours_of_learning_are_said_before_they_begin(plan: Callable[..., Plan]) -> None:
+    fast = plan(CAYLEY, ("activations", ACT4))
+    assert fast.problems == ()
+    slow = plan(
+        CAYLEY,
+        ("activations", ACT4),
+        ("calibration.num_samples", 100),
+        ("calibration.seq_len", 512),
+        ("rotation.r1.steps", 10_000),
+        ("rotation.r1.batch_size", 50),
+        threads=1,
+    )
+    problem = found(slow, "rotation.r1.kind")
+    assert problem.severity == "warning"
+    assert "10,000 iterations of 25,600 tokens" in problem.message
+    assert "about" in problem.message
+    assert "descent" in problem.remedy
+    quick, long = (next(stage for stage in made.stages if stage.stage == "rotate") for made in (fast, slow))
+    assert quick.seconds
+    assert long.seconds
+    assert long.seconds > 100 * quick.seconds
+    assert long.peak_memory_bytes > quick.peak_memory_bytes

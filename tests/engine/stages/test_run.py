@@ -25,6 +25,7 @@ from dfrot_engine.events import (
 )
 from dfrot_engine.progress import Control
 from dfrot_engine.recipe import preset_names
+from dfrot_engine.stages import rotate
 from tests.engine.runs import run_tiny, tiny_recipe
 from tests.tiny_models import TINY_MODELS, save_tiny_model
 
@@ -124,7 +125,7 @@ def test_charts_hold_every_rotation_on_the_same_tokens(model: Path, tmp_path: Pa
     assert len(chart.tokens) == 64
 
 
-@pytest.mark.parametrize("kind", ["householder", "descent", "whip"])
+@pytest.mark.parametrize("kind", ["householder", "descent", "whip", "cayley"])
 def test_learned_rotations_run(kind: str, model: Path, tmp_path: Path) -> None:
     recipe = tiny_recipe(model, rotation__r1__kind=kind, rotation__compare=False)
     ended, events = run_tiny(recipe, tmp_path / "out")
@@ -132,6 +133,35 @@ def test_learned_rotations_run(kind: str, model: Path, tmp_path: Path) -> None:
     assert list(TokenErrors.load(tmp_path / "out.dfrot" / "charts" / "token_error.npz").series) == [kind]
     losses = [event for event in events if isinstance(event, Measured) and event.name == "rotate/loss"]
     assert bool(losses) is (kind != "householder")
+
+
+def test_learning_through_the_model_stops_inside_an_iteration(model: Path, tmp_path: Path) -> None:
+    heard: list[str] = []
+
+    def on_event(event: Event, control: Control) -> None:
+        if isinstance(event, StageAdvanced) and event.stage == "rotate":
+            heard.append(event.label)
+            if event.label.startswith("Iteration 2, block 1"):
+                control.cancel()
+
+    recipe = tiny_recipe(model, rotation__r1__kind="cayley", rotation__compare=False)
+    ended, events = run_tiny(recipe, tmp_path / "out", on_event)
+    assert ended.status == "cancelled"
+    assert heard[-2:] == ["Iteration 1, block 1 of 2", "Iteration 2, block 1 of 2"]
+    assert [event.step for event in events if isinstance(event, Measured) and event.name == "rotate/loss"] == [0]
+
+
+def test_learning_through_the_model_depends_on_exceptions_for_activations(model: Path) -> None:
+    def fingerprint(**fields: Any) -> str:
+        return rotate.STAGE.fingerprint(tiny_recipe(model, **fields), "")
+
+    cayley = {"rotation__r1__kind": "cayley"}
+    activations = [{"linears": "*.k_proj", "activations": {"format": "int8"}}]
+    weights = [{"linears": "*.k_proj", "weights": {"format": "int8"}}]
+    base = fingerprint(**cayley, overrides=[])
+    assert fingerprint(**cayley, overrides=weights) == base
+    assert fingerprint(**cayley, overrides=activations) != base
+    assert fingerprint(overrides=activations) == fingerprint(overrides=[])
 
 
 def test_a_rotation_from_a_file_is_taken_as_it_is(model: Path, tmp_path: Path) -> None:
