@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from dfrot_engine.recipe import DFRot
 from dfrot_engine.rotations.data import RotationData, RotationStep
-from dfrot_engine.rotations.orthogonal import cayley, orthogonalize
+from dfrot_engine.rotations.orthogonal import cayley
 from dfrot_engine.rotations.random import random_start
 
 Quantizer = Callable[[Tensor], Tensor]
 
-_CHUNK_ROWS = 8_192
-_LARGEST_RELAXATION = 3.0
+_CHUNK_ROWS = 4_096
+_HEAVY = 10.0  # times the median weight
+_MOMENTUM = 0.5  # of the last turn, added to the next: the over-relaxation
+_LARGEST_TURN = 1.0  # radians or so: spectral norm of a step
 _ALLOWED_RISE = 1.0005
-_PATIENCE = 5
-_LEAST_GAIN = 1e-4  # relative, over _PATIENCE accepted steps
+_SHORTEST = 1e-2
+_PATIENCE = 8
+_LEAST_GAIN = 5e-4  # relative, over _PATIENCE tries
 
 
 def build_dfrot(section: DFRot, width: int, data: RotationData | None) -> Iterator[RotationStep]:
@@ -29,81 +33,165 @@ def build_dfrot(section: DFRot, width: int, data: RotationData | None) -> Iterat
 
 
 def refine(
-    rows_ND: Tensor, weight_N: Tensor, start_DD: Tensor, quantize: Quantizer, *, steps: int
+    rows_ND: Tensor,
+    weight_N: Tensor,
+    start_DD: Tensor,
+    quantize: Quantizer,
+    *,
+    steps: int,
+    compute_dtype: torch.dtype | None = None,
 ) -> Iterator[RotationStep]:
     """Refine a rotation by alternating quantization with the orthogonal Procrustes step, in its tangent form.
 
     With S = Xᵀdiag(w)X, E = Q(XR) − XR and G = Xᵀdiag(w)E the Procrustes solution is polar(S + GRᵀ)·R. Its first-order
-    form needs one eigendecomposition of S in all: Ω_ij = (Vᵀ(GRᵀ − RGᵀ)V)_ij / (λ_i + λ_j), R ← Cayley(VΩVᵀ)·R, and
-    has the same fixed points. Steps are over-relaxed, and taken back when the loss rises.
+    form needs one eigendecomposition S = VΛVᵀ in all: Ω = V[(Vᵀ(GRᵀ − RGᵀ)V)_ij / (λ_i + λ_j)]Vᵀ, R ← Cayley(Ω)·R. It
+    vanishes where GRᵀ is symmetric, which is where the Procrustes solution is R: the fixed points are the paper's.
+
+    The step holds every token's scale, which moves with its largest value afterwards; so the loss can rise, in the
+    paper's loop as well. A step that raises it by more than 0.05 % is taken back, and the next is half as long and
+    without momentum.
 
     Args:
-        rows_ND: float32 tokens before rotation.
+        rows_ND: float32 tokens before rotation; not copied in float32.
         weight_N: float32 weight of each token in the loss (γ² for massive ones).
         start_DD: orthogonal, float64.
         quantize: rows → dequantized rows; the quantizer that is deployed.
         steps: at most this many accepted steps.
+        compute_dtype: of the products with the tokens; sums and the loss are float32 always. None: bfloat16 on CUDA,
+            float32 elsewhere.
     Yields:
-        The start, then every accepted step; the loss may rise by 0.05 % at most from one to the next.
+        The start, then after every accepted step the best rotation so far: the losses never rise, and stay the same
+        after a step that raised the loss.
     Source: DFRot (arXiv:2412.00648), section 3; tangent form of the polar factor derived here.
     """
+    tokens = _Tokens(rows_ND.to(compute_dtype or _fast_dtype(rows_ND.device)), weight_N, quantize)
     rotation = start_DD.to(rows_ND.device, torch.float64)
-    eigenvalues, vectors = torch.linalg.eigh(_weighted_gram(rows_ND, weight_N, rows_ND))
-    eigenvalues = eigenvalues.clamp(min=0)
-    # A direction no token has (fewer tokens than dimensions) must not be turned by a division by almost nothing.
-    denominator = (eigenvalues[:, None] + eigenvalues[None, :]).clamp(min=float(eigenvalues[-1]) * 1e-7 + 1e-30)
-
-    loss, gradient = _loss_and_gradient(rows_ND, weight_N, rotation, quantize)
-    history = [loss]
-    yield RotationStep(0, loss, rotation)
-    relaxation, index = 1.0, 0
-    while index < steps and loss > 0:
-        tangent = _tangent(gradient, rotation, vectors, denominator)
-        proposal = cayley(tangent * relaxation) @ rotation
-        new_loss, new_gradient = _loss_and_gradient(rows_ND, weight_N, proposal, quantize)
+    loss, gradient = tokens.loss_and_gradient(rotation)
+    best = RotationStep(0, loss, rotation)
+    yield best
+    metric = _Metric.of(tokens.gram())
+    length, momentum, bests = 1.0, torch.zeros_like(rotation, dtype=torch.float32), [loss]
+    index = 0
+    while index < steps and loss > 0 and length >= _SHORTEST:
+        turn = _capped(length * metric.tangent(gradient, rotation) + _MOMENTUM * momentum)
+        proposal = cayley(turn.double()) @ rotation
+        new_loss, new_gradient = tokens.loss_and_gradient(proposal)
         if new_loss > _ALLOWED_RISE * loss:
-            relaxation /= 2
-            if relaxation < 1e-3:
-                return
-            continue
-        index += 1
-        rotation, loss, gradient = orthogonalize(proposal), new_loss, new_gradient
-        relaxation = min(_LARGEST_RELAXATION, relaxation * 1.25)
-        history.append(loss)
-        yield RotationStep(index, loss, rotation)
-        if len(history) > _PATIENCE and history[-1 - _PATIENCE] - loss < _LEAST_GAIN * loss:
+            length, momentum = length / 2, torch.zeros_like(momentum)
+            bests.append(best.loss)
+        else:
+            index += 1
+            rotation, loss, gradient, momentum = proposal, new_loss, new_gradient, turn
+            length = min(1.0, length * 1.25)
+            best = RotationStep(index, *min((best.loss, best.rotation_DD), (loss, rotation), key=lambda pair: pair[0]))
+            bests.append(best.loss)
+            yield best
+        if len(bests) > _PATIENCE and bests[-1 - _PATIENCE] - bests[-1] < _LEAST_GAIN * bests[-1]:
             return
 
 
-def _loss_and_gradient(rows: Tensor, weight: Tensor, rotation: Tensor, quantize: Quantizer) -> tuple[float, Tensor]:
-    """Σ w‖E‖² and G = Xᵀdiag(w)E, both in float64 sums over chunks of float32 products."""
-    turn = rotation.to(rows.dtype)
-    loss = torch.zeros((), dtype=torch.float64, device=rows.device)
-    gradient = torch.zeros_like(rotation)
-    for chunk, chunk_weight in zip(rows.split(_CHUNK_ROWS), weight.split(_CHUNK_ROWS), strict=True):
-        rotated = chunk @ turn
-        error = quantize(rotated) - rotated
-        loss += (chunk_weight * error.square().sum(1)).double().sum()
-        gradient += (chunk.T @ (error * chunk_weight[:, None])).double()
-    return float(loss), gradient
+def coreset(weight_N: Tensor, num_rows: int, *, seed: int) -> tuple[Tensor, Tensor]:
+    """Rows that stand for all: every heavy one, the others drawn evenly and weighted up to the same sum.
+
+    Args:
+        weight_N: float32 weight of each token in the loss; more than ten times the median is heavy.
+        num_rows: how many are kept; 8·D lose next to nothing (DFRot, table 3). More if the heavy ones alone are more.
+    Returns:
+        [M] int64 rows, ascending, [M] float32 weights.
+    """
+    is_heavy_N = weight_N > _HEAVY * weight_N.median()
+    heavy, others = is_heavy_N.nonzero()[:, 0], (~is_heavy_N).nonzero()[:, 0]
+    if len(weight_N) <= num_rows:
+        return torch.arange(len(weight_N), device=weight_N.device), weight_N
+    order = torch.randperm(len(others), generator=torch.Generator().manual_seed(seed))
+    drawn = others[order[: max(1, num_rows - len(heavy))].to(others.device)]
+    scale = weight_N[others].double().sum() / weight_N[drawn].double().sum()
+    weight = weight_N.clone()
+    weight[drawn] *= scale.to(weight)
+    index = torch.cat([heavy, drawn]).sort().values
+    return index, weight[index]
 
 
-def _weighted_gram(rows: Tensor, weight: Tensor, others: Tensor) -> Tensor:
-    gram = torch.zeros(rows.shape[1], others.shape[1], dtype=torch.float64, device=rows.device)
-    chunks = zip(rows.split(_CHUNK_ROWS), weight.split(_CHUNK_ROWS), others.split(_CHUNK_ROWS), strict=True)
-    for left, chunk_weight, right in chunks:
-        gram += (left.T @ (right * chunk_weight[:, None])).double()
-    return gram
+@dataclass(frozen=True)
+class _Tokens:
+    """The weighted tokens, held once and multiplied in chunks, in the dtype of the rows with float32 sums."""
+
+    rows_ND: Tensor
+    weight_N: Tensor
+    quantize: Quantizer
+
+    def loss_and_gradient(self, rotation_DD: Tensor) -> tuple[float, Tensor]:
+        """Σ w‖E‖², and G = Xᵀdiag(w)E as [D, D] float64."""
+        turns = _terms(rotation_DD.float(), self.rows_ND.dtype)
+        loss = torch.zeros((), dtype=torch.float64, device=self.rows_ND.device)
+        gradient_DD = torch.zeros_like(rotation_DD)
+        for rows, weight in self._chunks():
+            rotated = sum((_product(rows, turn) for turn in turns[1:]), _product(rows, turns[0]))
+            error = self.quantize(rotated).sub_(rotated)
+            loss += (weight * error.square().sum(1)).double().sum()
+            # E is small, so that a coarse dtype costs little here.
+            gradient_DD += _product(rows.T, error.mul_(weight[:, None]).to(rows.dtype)).double()
+        return float(loss), gradient_DD
+
+    def gram(self) -> Tensor:
+        """Xᵀdiag(w)X, [D, D] float64."""
+        width = self.rows_ND.shape[1]
+        gram_DD = torch.zeros(width, width, dtype=torch.float64, device=self.rows_ND.device)
+        for rows, weight in self._chunks():
+            gram_DD += (rows.float().T @ (rows * weight[:, None])).double()
+        return gram_DD
+
+    def _chunks(self) -> Iterator[tuple[Tensor, Tensor]]:
+        yield from zip(self.rows_ND.split(_CHUNK_ROWS), self.weight_N.split(_CHUNK_ROWS), strict=True)
 
 
-def _tangent(gradient: Tensor, rotation: Tensor, vectors: Tensor, denominator: Tensor) -> Tensor:
-    """The skew-symmetric direction of the polar factor, its spectral norm capped at 1."""
-    turned = gradient @ rotation.T
-    skew = vectors.T @ (turned - turned.T) @ vectors / denominator
-    omega = vectors @ skew @ vectors.T
-    omega = (omega - omega.T) / 2
-    norm = _spectral_norm(omega)
-    return omega / max(1.0, norm)
+def _fast_dtype(device: torch.device) -> torch.dtype:
+    return torch.bfloat16 if device.type == "cuda" else torch.float32
+
+
+def _terms(matrix: Tensor, dtype: torch.dtype) -> list[Tensor]:
+    """A float32 matrix as a sum in another dtype: rounding R alone would move every token by a part of its error."""
+    if dtype == torch.float32:
+        return [matrix]
+    high = matrix.to(dtype)
+    return [high, (matrix - high.float()).to(dtype)]
+
+
+def _product(left: Tensor, right: Tensor) -> Tensor:
+    """left @ right in float32, whatever they are."""
+    if left.dtype == torch.float32:
+        return left @ right
+    if left.is_cuda:
+        return torch.mm(left, right, out_dtype=torch.float32)
+    return left.float() @ right.float()
+
+
+@dataclass(frozen=True)
+class _Metric:
+    """Eigenvectors of Xᵀdiag(w)X, and the sums of every two eigenvalues."""
+
+    vectors_DD: Tensor
+    sums_DD: Tensor
+
+    @staticmethod
+    def of(gram_DD: Tensor) -> _Metric:
+        eigenvalues, vectors = torch.linalg.eigh(gram_DD)
+        eigenvalues = eigenvalues.clamp(min=0)
+        # A direction no token has (fewer tokens than dimensions) must not be turned by a division by almost nothing.
+        least = float(eigenvalues[-1]) * 1e-7 + 1e-30
+        return _Metric(vectors, (eigenvalues[:, None] + eigenvalues[None, :]).clamp(min=least))
+
+    def tangent(self, gradient_DD: Tensor, rotation_DD: Tensor) -> Tensor:
+        """The skew-symmetric direction of the polar factor, float32."""
+        turned = self.vectors_DD.T @ gradient_DD @ (rotation_DD.T @ self.vectors_DD)
+        skew = ((turned - turned.T) / self.sums_DD).float()
+        vectors = self.vectors_DD.float()
+        omega = vectors @ skew @ vectors.T
+        return (omega - omega.T) / 2
+
+
+def _capped(omega_DD: Tensor) -> Tensor:
+    return omega_DD * (_LARGEST_TURN / max(_LARGEST_TURN, _spectral_norm(omega_DD)))
 
 
 def _spectral_norm(matrix: Tensor) -> float:
@@ -113,7 +201,7 @@ def _spectral_norm(matrix: Tensor) -> float:
     norm = 0.0
     for _ in range(12):
         image = matrix.T @ (matrix @ vector)
-        norm = float(image.norm()) / max(float(vector.norm()), 1e-300)
+        norm = float(image.norm()) / max(float(vector.norm()), 1e-30)
         if norm == 0.0:
             return 0.0
         vector = image / image.norm()
