@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -17,19 +17,17 @@ Quantizer = Callable[[Tensor], Tensor]
 
 _CHUNK_ROWS = 4_096
 _HEAVY = 10.0  # times the median weight
-_MOMENTUM = 0.5  # of the last turn, added to the next: the over-relaxation
-_LARGEST_TURN = 1.0  # radians or so: spectral norm of a step
-_ALLOWED_RISE = 1.0005
-_SHORTEST = 1e-2
-_PATIENCE = 8
-_LEAST_GAIN = 5e-4  # relative, over _PATIENCE tries
+_CHECK_EVERY = 5
+_LEAST_GAIN = 5e-4  # relative, from one check to the next
+_SHORTEST = 0.1  # of a full step
+_LARGEST_TURN = 1.0  # spectral norm of a step
 
 
 def build_dfrot(section: DFRot, width: int, data: RotationData | None) -> Iterator[RotationStep]:
     assert data is not None, "dfrot learns from activations"
     start = random_start(section.start, width, section.seed)
     weight = data.weight(section.massive_weight, start)
-    return refine(data.rows_ND, weight, start, data.quantize, steps=section.steps)
+    return refine(data.rows_ND, weight, start, data.quantize, steps=section.steps, seed=section.seed)
 
 
 def refine(
@@ -39,6 +37,7 @@ def refine(
     quantize: Quantizer,
     *,
     steps: int,
+    seed: int = 0,
     compute_dtype: torch.dtype | None = None,
 ) -> Iterator[RotationStep]:
     """Refine a rotation by alternating quantization with the orthogonal Procrustes step, in its tangent form.
@@ -47,64 +46,71 @@ def refine(
     form needs one eigendecomposition S = VΛVᵀ in all: Ω = V[(Vᵀ(GRᵀ − RGᵀ)V)_ij / (λ_i + λ_j)]Vᵀ, R ← Cayley(Ω)·R. It
     vanishes where GRᵀ is symmetric, which is where the Procrustes solution is R: the fixed points are the paper's.
 
-    The step holds every token's scale, which moves with its largest value afterwards; so the loss can rise, in the
-    paper's loop as well. A step that raises it by more than 0.05 % is taken back, and the next is half as long and
-    without momentum.
+    Each step looks at all heavy tokens and others drawn anew, so that none is learned by heart. The Procrustes step
+    holds every token's scale, which moves with its largest value afterwards; so the loss can rise, here as in the
+    paper's loop. Every fifth step it is checked, always on the same tokens. Unless it fell by 0.05 %, the best
+    rotation is taken up again with steps half as long; the end is where steps have become too short.
 
     Args:
-        rows_ND: float32 tokens before rotation; not copied in float32.
+        rows_ND: float32 tokens before rotation; not copied as a whole.
         weight_N: float32 weight of each token in the loss (γ² for massive ones).
         start_DD: orthogonal, float64.
         quantize: rows → dequantized rows; the quantizer that is deployed.
-        steps: at most this many accepted steps.
+        steps: at most this many.
         compute_dtype: of the products with the tokens; sums and the loss are float32 always. None: bfloat16 on CUDA,
             float32 elsewhere.
     Yields:
-        The start, then after every accepted step the best rotation so far: the losses never rise, and stay the same
-        after a step that raised the loss.
+        The start, then at every check the best rotation so far and its loss, which therefore never rises: the loss of
+        all tokens, estimated from the heavy ones and at least 8·D others.
     Source: DFRot (arXiv:2412.00648), section 3; tangent form of the polar factor derived here.
     """
-    tokens = _Tokens(rows_ND.to(compute_dtype or _fast_dtype(rows_ND.device)), weight_N, quantize)
+    dtype = compute_dtype or _fast_dtype(rows_ND.device)
+    num_rows = DFRot.rows_per_step(rows_ND.shape[1])
+
+    def tokens(draw: int) -> _Tokens:
+        index_N, weight = coreset(weight_N, num_rows, seed=seed, draw=draw)
+        return _Tokens(rows_ND[index_N].to(dtype), weight, quantize)
+
+    measured = tokens(0)
     rotation = start_DD.to(rows_ND.device, torch.float64)
-    loss, gradient = tokens.loss_and_gradient(rotation)
-    best = RotationStep(0, loss, rotation)
+    best = RotationStep(0, measured.loss(rotation), rotation)
     yield best
-    metric = _Metric.of(tokens.gram())
-    length, momentum, bests = 1.0, torch.zeros_like(rotation, dtype=torch.float32), [loss]
-    index = 0
-    while index < steps and loss > 0 and length >= _SHORTEST:
-        turn = _capped(length * metric.tangent(gradient, rotation) + _MOMENTUM * momentum)
-        proposal = cayley(turn.double()) @ rotation
-        new_loss, new_gradient = tokens.loss_and_gradient(proposal)
-        if new_loss > _ALLOWED_RISE * loss:
-            length, momentum = length / 2, torch.zeros_like(momentum)
-            bests.append(best.loss)
-        else:
-            index += 1
-            rotation, loss, gradient, momentum = proposal, new_loss, new_gradient, turn
-            length = min(1.0, length * 1.25)
-            best = RotationStep(index, *min((best.loss, best.rotation_DD), (loss, rotation), key=lambda pair: pair[0]))
-            bests.append(best.loss)
-            yield best
-        if len(bests) > _PATIENCE and bests[-1 - _PATIENCE] - bests[-1] < _LEAST_GAIN * bests[-1]:
+    metric = _Metric.of(measured.gram())
+    length = 1.0
+    for index in range(1, steps + 1):
+        if best.loss == 0.0:
             return
+        omega_DD = metric.tangent(tokens(index).gradient(rotation), rotation)
+        rotation = cayley(_capped(length * omega_DD)) @ rotation
+        if index % _CHECK_EVERY and index < steps:
+            continue
+        before, loss = best.loss, measured.loss(rotation)
+        best = RotationStep(index, loss, rotation) if loss < before else replace(best, index=index)
+        yield best
+        if loss > (1 - _LEAST_GAIN) * before:
+            rotation, length = best.rotation_DD, length / 2
+            if length < _SHORTEST:
+                return
 
 
-def coreset(weight_N: Tensor, num_rows: int, *, seed: int) -> tuple[Tensor, Tensor]:
+def coreset(weight_N: Tensor, num_rows: int, *, seed: int, draw: int = 0) -> tuple[Tensor, Tensor]:
     """Rows that stand for all: every heavy one, the others drawn evenly and weighted up to the same sum.
 
     Args:
         weight_N: float32 weight of each token in the loss; more than ten times the median is heavy.
-        num_rows: how many are kept; 8·D lose next to nothing (DFRot, table 3). More if the heavy ones alone are more.
+        num_rows: how many others are drawn; 8·D lose next to nothing (DFRot, table 3).
+        draw: of one seed, draws 0, 1, 2, … share no row until all have had their turn.
     Returns:
         [M] int64 rows, ascending, [M] float32 weights.
     """
     is_heavy_N = weight_N > _HEAVY * weight_N.median()
     heavy, others = is_heavy_N.nonzero()[:, 0], (~is_heavy_N).nonzero()[:, 0]
-    if len(weight_N) <= num_rows:
+    if len(others) <= num_rows:
         return torch.arange(len(weight_N), device=weight_N.device), weight_N
-    order = torch.randperm(len(others), generator=torch.Generator().manual_seed(seed))
-    drawn = others[order[: max(1, num_rows - len(heavy))].to(others.device)]
+    per_turn = len(others) // num_rows
+    turn, place = divmod(draw, per_turn)
+    order = torch.randperm(len(others), generator=torch.Generator().manual_seed(seed * 1_000_003 + turn))
+    drawn = others[order[place * num_rows : (place + 1) * num_rows].to(others.device)]
     scale = weight_N[others].double().sum() / weight_N[drawn].double().sum()
     weight = weight_N.clone()
     weight[drawn] *= scale.to(weight)
@@ -114,24 +120,26 @@ def coreset(weight_N: Tensor, num_rows: int, *, seed: int) -> tuple[Tensor, Tens
 
 @dataclass(frozen=True)
 class _Tokens:
-    """The weighted tokens, held once and multiplied in chunks, in the dtype of the rows with float32 sums."""
+    """Weighted tokens, multiplied in chunks, in the dtype of the rows with float32 sums."""
 
     rows_ND: Tensor
     weight_N: Tensor
     quantize: Quantizer
 
-    def loss_and_gradient(self, rotation_DD: Tensor) -> tuple[float, Tensor]:
-        """Σ w‖E‖², and G = Xᵀdiag(w)E as [D, D] float64."""
-        turns = _terms(rotation_DD.float(), self.rows_ND.dtype)
+    def loss(self, rotation_DD: Tensor) -> float:
+        """Σ w‖E‖²."""
         loss = torch.zeros((), dtype=torch.float64, device=self.rows_ND.device)
-        gradient_DD = torch.zeros_like(rotation_DD)
-        for rows, weight in self._chunks():
-            rotated = sum((_product(rows, turn) for turn in turns[1:]), _product(rows, turns[0]))
-            error = self.quantize(rotated).sub_(rotated)
+        for _, weight, error in self._errors(rotation_DD):
             loss += (weight * error.square().sum(1)).double().sum()
+        return float(loss)
+
+    def gradient(self, rotation_DD: Tensor) -> Tensor:
+        """G = Xᵀdiag(w)E, [D, D] float64."""
+        gradient_DD = torch.zeros_like(rotation_DD)
+        for rows, weight, error in self._errors(rotation_DD):
             # E is small, so that a coarse dtype costs little here.
-            gradient_DD += _product(rows.T, error.mul_(weight[:, None]).to(rows.dtype)).double()
-        return float(loss), gradient_DD
+            gradient_DD += _product(rows.T, (error * weight[:, None]).to(rows.dtype)).double()
+        return gradient_DD
 
     def gram(self) -> Tensor:
         """Xᵀdiag(w)X, [D, D] float64."""
@@ -140,6 +148,13 @@ class _Tokens:
         for rows, weight in self._chunks():
             gram_DD += (rows.float().T @ (rows * weight[:, None])).double()
         return gram_DD
+
+    def _errors(self, rotation_DD: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Rows, weights and E of each chunk."""
+        turns = _terms(rotation_DD.float(), self.rows_ND.dtype)
+        for rows, weight in self._chunks():
+            rotated = sum((_product(rows, turn) for turn in turns[1:]), _product(rows, turns[0]))
+            yield rows, weight, self.quantize(rotated) - rotated
 
     def _chunks(self) -> Iterator[tuple[Tensor, Tensor]]:
         yield from zip(self.rows_ND.split(_CHUNK_ROWS), self.weight_N.split(_CHUNK_ROWS), strict=True)
@@ -182,11 +197,9 @@ class _Metric:
         return _Metric(vectors, (eigenvalues[:, None] + eigenvalues[None, :]).clamp(min=least))
 
     def tangent(self, gradient_DD: Tensor, rotation_DD: Tensor) -> Tensor:
-        """The skew-symmetric direction of the polar factor, float32."""
+        """The skew-symmetric direction of the polar factor, float64."""
         turned = self.vectors_DD.T @ gradient_DD @ (rotation_DD.T @ self.vectors_DD)
-        skew = ((turned - turned.T) / self.sums_DD).float()
-        vectors = self.vectors_DD.float()
-        omega = vectors @ skew @ vectors.T
+        omega = self.vectors_DD @ ((turned - turned.T) / self.sums_DD) @ self.vectors_DD.T
         return (omega - omega.T) / 2
 
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dfrot_engine.recipe import Descent, DFRot
+from dfrot_engine.recipe import Descent
 from dfrot_engine.rotations.data import RotationStep
 from dfrot_engine.rotations.descent import descend
-from dfrot_engine.rotations.dfrot import Quantizer, coreset, refine
+from dfrot_engine.rotations.dfrot import Quantizer, refine
 from tests.benchmarks.grids import BenchmarkGrid
 
 
@@ -80,11 +80,9 @@ def run_plain(problem: Problem) -> Outcome:
 
 
 def run_dfrot(problem: Problem) -> Outcome:
-    """With the recipe's rows: all heavy ones, the others drawn evenly."""
-    index_N, weight_N = coreset(problem.weight_N, DFRot().sample_rows, seed=0)
-    rows = problem.rows_ND if len(index_N) == len(problem.rows_ND) else problem.rows_ND[index_N]
-    steps = refine(rows, weight_N, problem.start_DD, problem.grid.quantize, steps=problem.iterations)
-    return _follow(steps, len(rows))
+    """On all rows, a part of them in each step."""
+    steps = refine(problem.rows_ND, problem.weight_N, problem.start_DD, problem.grid.quantize, steps=problem.iterations)
+    return _follow(steps, len(problem.rows_ND))
 
 
 def run_descent(problem: Problem) -> Outcome:
