@@ -52,7 +52,7 @@ def refine(
     rotation is taken up again with steps half as long; the end is where steps have become too short.
 
     Args:
-        rows_ND: float32 tokens before rotation; not copied as a whole.
+        rows_ND: float32 tokens before rotation; no copy in float32 of all of them is made.
         weight_N: float32 weight of each token in the loss (γ² for massive ones).
         start_DD: orthogonal, float64.
         quantize: rows → dequantized rows; the quantizer that is deployed.
@@ -69,18 +69,21 @@ def refine(
 
     def tokens(draw: int) -> _Tokens:
         index_N, weight = coreset(weight_N, num_rows, seed=seed, draw=draw)
-        return _Tokens(rows_ND[index_N].to(dtype), weight, quantize)
+        rows = rows_ND if len(index_N) == len(rows_ND) else rows_ND[index_N]
+        return _Tokens(rows.to(dtype), weight, quantize)
 
     measured = tokens(0)
     rotation = start_DD.to(rows_ND.device, torch.float64)
     best = RotationStep(0, measured.loss(rotation), rotation)
     yield best
     metric = _Metric.of(measured.gram())
+    is_whole = len(measured.weight_N) == len(weight_N)
     length = 1.0
     for index in range(1, steps + 1):
         if best.loss == 0.0:
             return
-        omega_DD = metric.tangent(tokens(index).gradient(rotation), rotation)
+        drawn = measured if is_whole else tokens(index)
+        omega_DD = metric.tangent(drawn.gradient(rotation), rotation)
         rotation = cayley(_capped(length * omega_DD)) @ rotation
         if index % _CHECK_EVERY and index < steps:
             continue
