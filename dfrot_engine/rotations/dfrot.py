@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
@@ -18,7 +19,8 @@ Quantizer = Callable[[Tensor], Tensor]
 _CHUNK_ROWS = 4_096
 _HEAVY = 10.0  # times the median weight
 _CHECK_EVERY = 5
-_LEAST_GAIN = 5e-4  # relative, from one check to the next
+_PATIENCE = 4  # checks
+_LEAST_GAIN = 1e-3  # relative, over that many
 _SHORTEST = 0.1  # of a full step
 _LARGEST_TURN = 1.0  # spectral norm of a step
 
@@ -48,8 +50,8 @@ def refine(
 
     Each step looks at all heavy tokens and others drawn anew, so that none is learned by heart. The Procrustes step
     holds every token's scale, which moves with its largest value afterwards; so the loss can rise, here as in the
-    paper's loop. Every fifth step it is checked, always on the same tokens. Unless it fell by 0.05 %, the best
-    rotation is taken up again with steps half as long; the end is where steps have become too short.
+    paper's loop. Every fifth step it is checked, always on the same tokens. Where it rose, the best rotation is taken
+    up again with steps half as long; where it fell by less than 0.1 % in twenty steps, that is the end.
 
     Args:
         rows_ND: float32 tokens before rotation; no copy in float32 of all of them is made.
@@ -78,22 +80,30 @@ def refine(
     yield best
     metric = _Metric.of(measured.gram())
     is_whole = len(measured.weight_N) == len(weight_N)
-    length = 1.0
+    guard, lowest = 1.0, [best.loss]
     for index in range(1, steps + 1):
         if best.loss == 0.0:
             return
         drawn = measured if is_whole else tokens(index)
         omega_DD = metric.tangent(drawn.gradient(rotation), rotation)
+        length = guard if is_whole else guard * _fall(index, steps)
         rotation = cayley(_capped(length * omega_DD)) @ rotation
         if index % _CHECK_EVERY and index < steps:
             continue
-        before, loss = best.loss, measured.loss(rotation)
-        best = RotationStep(index, loss, rotation) if loss < before else replace(best, index=index)
+        loss = measured.loss(rotation)
+        best = RotationStep(index, loss, rotation) if loss < best.loss else replace(best, index=index)
         yield best
-        if loss > (1 - _LEAST_GAIN) * before:
-            rotation, length = best.rotation_DD, length / 2
-            if length < _SHORTEST:
-                return
+        if loss > best.loss:
+            rotation, guard = best.rotation_DD, guard / 2
+        lowest.append(best.loss)
+        has_stalled = len(lowest) > _PATIENCE and lowest[-1] > (1 - _LEAST_GAIN) * lowest[-1 - _PATIENCE]
+        if has_stalled or guard < _SHORTEST:
+            return
+
+
+def _fall(index: int, steps: int) -> float:
+    """From 1 to a tenth along a cosine, which averages the draws out."""
+    return max(_SHORTEST, (1 + math.cos(math.pi * (index - 1) / steps)) / 2)
 
 
 def coreset(weight_N: Tensor, num_rows: int, *, seed: int, draw: int = 0) -> tuple[Tensor, Tensor]:
