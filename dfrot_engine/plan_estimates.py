@@ -157,9 +157,11 @@ def _rotate(work: Workload) -> StageEstimate:
         batch = min(r1.batch_rows, work.sample_rows)
         flops = r1.steps * (4 * batch * width**2 + work.sample_rows * width**2 / 40 + 45 * width**3)
     else:
-        # Two products with the rows and a Cayley step; over-relaxation takes a third of the steps back.
-        flops = r1.steps * 1.3 * (4 * work.sample_rows * width**2 + 40 * width**3)
-    memory = 4 * work.sample_rows * width * 4 + 6 * square_bytes
+        # Two products with its rows and a Cayley step in float64; every fifth time the loss.
+        batch = min(r1.rows_per_step(width), work.sample_rows)
+        flops = r1.steps * (4.4 * batch * width**2 + 30 * width**3)
+    # The rows, two draws of them at most and a chunk's errors; a dozen matrices in float64.
+    memory = 4 * work.sample_rows * width * 4 + 12 * square_bytes
     return work.stage("rotate", summary, memory, square_bytes, work.seconds(flops))
 
 
