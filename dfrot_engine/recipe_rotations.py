@@ -123,8 +123,7 @@ class Cayley(Section):
         Literal["kl-divergence", "cross-entropy"],
         Field(
             title="Loss",
-            description="'kl-divergence' from the original's predictions, or SpinQuant's 'cross-entropy' of the text, "
-            "which needs many more tokens",
+            description="'kl-divergence' from the original's predictions, or 'cross-entropy' of the text (SpinQuant)",
         ),
     ] = "kl-divergence"
     steps: Steps = 100
