@@ -15,7 +15,7 @@ from dfrot_engine.plan_checks import has_nvidia_gpu
 from dfrot_engine.plan_linears import PlannedLinear
 from dfrot_engine.plan_places import gigabytes
 from dfrot_engine.plan_types import Output, StageEstimate
-from dfrot_engine.recipe import REFINED, Descent, Evaluation, NoRotation, Recipe, Whip
+from dfrot_engine.recipe import REFINED, Descent, DFRot, Evaluation, NoRotation, Recipe, Whip
 
 # Python with torch and transformers loaded, measured.
 PROCESS_BYTES = 400_000_000
@@ -117,6 +117,25 @@ def outputs_of(work: Workload) -> tuple[Output, ...]:
     )
 
 
+def refinement_flops(r1: DFRot | Descent | Whip, rows: int, width: int) -> float:
+    """Of one step of a refinement on this many sampled rows."""
+    if isinstance(r1, Descent | Whip):
+        # Two products with a batch, six rounds of evening out, a Cayley step; every tenth time the rows held out.
+        return 4 * min(r1.batch_rows, rows) * width**2 + rows * width**2 / 40 + 45 * width**3
+    # Two products with the rows and a Cayley step; over-relaxation takes a third of the steps back.
+    return 1.3 * (4 * rows * width**2 + 40 * width**3)
+
+
+def search_seconds(work: Workload) -> float:
+    """For the clip ratios of all weights that search them."""
+    searched = sum(
+        linear.shape[0] * linear.shape[1]
+        for linear in work.linears
+        if linear.weights and linear.weights.clip_ratio == "search"
+    )
+    return searched * SEARCH_S_PER_WEIGHT / (CUDA_SEARCH_SPEEDUP if work.is_on_cuda else work.cores)
+
+
 def _load(work: Workload) -> StageEstimate:
     facts = work.facts
     if facts.folder is not None:
@@ -147,13 +166,7 @@ def _rotate(work: Workload) -> StageEstimate:
         memory = 4 * square_bytes + 4 * work.sample_rows * width * 4
         return work.stage("rotate", summary, memory, square_bytes, work.seconds(4 * width**3) + 1.0)
     summary = f"{r1.steps:,} iterations on {work.sample_rows:,} rows"
-    if isinstance(r1, Descent | Whip):
-        # Two products with a batch, six rounds of evening out, a Cayley step; every tenth time the rows held out.
-        batch = min(r1.batch_rows, work.sample_rows)
-        flops = r1.steps * (4 * batch * width**2 + work.sample_rows * width**2 / 40 + 45 * width**3)
-    else:
-        # Two products with the rows and a Cayley step; over-relaxation takes a third of the steps back.
-        flops = r1.steps * 1.3 * (4 * work.sample_rows * width**2 + 40 * width**3)
+    flops = r1.steps * refinement_flops(r1, work.sample_rows, width)
     memory = 4 * work.sample_rows * width * 4 + 6 * square_bytes
     return work.stage("rotate", summary, memory, square_bytes, work.seconds(flops))
 
@@ -161,10 +174,6 @@ def _rotate(work: Workload) -> StageEstimate:
 def _quantize(work: Workload) -> StageEstimate:
     sizes = work.architecture
     weights = {linear.name: linear.shape[0] * linear.shape[1] for linear in work.linears if linear.weights}
-    searched = sum(
-        weights[linear.name] for linear in work.linears if linear.weights and linear.weights.clip_ratio == "search"
-    )
-    search_s = searched * SEARCH_S_PER_WEIGHT / (CUDA_SEARCH_SPEEDUP if work.is_on_cuda else work.cores)
     # Folding in float64 takes two products with R1; the probe goes through both versions of each block.
     parameters = work.block_parameters * sizes.num_blocks
     flops = 2 * (parameters + work.outer_parameters) * sizes.hidden_size + 8 * parameters * PROBE_TOKENS
@@ -172,7 +181,7 @@ def _quantize(work: Workload) -> StageEstimate:
     # Codes take a byte each until they are packed.
     disk = parameters - sum(weights.values()) + parameters + 2 * work.outer_parameters
     count = f"{len(weights):,} linears, round to nearest" if weights else "weights keep their precision"
-    return work.stage("quantize", count, memory, disk, search_s + work.seconds(flops))
+    return work.stage("quantize", count, memory, disk, search_seconds(work) + work.seconds(flops))
 
 
 def _export(work: Workload) -> StageEstimate:

@@ -63,7 +63,7 @@ def run(job: Job, work: WorkDir, fingerprint: str, report: Report) -> None:
         report(StageAdvanced(stage=NAME, step=max(1, step.index), steps=steps, label=f"Iteration {step.index}"))
         if bench is not None and step.index % max(1, steps // _CHARTS) == 0:
             bench.measure(r1.kind, result)
-    rotations = _rotation_set(job, None if isinstance(r1, NoRotation) else result)
+    rotations = rotation_set(job, None if isinstance(r1, NoRotation) else result)
     rotations.save(work.rotations, _facts(job, fingerprint))
     if bench is not None:
         bench.measure(r1.kind, result)
@@ -164,7 +164,8 @@ def _r1_steps(job: Job, bench: _Bench | None) -> Iterator[RotationStep]:
     return BUILDERS[type(section)](section, job.architecture.hidden_size, bench.data if bench else None)
 
 
-def _rotation_set(job: Job, r1_DD: Tensor | None) -> RotationSet:
+def rotation_set(job: Job, r1_DD: Tensor | None) -> RotationSet:
+    """R1, float64 or None, with the recipe's R2, R3 and R4."""
     architecture, rotation = job.architecture, job.recipe.rotation
     seed = getattr(rotation.r1, "seed", 0)
     return RotationSet(
