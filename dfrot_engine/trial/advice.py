@@ -56,8 +56,8 @@ def notes(rows: Sequence[TrialRow], *, massive_count: int, read_blocks: int, num
     error = recommend(rows).block_error
     if error > HEAVY_ERROR:
         found.append(
-            f"Rounding takes {_percent(error)} of what a block adds, whatever the rotation: "
-            "more bits will help more than any of them."
+            f"Even so, rounding spoils {_percent(error)} of what a block adds: "
+            "more bits would help more than any rotation."
         )
     if massive_count == 0:
         found.append("No token is massive on the text that was read, so γ and with it DFRot have nothing to work on.")
