@@ -40,18 +40,25 @@ def sentence(rows: Sequence[TrialRow]) -> str:
     rivals = [row for row in rows if row is not chosen]
     if not rivals:
         return f"Only {rotation_name(chosen.kind)} could be tried: {_off_by(chosen)}."
-    best = min(rivals, key=lambda row: row.block_error)
+    rivals.sort(key=lambda row: row.block_error)
     if chosen.kind == "none":
-        return f"Do not rotate this model for this recipe: {_off_by(chosen)} without a rotation, {_against(best)}."
-    none = next((row for row in rivals if row.kind == "none"), None)
-    parts = [_against(row) for row in dict.fromkeys((none, best)) if row is not None]
-    equal = [rotation_name(row.kind) for row in rivals if row.block_error <= chosen.block_error * (1 + MARGIN)]
-    text = f"Use {rotation_name(chosen.kind)}: {_off_by(chosen)}, {' and '.join(parts)}."
-    return f"{text} {_equals(equal)}" if equal else text
+        return f"Do not rotate this model for this recipe: {_off_by(chosen)} without a rotation, {_against(rivals[0])}."
+    equal = [row for row in rivals if row.block_error <= chosen.block_error * (1 + MARGIN)]
+    none = [row for row in rivals if row.kind == "none"]
+    worse = [row for row in rivals if row not in equal and row not in none][:1]
+    parts = " and ".join(_against(row) for row in none + worse)
+    text = f"Use {rotation_name(chosen.kind)}: {_off_by(chosen)}" + (f", {parts}." if parts else ".")
+    return f"{text} {_equals([rotation_name(row.kind) for row in equal])}" if equal else text
 
 
-def notes(rows: Sequence[TrialRow], *, massive_count: int, read_blocks: int, num_blocks: int) -> tuple[str, ...]:
-    """What limits the recommendation, one sentence each."""
+def notes(
+    rows: Sequence[TrialRow], *, massive_count: int, read_blocks: int, num_blocks: int, is_cut_short: bool
+) -> tuple[str, ...]:
+    """What limits the recommendation, one sentence each.
+
+    Args:
+        is_cut_short: whether a refinement took all its steps here, and a run would take more.
+    """
     found: list[str] = []
     error = recommend(rows).block_error
     if error > HEAVY_ERROR:
@@ -63,7 +70,7 @@ def notes(rows: Sequence[TrialRow], *, massive_count: int, read_blocks: int, num
         found.append("No token is massive on the text that was read, so γ and with it DFRot have nothing to work on.")
     if read_blocks < num_blocks:
         found.append(f"The model is large: only the first {read_blocks} of {num_blocks} blocks were read.")
-    if any(row.steps for row in rows):
+    if is_cut_short:
         found.append("Refinements were cut short here; a run takes more steps and may gain a little more.")
     return tuple(found)
 
@@ -75,7 +82,7 @@ def _effort(row: TrialRow) -> int:
 def _equals(names: Sequence[str]) -> str:
     verb = "makes" if len(names) == 1 else "make"
     listed = " and ".join(names) if len(names) < 3 else f"{', '.join(names[:-1])} and {names[-1]}"
-    return f"{listed[0].upper()}{listed[1:]} {verb} no real difference to it."
+    return f"{listed[0].upper()}{listed[1:]} {verb} no real difference."
 
 
 def _off_by(row: TrialRow) -> str:

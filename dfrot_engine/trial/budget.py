@@ -13,7 +13,7 @@ from dfrot_engine.trial.candidates import MOST_STEPS, SAMPLE_ROWS, shortened
 READ_S = 40.0
 ROUND_S = 60.0  # folding and rounding the chosen blocks, for all rotations together
 REFINE_S = 30.0  # for each refinement
-MOST_BLOCKS = 5
+MOST_BLOCKS = 6
 _FEWEST_STEPS = 10
 _READ_BYTES_PER_S = 300e6
 _BYTES_PER_PARAMETER = 2
@@ -27,12 +27,14 @@ class Budget:
         read_blocks: blocks the tokens go through, from the first.
         blocks: those on which rounding is tried, spread over the depth.
         sections: rotations to try, refinements shortened.
+        cut_short: kinds that take fewer steps than in a run.
         left_out: kinds whose refinement would take too long here.
     """
 
     read_blocks: int
     blocks: tuple[int, ...]
     sections: tuple[Any, ...]
+    cut_short: tuple[str, ...]
     left_out: tuple[str, ...]
 
 
@@ -46,10 +48,12 @@ def plan_trial(work: Workload, sections: Sequence[Any]) -> Budget:
     num_blocks = work.architecture.num_blocks
     read = max(1, min(num_blocks, int(READ_S / _read_seconds(work))))
     tried = tuple(short for section in sections if (short := _fitting(work, section)) is not None)
-    left_out = tuple(section.kind for section in sections if section.kind not in {one.kind for one in tried})
+    steps = {section.kind: getattr(section, "steps", 0) for section in tried}
+    cut_short = tuple(one.kind for one in sections if one.kind in steps and steps[one.kind] < getattr(one, "steps", 0))
+    left_out = tuple(section.kind for section in sections if section.kind not in steps)
     affordable = int(ROUND_S / (len(tried) * _round_seconds(work)))
     count = max(1, min(read, MOST_BLOCKS, affordable))
-    return Budget(read, spread(count, read), tried, left_out)
+    return Budget(read, spread(count, read), tried, cut_short, left_out)
 
 
 def spread(count: int, blocks: int) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Callable
 
@@ -131,7 +132,14 @@ def _sayer(number: int, count: int, kind: str, report: Report) -> Say:
 
 def _result(job: Job, recipe: Recipe, budget: Budget, sample: TrialSample, rows: list[TrialRow]) -> TrialResult:
     num_blocks = job.architecture.num_blocks
-    found = notes(rows, massive_count=sample.massive_count, read_blocks=budget.read_blocks, num_blocks=num_blocks)
+    most = {section.kind: section.steps for section in budget.sections if section.kind in budget.cut_short}
+    found = notes(
+        rows,
+        massive_count=sample.massive_count,
+        read_blocks=budget.read_blocks,
+        num_blocks=num_blocks,
+        is_cut_short=any(row.steps >= most.get(row.kind, math.inf) for row in rows),
+    )
     if budget.left_out:
         names = ", ".join(map(rotation_name, budget.left_out))
         found = (*found, f"Left out, since refining takes long at this width: {names}.")

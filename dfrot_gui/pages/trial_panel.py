@@ -49,9 +49,10 @@ class TrialPanel(QWidget):
         self._show_progress()
         self._show_button()
         trials, recipe = self._trials, self._recipe.recipe
-        recommended = trials.result.recommended if trials.result else ""
+        fits = trials.fits(recipe)
+        recommended = trials.result.recommended if trials.result and fits else ""
         self.table.show_rows(trials.rows, recommended, recipe.rotation.r1.kind)
-        self.table.set_faded(not trials.fits(recipe))
+        self.table.set_faded(not fits)
         self.table.setVisible(bool(trials.rows))
         self._show_advice()
 

@@ -39,8 +39,10 @@ class TrialTable(QWidget):
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setHorizontalSpacing(24)
         self._grid.setVerticalSpacing(4)
-        self._grid.setColumnStretch(0, 1)
-        self._fade = QGraphicsOpacityEffect(self, opacity=_FADED, enabled=False)
+        for column in range(len(HEADER)):
+            self._grid.setColumnStretch(column, 4 if column == 0 else 2)
+        self._fade = QGraphicsOpacityEffect(self, opacity=_FADED)
+        self._fade.setEnabled(False)
         self.setGraphicsEffect(self._fade)
         self.setAccessibleName("Rotations that were tried")
 
@@ -57,6 +59,10 @@ class TrialTable(QWidget):
     def set_faded(self, is_faded: bool) -> None:
         """Whether the rows are of an earlier recipe."""
         self._fade.setEnabled(is_faded)
+
+    @property
+    def is_faded(self) -> bool:
+        return self._fade.isEnabled()
 
     def texts(self) -> list[list[str]]:
         """The cells as they are shown, row by row."""

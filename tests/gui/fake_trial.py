@@ -42,7 +42,7 @@ RESULT = TrialResult(
     sentence="Use descent: what a block adds is off by 38.4 %, against 85 % with no rotation and against 40.7 % with "
     "DFRot.",
     notes=(
-        "Rounding takes 38.4 % of what a block adds, whatever the rotation: more bits will help more than any of them.",
+        "Even so, rounding spoils 38.4 % of what a block adds: more bits would help more than any rotation.",
         "Refinements were cut short here; a run takes more steps and may gain a little more.",
     ),
     tokens=1_024,

@@ -38,7 +38,10 @@ def test_the_sentence_tells_the_numbers() -> None:
         "against 41.4 % with random Hadamard (RH)."
     )
     text = sentence(rows(none=0.8, hadamard=0.40, dfrot=0.396))
-    assert text.endswith("DFRot makes no real difference to it.")
+    assert text == (
+        "Use random Hadamard (RH): what a block adds is off by 40 %, against 80 % with no rotation. "
+        "DFRot makes no real difference."
+    )
     text = sentence(rows(none=0.0101, hadamard=0.0102, descent=0.01))
     assert text == (
         "Do not rotate this model for this recipe: what a block adds is off by 1.01 % without a rotation, "
@@ -47,10 +50,12 @@ def test_the_sentence_tells_the_numbers() -> None:
 
 
 def test_notes_say_what_limits_it() -> None:
-    def found(error: float, massive: int, read: int) -> str:
-        return " ".join(notes(rows(hadamard=error), massive_count=massive, read_blocks=read, num_blocks=8))
+    def found(error: float, massive: int, read: int, is_cut_short: bool = False) -> str:
+        own = rows(hadamard=error)
+        return " ".join(notes(own, massive_count=massive, read_blocks=read, num_blocks=8, is_cut_short=is_cut_short))
 
     assert found(0.1, 3, 8) == ""
     assert "more bits" in found(0.4, 3, 8)
     assert "No token is massive" in found(0.1, 0, 8)
+    assert "cut short" in found(0.1, 3, 8, True)
     assert "only the first 2 of 8 blocks" in found(0.1, 3, 2)

@@ -49,8 +49,9 @@ def budget(width: int, blocks: int, **fields: object) -> Budget:
 def test_a_small_model_is_read_whole() -> None:
     found = budget(576, 30)
     assert found.read_blocks == 30
-    assert found.blocks == (3, 9, 15, 21, 27)
+    assert found.blocks == (2, 7, 12, 17, 22, 27)
     assert found.left_out == ()
+    assert found.cut_short == ("dfrot", "descent")
     assert {section.kind: getattr(section, "steps", 0) for section in found.sections} == {
         "none": 0,
         "random-orthogonal": 0,
@@ -72,6 +73,7 @@ def test_a_large_model_is_read_in_part_and_wide_refinements_are_left_out() -> No
 def test_steps_of_the_recipe_are_never_raised() -> None:
     found = budget(576, 4, rotation__r1__steps=3)
     assert next(section.steps for section in found.sections if section.kind == "dfrot") == 3
+    assert found.cut_short == ("descent",)
 
 
 @pytest.mark.parametrize(("count", "blocks", "chosen"), [(1, 1, (0,)), (2, 2, (0, 1)), (5, 30, (3, 9, 15, 21, 27))])
