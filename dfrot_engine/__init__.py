@@ -23,11 +23,13 @@ from dfrot_engine.events import (
     MassiveTokensFound,
     Measured,
     PauseChanged,
+    RotationTried,
     RunEnded,
     RunStarted,
     StageAdvanced,
     StageFinished,
     StageStarted,
+    TrialFinished,
     Warned,
     parse_event,
     read_events,
@@ -35,6 +37,7 @@ from dfrot_engine.events import (
 from dfrot_engine.options import RunOptions
 from dfrot_engine.plan import ModelSummary, Output, Plan, Problem, StageEstimate, make_plan
 from dfrot_engine.recipe import Recipe, preset_names
+from dfrot_engine.trial.types import TokenError, TrialResult, TrialRow
 
 __version__ = "0.1.0"
 
@@ -61,6 +64,7 @@ __all__ = [
     "Problem",
     "Recipe",
     "RecipeError",
+    "RotationTried",
     "RunEnded",
     "RunError",
     "RunOptions",
@@ -69,6 +73,10 @@ __all__ = [
     "StageEstimate",
     "StageFinished",
     "StageStarted",
+    "TokenError",
+    "TrialFinished",
+    "TrialResult",
+    "TrialRow",
     "Warned",
     "make_plan",
     "parse_event",

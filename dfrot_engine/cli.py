@@ -1,4 +1,4 @@
-"""The command line: plan, run, evaluate, show, rotations. The window starts its runs through it too."""
+"""The command line: plan, run, trial, evaluate, show, rotations. The window starts its runs and trials through it."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from dfrot_engine.options import RunOptions
 from dfrot_engine.recipe import Recipe, preset_names
 
 EXIT_OK, EXIT_FAILED, EXIT_BAD_RECIPE, EXIT_CANCELLED = 0, 1, 2, 130
+_EXITS = {"finished": EXIT_OK, "failed": EXIT_FAILED, "cancelled": EXIT_CANCELLED}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -42,17 +43,18 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     plan = commands.add_parser("plan", help="check a recipe and say what a run would take, without running it")
     _add_recipe_arguments(plan)
+    _add_output_arguments(plan)
     plan.add_argument("--json", action="store_true", help="print the plan as JSON")
     plan.set_defaults(command=_plan)
     run = commands.add_parser("run", help="quantize a model; the same command again resumes a run that was stopped")
     _add_recipe_arguments(run)
-    run.add_argument("--json", action="store_true", help="print events as JSON lines instead of text")
-    run.add_argument(
-        "--stdin-commands",
-        action="store_true",
-        help='take {"command": "pause" | "resume" | "cancel"} lines on standard input; its end cancels',
-    )
+    _add_output_arguments(run)
+    _add_process_arguments(run)
     run.set_defaults(command=_run)
+    trial = commands.add_parser("trial", help="try rotations for a recipe in a minute or two, and recommend one")
+    _add_recipe_arguments(trial)
+    _add_process_arguments(trial)
+    trial.set_defaults(command=_trial)
     _add_evaluate(commands)
     add_rotations(commands)
     show = commands.add_parser("show", help="show the results of a run")
@@ -68,10 +70,22 @@ def _add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--revision", help="branch, tag or commit on the Hub")
     parser.add_argument("--preset", choices=preset_names(), help="start from this recipe (default: w4a4)")
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="rotation.r1.kind=hadamard …")
-    parser.add_argument("--output", type=Path, required=True, help="folder for the checkpoint")
-    parser.add_argument("--work", type=Path, help="folder for what a run needs to resume (default: OUTPUT.dfrot)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 takes all cores")
+
+
+def _add_process_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print events as JSON lines instead of text")
+    parser.add_argument(
+        "--stdin-commands",
+        action="store_true",
+        help='take {"command": "pause" | "resume" | "cancel"} lines on standard input; its end cancels',
+    )
+
+
+def _add_output_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--output", type=Path, required=True, help="folder for the checkpoint")
+    parser.add_argument("--work", type=Path, help="folder for what a run needs to resume (default: OUTPUT.dfrot)")
     parser.add_argument("--overwrite", action="store_true", help="replace what is in the output folder")
     parser.add_argument("--no-library", action="store_true", help="do not add learned rotations to the library")
     parser.add_argument("--keep-work", action="store_true", help="keep the intermediate files of a finished run")
@@ -152,9 +166,20 @@ def _run(arguments: argparse.Namespace) -> int:
         as_json=arguments.json,
         stdin_commands=arguments.stdin_commands,
     )
-    if ended.status == "finished":
-        return EXIT_OK
-    return EXIT_CANCELLED if ended.status == "cancelled" else EXIT_FAILED
+    return _EXITS[ended.status]
+
+
+def _trial(arguments: argparse.Namespace) -> int:
+    from dfrot_engine.run_process import trial_process
+    from dfrot_engine.trial.candidates import trial_options
+
+    ended = trial_process(
+        recipe_from(arguments),
+        trial_options(arguments.device, arguments.threads),
+        as_json=arguments.json,
+        stdin_commands=arguments.stdin_commands,
+    )
+    return _EXITS[ended.status]
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from dfrot_engine.errors import DFRotError
+from dfrot_engine.trial.types import TrialResult, TrialRow
 
 JOURNAL = "events.jsonl"
 
@@ -116,6 +117,20 @@ class Evaluated(EventBase):
     baseline: float | None = None
 
 
+class RotationTried(EventBase):
+    """One row of a trial, as soon as it is measured."""
+
+    event: Literal["rotation_tried"] = "rotation_tried"
+    row: TrialRow
+
+
+class TrialFinished(EventBase):
+    """What a trial came to; its process says `run_ended` after it."""
+
+    event: Literal["trial_finished"] = "trial_finished"
+    result: TrialResult
+
+
 class Warned(EventBase):
     event: Literal["warned"] = "warned"
     message: str
@@ -154,6 +169,8 @@ Event = Annotated[
     | MassiveTokensFound
     | ChartSaved
     | Evaluated
+    | RotationTried
+    | TrialFinished
     | Warned
     | Logged
     | PauseChanged

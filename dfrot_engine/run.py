@@ -120,21 +120,24 @@ def _start(plan: Plan, recipe: Recipe, options: RunOptions, report: Report) -> N
 
 
 def _load(plan: Plan, recipe: Recipe, options: RunOptions, work: WorkDir, report: Report) -> Job:
+    started = time.monotonic()
+    with PeakMemory() as memory:
+        job = load_job(plan, recipe, options, report)
+    seconds = time.monotonic() - started
+    work.mark_done(LOAD, job.model_fingerprint, seconds=seconds, peak_bytes=memory.peak_bytes)
+    report(StageFinished(stage=LOAD, seconds=seconds, peak_bytes=memory.peak_bytes))
+    return job
+
+
+def load_job(plan: Plan, recipe: Recipe, options: RunOptions, report: Report) -> Job:
     """Make the model's files local: nothing to do, a download, or a conversion from GGUF."""
     assert plan.model is not None
-    started = time.monotonic()
     report(StageStarted(stage=LOAD, steps=100))
 
     def progress(done: int, total: int, label: str) -> None:
         report(StageAdvanced(stage=LOAD, step=100 * done // max(1, total), steps=100, label=label))
 
-    with PeakMemory() as memory:
-        folder = source.fetch(recipe.model, progress)
-        job = Job.prepare(recipe, options, plan.model.id, folder)
-    seconds = time.monotonic() - started
-    work.mark_done(LOAD, job.model_fingerprint, seconds=seconds, peak_bytes=memory.peak_bytes)
-    report(StageFinished(stage=LOAD, seconds=seconds, peak_bytes=memory.peak_bytes))
-    return job
+    return Job.prepare(recipe, options, plan.model.id, source.fetch(recipe.model, progress))
 
 
 def _run_stages(job: Job, work: WorkDir, report: Report) -> None:

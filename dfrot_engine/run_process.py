@@ -1,4 +1,4 @@
-"""A run as a process of its own: where events go, how commands and Ctrl-C come in."""
+"""A run or a trial as a process of its own: where events go, how commands and Ctrl-C come in."""
 
 from __future__ import annotations
 
@@ -20,12 +20,25 @@ from dfrot_engine.progress import Control
 from dfrot_engine.recipe import Recipe
 from dfrot_engine.run import run
 from dfrot_engine.terminal import TerminalProgress, quiet_libraries
+from dfrot_engine.trial.run import run_trial
+
+#: Engine work: (recipe, options, where events go, what the user asked) → its last event.
+Work = Callable[[Recipe, RunOptions, Callable[[Event], None], Control], RunEnded]
 
 _NICENESS = 10  # a background job of the window must not make the desktop stutter
 
 
 def run_process(recipe: Recipe, options: RunOptions, *, as_json: bool, stdin_commands: bool) -> RunEnded:
     """Run a recipe, printing events as JSON lines or as progress for people. Ctrl-C cancels; twice ends at once."""
+    return _as_process(run, recipe, options, as_json=as_json, stdin_commands=stdin_commands)
+
+
+def trial_process(recipe: Recipe, options: RunOptions, *, as_json: bool, stdin_commands: bool) -> RunEnded:
+    """Try rotations for a recipe, in the same way."""
+    return _as_process(run_trial, recipe, options, as_json=as_json, stdin_commands=stdin_commands)
+
+
+def _as_process(work: Work, recipe: Recipe, options: RunOptions, *, as_json: bool, stdin_commands: bool) -> RunEnded:
     use_threads(options.threads)
     quiet_libraries()
     control = Control()
@@ -35,9 +48,9 @@ def run_process(recipe: Recipe, options: RunOptions, *, as_json: bool, stdin_com
                 os.nice(_NICENESS)
                 threading.Thread(target=_read_commands, args=(control,), daemon=True).start()
             with _protocol_output() as emit:
-                return run(recipe, options, emit, control)
-        with TerminalProgress(recipe, options) as progress:
-            return run(recipe, options, progress.show, control)
+                return work(recipe, options, emit, control)
+        with TerminalProgress(options) as progress:
+            return work(recipe, options, progress.show, control)
 
 
 def use_threads(threads: int) -> None:

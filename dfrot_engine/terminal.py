@@ -1,4 +1,4 @@
-"""Runs, plans and reports as text for people."""
+"""Runs, trials, plans and reports as text for people."""
 
 from __future__ import annotations
 
@@ -20,25 +20,15 @@ from dfrot_engine.events import (
     StageAdvanced,
     StageFinished,
     StageStarted,
+    TrialFinished,
     Warned,
 )
 from dfrot_engine.options import RunOptions
 from dfrot_engine.plan_types import Plan
-from dfrot_engine.recipe import Recipe
+from dfrot_engine.rotation_names import rotation_name
 from dfrot_engine.run_report import read_report
+from dfrot_engine.trial.types import TrialResult
 from dfrot_engine.units import duration_text, format_bytes
-
-_NAMES = {
-    "none": "no rotation",
-    "random-orthogonal": "random orthogonal (RO)",
-    "hadamard": "random Hadamard (RH)",
-    "householder": "Householder and Hadamard",
-    "dfrot": "DFRot",
-    "descent": "descent",
-    "whip": "Whip",
-    "cayley": "Cayley (SpinQuant)",
-    "from-file": "your rotation",
-}
 
 
 def quiet_libraries() -> None:
@@ -53,10 +43,10 @@ def quiet_libraries() -> None:
 
 
 class TerminalProgress:
-    """One bar for each stage while a run goes on, and the table at its end."""
+    """One bar for each stage while a run or a trial goes on, and the table at its end."""
 
-    def __init__(self, recipe: Recipe, options: RunOptions) -> None:
-        self._recipe, self._options = recipe, options
+    def __init__(self, options: RunOptions) -> None:
+        self._options = options
         self._console = Console(highlight=False)
         self._bars = Progress(
             TextColumn("{task.fields[stage]:<10}"),
@@ -67,6 +57,7 @@ class TerminalProgress:
         )
         self._tasks: dict[str, TaskID] = {}
         self._has_found = False
+        self._is_trial = False
 
     def __enter__(self) -> TerminalProgress:
         self._bars.start()
@@ -80,7 +71,8 @@ class TerminalProgress:
     def show(self, event: Event) -> None:
         match event:
             case RunStarted():
-                self._print(f"[bold]{event.model}[/] · {event.recipe_name} · {event.device} → {event.output_dir}")
+                where = f" → {event.output_dir}" if event.output_dir else ""
+                self._print(f"[bold]{event.model}[/] · {event.recipe_name} · {event.device}{where}")
             case StageStarted():
                 self._tasks[event.stage] = self._bars.add_task("", stage=event.stage, label="", total=event.steps)
             case StageAdvanced():
@@ -93,6 +85,10 @@ class TerminalProgress:
                 self._bars.update(self._tasks["rotate"], label=f"iteration {event.step}, loss {event.value:.5g}")
             case MassiveTokensFound():
                 self._found(event)
+            case TrialFinished():
+                self._is_trial = True
+                self._bars.stop()
+                print_trial(event.result, self._console)
             case Warned():
                 self._print(f"[yellow]Note:[/] {event.message} {event.remedy}")
             case RunEnded():
@@ -124,7 +120,8 @@ class TerminalProgress:
         if event.status != "finished":
             self._print(f"[red]{event.message}[/] {event.remedy}")
             return
-        report = read_report(self._options.work_path)
+        # A trial leaves no report; its table has been printed.
+        report = None if self._is_trial else read_report(self._options.work_path)
         if report is not None:
             print_report(report, self._console)
 
@@ -168,7 +165,7 @@ def print_report(report: Mapping[str, Any], console: Console | None = None) -> N
         for kind, numbers in errors.items():
             massive = numbers.get("massive_mean")
             table.add_row(
-                _NAMES.get(kind, kind),
+                rotation_name(kind),
                 f"{numbers['mean']:.4f}",
                 f"{numbers['p999']:.4f}",
                 "–" if massive is None else f"{massive:.4f}",
@@ -180,6 +177,31 @@ def print_report(report: Mapping[str, Any], console: Console | None = None) -> N
     for kind, folder in report.get("outputs", {}).items():
         size = format_bytes(report.get("output_bytes", {}).get(kind, 0))
         console.print(f"{kind} ({size}): {folder}", soft_wrap=True)
+
+
+def print_trial(result: TrialResult, console: Console | None = None) -> None:
+    """The table of a trial, the recommended rotation in bold, and the recommendation in words."""
+    console = console or Console(highlight=False)
+    table = Table("Rotation R1", "Block error", "Token error", "99.9 %", "Massive tokens", "Time")
+    for row in result.rows:
+        errors = row.token_error
+        numbers = (errors.mean, errors.p999, errors.massive_mean) if errors else (None, None, None)
+        table.add_row(
+            rotation_name(row.kind),
+            f"{100 * row.block_error:.2f} %",
+            *("–" if number is None else f"{number:.4f}" for number in numbers),
+            duration_text(row.seconds),
+            style="bold" if row.kind == result.recommended else "",
+        )
+    console.print(table)
+    blocks = ", ".join(str(block + 1) for block in result.blocks)
+    console.print(
+        f"Block error: how far what a block adds is off, mean over {result.tokens:,} tokens and the blocks {blocks}. "
+        f"R2, R3 and R4 are the recipe's. {result.massive_count:,} of {result.places:,} places are massive.",
+        soft_wrap=True,
+    )
+    for sentence in (result.sentence, *result.notes):
+        console.print(sentence, style="bold" if sentence == result.sentence else "", soft_wrap=True)
 
 
 def print_numbers(numbers: Mapping[str, Any], console: Console | None = None) -> None:

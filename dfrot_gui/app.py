@@ -25,6 +25,7 @@ from dfrot_gui.recipe_model import RecipeModel
 from dfrot_gui.run_model import RunModel
 from dfrot_gui.settings import Settings
 from dfrot_gui.theme import Theme
+from dfrot_gui.trial_model import TrialModel
 
 # After the first paint, and before the window makes the pages with charts, so that no turn of the event loop is long.
 CHARTS_DELAY_MS = 400
@@ -68,10 +69,12 @@ def make_window(settings: Settings, confirm_stop: Confirm | None = None) -> Main
     search = HubSearch(_search_models, _local_models, memory)
     model_page = ModelPage(search, lambda source: _look_at(source, recipe.recipe, recipe.options), memory, settings)
     recipe.plan_now()
-    recipe_page = RecipePage(recipe)
+    trials = TrialModel()
+    recipe_page = RecipePage(recipe, trials)
     return MainWindow(
         recipe,
         runs,
+        trials,
         model_page,
         recipe_page,
         lambda window: _make_run_page(window, runs),

@@ -17,6 +17,7 @@ from dfrot_gui.run_state import RunState, replay
 from dfrot_gui.settings import Settings
 from dfrot_gui.sidebar import Sidebar
 from dfrot_gui.theme import Mode, Theme
+from dfrot_gui.trial_model import TrialModel
 from dfrot_gui.widgets import Notice, box, col, row
 
 PRODUCT = "DFRot Studio"
@@ -42,6 +43,7 @@ class MainWindow(QMainWindow):
         self,
         recipe: RecipeModel,
         runs: RunModel,
+        trials: TrialModel,
         model_page: ModelPage,
         recipe_page: RecipePage,
         make_run_page: MakePage,
@@ -52,6 +54,7 @@ class MainWindow(QMainWindow):
         super().__init__()
         self.recipe = recipe
         self.runs = runs
+        self.trials = trials
         self._settings = settings
         self._confirm_stop = confirm_stop or ask_to_stop
         self._is_closing = False
@@ -102,6 +105,10 @@ class MainWindow(QMainWindow):
             return
         if self.runs.is_active:
             self.runs.wait(0)
+        if self.trials.is_active:
+            self.hide()  # stopping loses nothing, so nobody is asked or kept waiting
+            self.trials.stop()
+            self.trials.wait(CLOSE_TIMEOUT_MS)
         self._settings.geometry = self.saveGeometry()
         self._settings.sync()
         event.accept()
@@ -177,6 +184,8 @@ class MainWindow(QMainWindow):
         self.sidebar.set_done(RUN, is_finished)
         self.sidebar.set_done(RESULTS, is_finished)
         self.recipe_page.set_run_active(self.runs.is_active)
+        if self.runs.is_active and self.trials.is_active:
+            self.trials.stop()  # a run that is resumed goes first; a trial is soon repeated
 
     def _offer_resume(self) -> None:
         """Offer to go on with the run that the last session left unfinished."""

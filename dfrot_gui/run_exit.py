@@ -19,21 +19,25 @@ class Ending:
     remedy: str
 
 
-def describe_exit(returncode: int) -> Ending:
-    """A return code as subprocess gives it (negative: the signal) → what to tell the user."""
+def describe_exit(returncode: int, again: str = RESUME) -> Ending:
+    """A return code as subprocess gives it (negative: the signal) → what to tell the user.
+
+    Args:
+        again: what to do when the engine could not say why it ended.
+    """
     if returncode == 130:
-        return Ending("cancelled", "Stopped.", RESUME)
+        return Ending("cancelled", "Stopped.", again)
     if returncode == -signal.SIGKILL:
         return Ending(
             "failed",
             "The engine was killed, probably because the computer ran out of memory.",
-            "Close other programs or choose fewer or shorter samples, then resume: everything finished so far is kept.",
+            f"Close other programs or choose fewer or shorter samples. {again}",
         )
     if returncode < 0:
-        return Ending("failed", f"The engine crashed ({_signal_name(-returncode)}).", RESUME)
+        return Ending("failed", f"The engine crashed ({_signal_name(-returncode)}).", again)
     if returncode == 2:
         return Ending("failed", "The engine did not accept the recipe or its options.", "See the last lines below.")
-    return Ending("failed", f"The engine ended without a word (exit code {returncode}).", RESUME)
+    return Ending("failed", f"The engine ended without a word (exit code {returncode}).", again)
 
 
 def _signal_name(number: int) -> str:

@@ -8,16 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QObject, QTemporaryDir, Signal, Slot
+from PySide6.QtCore import QObject, Signal
 
 from dfrot_engine import DFRotError, Plan, Recipe, RunOptions
 from dfrot_engine.charts import ACTIVATION_MAP, TOKEN_ERROR, ActivationMap, TokenErrors
 from dfrot_engine.recipe import REFINED
+from dfrot_gui.engine_process import EngineProcess
 from dfrot_gui.run_parts import ChartFile
 from dfrot_gui.run_progress import TYPICAL_SECONDS
 from dfrot_gui.run_state import RunState, replay
 from dfrot_gui.run_tables import TableModel, comparison_table, massive_table
-from dfrot_gui.run_worker import CANCEL_GRACE_S, Command, RunThread, engine_command
+from dfrot_gui.run_worker import CANCEL_GRACE_S
 
 
 class RunModel(QObject):
@@ -35,10 +36,9 @@ class RunModel(QObject):
         self, engine: Sequence[str] = (), cancel_grace_s: float = CANCEL_GRACE_S, parent: QObject | None = None
     ) -> None:
         super().__init__(parent)
-        self._engine = tuple(engine) or engine_command()
-        self._grace_s = cancel_grace_s
-        self._thread: RunThread | None = None
-        self._recipe_folder: QTemporaryDir | None = None
+        self._process = EngineProcess(engine, cancel_grace_s, parent=self)
+        self._process.state_changed.connect(self._set_state)
+        self._process.ended.connect(self.ended)
         self._token_errors: tuple[ChartFile, TokenErrors | None] | None = None
         self._activation_map: tuple[ChartFile, ActivationMap | None] | None = None
         self.state = RunState()
@@ -51,7 +51,7 @@ class RunModel(QObject):
 
     @property
     def is_active(self) -> bool:
-        return self._thread is not None
+        return self._process.is_active
 
     @property
     def output_dir(self) -> Path | None:
@@ -85,15 +85,7 @@ class RunModel(QObject):
         before = replay(options.work_path) if _stored_recipe(options.work_path) == recipe else RunState()
         self.recipe, self.options, self.work_dir = recipe, options, options.work_path
         self.plan = plan
-        self._recipe_folder = QTemporaryDir()
-        recipe_path = Path(self._recipe_folder.path()) / "recipe.toml"
-        recipe.save(recipe_path)
-        command = [*self._engine, "run", str(recipe_path), *_option_flags(options), "--json", "--stdin-commands"]
-        self._thread = RunThread(command, _begun(before), self._grace_s, self)
-        self._thread.state_changed.connect(self._on_state)
-        self._thread.finished.connect(self._on_finished)
-        self._set_state(self._thread.state)
-        self._thread.start()
+        self._process.start("run", recipe, _option_flags(options), _begun(before))
 
     def start_again(self) -> None:
         """Go on with a run that stopped early; finished blocks and stages are kept."""
@@ -106,22 +98,17 @@ class RunModel(QObject):
         return not self.is_active and self.state.has_stopped_early and bool(self.recipe and self.options)
 
     def pause(self) -> None:
-        self._send("pause")
+        self._process.send("pause")
 
     def resume(self) -> None:
-        self._send("resume")
+        self._process.send("resume")
 
     def stop(self) -> None:
-        self._send("cancel")
+        self._process.send("cancel")
 
     def wait(self, timeout_ms: int) -> bool:
         """Block until the run has ended, for closing the window; False when it is still going."""
-        if self._thread is None:
-            return True
-        if not self._thread.wait(timeout_ms):
-            return False
-        self._finish(self._thread)
-        return True
+        return self._process.wait(timeout_ms)
 
     def open(self, work_dir: Path) -> None:
         """Show a past run from its work folder."""
@@ -152,28 +139,6 @@ class RunModel(QObject):
             return chart, load(self.work_dir / chart.path)
         except DFRotError:
             return chart, None
-
-    def _send(self, command: Command) -> None:
-        if self._thread:
-            self._thread.send(command)
-
-    @Slot(object)
-    def _on_state(self, state: RunState) -> None:
-        if self.sender() is self._thread:
-            self._set_state(state)
-
-    @Slot()
-    def _on_finished(self) -> None:
-        if self._thread is not None and self.sender() is self._thread:
-            self._finish(self._thread)
-
-    def _finish(self, thread: RunThread) -> None:
-        self._thread = None
-        self._recipe_folder = None
-        thread.wait()
-        thread.deleteLater()
-        self._set_state(thread.state)
-        self.ended.emit(self.state)
 
     def _set_state(self, state: RunState) -> None:
         is_new_work = state.charts != self.state.charts

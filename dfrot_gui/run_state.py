@@ -20,11 +20,15 @@ from dfrot_engine import (
     MassiveTokensFound,
     Measured,
     PauseChanged,
+    RotationTried,
     RunEnded,
     RunStarted,
     StageAdvanced,
     StageFinished,
     StageStarted,
+    TrialFinished,
+    TrialResult,
+    TrialRow,
     Warned,
     read_events,
 )
@@ -36,7 +40,10 @@ MAX_LOG_LINES = 2_000
 
 @dataclass(frozen=True, slots=True)
 class RunState:
-    """Everything the pages show. `curves` are keyed by the measured name, `blocks` by block index."""
+    """Everything the pages show. `curves` are keyed by the measured name, `blocks` by block index.
+
+    `tried` and `trial` are a trial's rows so far and its result; a run has neither.
+    """
 
     status: Status = "idle"
     run_id: str = ""
@@ -54,6 +61,8 @@ class RunState:
     massive: MassiveTokensFound | None = None
     charts: Mapping[str, ChartFile] = field(default_factory=dict)
     evaluated: tuple[Evaluated, ...] = ()
+    tried: tuple[TrialRow, ...] = ()
+    trial: TrialResult | None = None
     warnings: tuple[StageWarning, ...] = ()
     log: Series[LogLine] = field(default_factory=Series[LogLine])
     message: str = ""
@@ -273,6 +282,8 @@ _FOLDS: dict[type, Callable[[RunState, Any], RunState]] = {
     MassiveTokensFound: lambda state, event: replace(state, massive=event),
     ChartSaved: _chart_saved,
     Evaluated: _evaluated,
+    RotationTried: lambda state, event: replace(state, tried=(*state.tried, event.row)),
+    TrialFinished: lambda state, event: replace(state, trial=event.result),
     Warned: _warned,
     Logged: lambda state, event: _logged(state, event.time, event.stage, event.message),
     PauseChanged: _pause_changed,

@@ -1,4 +1,4 @@
-"""The worker thread of a run: starts the engine as a child process, folds its events, emits ten states a second.
+"""The worker thread of a run or a trial: starts the engine as a process, folds its events, emits ten states a second.
 
 No widget is touched here. Whatever happens to the child, the thread ends with a final state and leaves no process.
 """
@@ -64,12 +64,13 @@ class LineSplitter:
 
 
 class RunThread(QThread):
-    """One run of the engine, from start to the last event.
+    """One run or trial of the engine, from start to the last event.
 
     Args:
         command: program and arguments; speaks JSON lines on stdin and stdout.
         state: what is known before the first event, for example from the run that is resumed.
         cancel_grace_s: seconds a cancelled child may take to save its work before it is killed.
+        again: what to do after an end that the child could not explain itself.
     """
 
     state_changed = Signal(object)
@@ -79,11 +80,13 @@ class RunThread(QThread):
         command: Sequence[str],
         state: RunState | None = None,
         cancel_grace_s: float = CANCEL_GRACE_S,
+        again: str = RESUME,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
         self._command = list(command)
         self._grace_s = cancel_grace_s
+        self._again = again
         self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
         self._tail: deque[str] = deque(maxlen=TAIL_LINES)
         self._kill_at: float | None = None
@@ -203,9 +206,9 @@ class RunThread(QThread):
             return
         now = datetime.now(UTC)
         if self._is_killed or (self._kill_at is not None and returncode == 130):
-            end = Ending("cancelled", "Stopped; the engine did not answer in time and was ended.", RESUME)
+            end = Ending("cancelled", "Stopped; the engine did not answer in time and was ended.", self._again)
         else:
-            end = describe_exit(returncode)
+            end = describe_exit(returncode, self._again)
         self.state = replace(
             self.state,
             status=end.status,

@@ -58,7 +58,7 @@ def run(job: Job, work: WorkDir, fingerprint: str, report: Report) -> None:
             chart.add(index, work.load_block(NAME, f"{index:05}")[0])
         for index in range(start, architecture.num_blocks):
             block = factory.fill(index, reader.block(architecture.block_prefix(index)))
-            hidden, parts = _run_and_sample(job, factory, block, index, hidden, partial(advance, index, index))
+            hidden, parts = run_and_sample(job, factory, block, index, hidden, partial(advance, index, index))
             work.save_block(NAME, f"{index:05}", parts, fingerprint)
             work.save_block(NAME, _HIDDEN, {"hidden": hidden}, fingerprint, {"next_block": str(index + 1)})
             chart.add(index, parts)
@@ -85,7 +85,7 @@ def _resume(work: WorkDir, fingerprint: str) -> tuple[int, Tensor | None]:
     return int(facts["next_block"]), tensors["hidden"]
 
 
-def _run_and_sample(
+def run_and_sample(
     job: Job, factory: BlockFactory, block: nn.Module, index: int, hidden: Tensor, between: Callable[[], None]
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The block's output, and what is kept of its two sites."""
@@ -133,6 +133,11 @@ def _site_samples(job: Job, block: nn.Module, index: int, inputs: list[list[Tens
     return kept
 
 
+def site_rows(parts: dict[str, Tensor], site: int) -> RowSample:
+    """The sampled rows of one site, out of what `run_and_sample` kept of its block."""
+    return RowSample(**{name: parts[f"{site}.{name}"] for name in RowSample.__dataclass_fields__})
+
+
 @contextmanager
 def _captured(modules: list[nn.Module]) -> Iterator[list[list[Tensor]]]:
     """The inputs that modules see while the context is open, one list of CPU tensors for each."""
@@ -176,7 +181,7 @@ def _collect(job: Job, work: WorkDir, tokens_BT: Tensor, tokenizer: Tokenizer, r
     for index in range(job.architecture.num_blocks):
         parts, _ = work.load_block(NAME, f"{index:05}")
         for site in sites:
-            samples.append(RowSample(**{name: parts[f"{site}.{name}"] for name in RowSample.__dataclass_fields__}))
+            samples.append(site_rows(parts, site))
             count += int(parts[f"{site}.count"])
     rows = RowSample.join(samples)
     rows.save(work.block_path(NAME, ROWS))

@@ -15,12 +15,17 @@ from dfrot_engine.checkpoint.tokenizer import Tokenizer
 from dfrot_engine.events import BlockQuantized, StageAdvanced, StageStarted
 from dfrot_engine.forward.attention import KVQuantizer
 from dfrot_engine.forward.block import BlockFactory
-from dfrot_engine.forward.quantized_block import block_schemes, fill_exact_block, fill_quantized_block, kv_quantizer
+from dfrot_engine.forward.quantized_block import (
+    block_schemes,
+    fill_exact_block,
+    fill_quantized_block,
+    kv_quantizer,
+    round_block,
+)
 from dfrot_engine.forward.stream import run_block
 from dfrot_engine.job import Job
 from dfrot_engine.outer import fold_outer
 from dfrot_engine.progress import Report
-from dfrot_engine.quantizers import solver_of
 from dfrot_engine.rotations.fold import fold_block
 from dfrot_engine.rotations.rotation_set import RotationSet
 from dfrot_engine.stages.base import Stage
@@ -48,7 +53,7 @@ def run(job: Job, work: WorkDir, fingerprint: str, report: Report) -> None:
             tensors = _to_device(reader.block(job.architecture.block_prefix(index)), job.device)
             folded = fold_block(tensors, job.architecture, rotations, index)
             say = _sayer(index, num_blocks, report)
-            stored = _solve(job, index, folded, say)
+            stored = round_block(job, index, folded, say)
             probe, errors = _measure(job, factory, index, folded, stored, rotations, probe, say)
             work.save_block(NAME, f"{index:05}", stored, fingerprint)
             _save_probe(work, fingerprint, index, probe)
@@ -67,24 +72,6 @@ def _sayer(index: int, num_blocks: int, report: Report) -> Callable[[str], None]
     """Says what is done inside a block; also where a pause or a stop lands within a second or so."""
     label = f"Block {index + 1} of {num_blocks}"
     return lambda what: report(StageAdvanced(stage=NAME, step=index, steps=num_blocks, label=f"{label}, {what}"))
-
-
-def _solve(job: Job, index: int, folded: dict[str, Tensor], say: Callable[[str], None]) -> dict[str, Tensor]:
-    """The block as it is stored: codes and scales of quantized linears, the rest in the checkpoint's dtype."""
-    solve = solver_of(job.recipe.solver)
-    stored = dict(folded)
-    for name, schemes in block_schemes(job, index).items():
-        if schemes.weights is None:
-            continue
-        say(name.rpartition(".")[2])
-        weight = stored.pop(f"{name}.weight").float()
-        quantized = solve(weight, schemes.weights, job.recipe.solver, scale_dtype=job.checkpoint_dtype)
-        stored |= {f"{name}.{part}": tensor for part, tensor in quantized.tensors().items()}
-    is_code = (torch.int8, torch.int32)
-    return {
-        name: tensor if tensor.dtype in is_code or name.endswith(".scale") else tensor.to(job.checkpoint_dtype)
-        for name, tensor in stored.items()
-    }
 
 
 @dataclass(frozen=True)

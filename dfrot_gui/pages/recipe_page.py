@@ -18,9 +18,11 @@ from dfrot_gui.pages.recipe_cards import (
 )
 from dfrot_gui.pages.recipe_plan import PlanCard
 from dfrot_gui.pages.rotation_cards import RefinementCard, RotationCard
+from dfrot_gui.pages.trial_panel import TrialPanel
 from dfrot_gui.presets import presets
 from dfrot_gui.recipe_form.all_fields import AllFields
 from dfrot_gui.recipe_model import RecipeModel
+from dfrot_gui.trial_model import TrialModel
 from dfrot_gui.widgets import Button, Page, ProblemList, Segmented, badge, box, col, label, row, scrolled
 from dfrot_gui.widgets.reflow import ReflowGrid
 
@@ -32,13 +34,13 @@ class RecipePage(Page):
 
     start_requested = Signal()
 
-    def __init__(self, model: RecipeModel) -> None:
+    def __init__(self, model: RecipeModel, trials: TrialModel) -> None:
         self.load_button = Button("Load recipe…", "folder-open", tip="Open a recipe from a TOML file")
         self.save_button = Button("Save recipe…", "floppy-disk", tip="Save this recipe as a TOML file (Ctrl+S)")
         self.save_button.setShortcut(QKeySequence.StandardKey.Save)
         self.start_button = Button("Start run", "play", "primary", tip="Start (Ctrl+Return)")
         super().__init__("Recipe", "", (self.load_button, self.save_button, self.start_button))
-        self._model = model
+        self._model, self._trials = model, trials
         self._is_run_active = False
         self.load_button.clicked.connect(self._load)
         self.save_button.clicked.connect(self._save)
@@ -46,6 +48,8 @@ class RecipePage(Page):
         self.problem_list = ProblemList()
         self.problem_list.activated.connect(self.show_field)
         self.rotation = RotationCard(model)
+        self.trial = TrialPanel(model, trials)
+        self.rotation.add(self.trial)
         self.quantization = QuantizationCard(model)
         self.calibration = CalibrationCard(model)
         self.refinement = RefinementCard(model)
@@ -62,6 +66,8 @@ class RecipePage(Page):
         model.changed.connect(self.refresh)
         model.plan_changed.connect(self.refresh)
         model.planning_changed.connect(self._show_start)
+        trials.changed.connect(self._show_start)
+        trials.ended.connect(self._show_start)
         self.refresh()
 
     def refresh(self) -> None:
@@ -128,15 +134,17 @@ class RecipePage(Page):
     def set_run_active(self, is_active: bool) -> None:
         """Only one run at a time: while one goes on, none can be started."""
         self._is_run_active = is_active
+        self.trial.set_run_active(is_active)
         self._show_start()
 
     @property
     def _can_start(self) -> bool:
-        return self._model.can_start and not self._is_run_active
+        return self._model.can_start and not self._is_run_active and not self._trials.is_active
 
     def _show_start(self) -> None:
         self.start_button.setEnabled(self._can_start)
         reason = "A run is going on" if self._is_run_active else "Correct the errors first"
+        reason = "Rotations are being tried" if self._trials.is_active else reason
         self.start_button.setToolTip("Start (Ctrl+Return)" if self._can_start else reason)
 
     def _add_shortcuts(self) -> None:

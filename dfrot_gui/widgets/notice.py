@@ -33,9 +33,8 @@ class Notice(Card):
         self._title = label("", "h2", wrap=True, selectable=True)
         self._text = label("", "small", wrap=True, selectable=True)
         self.button = Button(action, kind="ghost")
-        self.button.setVisible(bool(action))
         self.button.clicked.connect(self.activated)
-        buttons = row(self.button, spacing=4)
+        buttons = row(*([self.button] if action else []), spacing=4)
         self._buttons = box(buttons)
         if dismissal:
             close = Button(dismissal, kind="ghost")

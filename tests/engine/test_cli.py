@@ -113,6 +113,44 @@ def test_text_ends_with_the_table(model: Path, tmp_path: Path, capfd: pytest.Cap
         assert measured[name] == pytest.approx(report[name], rel=1e-5)
 
 
+def trial_arguments(model: Path, *more: str) -> list[str]:
+    settings = ("calibration.seq_len=64", "weights.group_size=16", "rotation.r1.sample_rows=512")
+    chosen = [part for setting in settings for part in ("--set", setting)]
+    return ["trial", "--model", str(model), "--device", "cpu", "--threads", "1", *chosen, *more]
+
+
+def test_a_trial_tells_its_rows_and_its_result(model: Path, tmp_path: Path) -> None:
+    child = start(*trial_arguments(model, "--json"))
+    lines, errors = child.communicate(timeout=120)
+    assert child.returncode == 0, errors
+    events = [parse_event(line) for line in lines.splitlines()]
+    tried = [event.row.kind for event in events if event.event == "rotation_tried"]
+    assert tried == ["none", "random-orthogonal", "hadamard", "dfrot", "descent"]
+    finished, ended = events[-2:]
+    assert finished.event == "trial_finished"
+    assert finished.result.recommended in tried
+    assert ended.event == "run_ended"
+
+
+def test_ctrl_c_ends_a_trial(model: Path) -> None:
+    child = start(*trial_arguments(model, "--json"))
+    wait_for(child, '"stage":"calibrate"')
+    child.send_signal(signal.SIGINT)
+    rest, errors = child.communicate(timeout=60)
+    assert child.returncode == 130, errors
+    assert "trial_finished" not in rest
+    assert parse_event(rest.splitlines()[-1]).event == "run_ended"
+
+
+def test_a_trial_as_text(model: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(trial_arguments(model)) == 0
+    printed = " ".join(capfd.readouterr().out.split())
+    assert "Block error" in printed
+    assert "Use " in printed or "Do not rotate" in printed
+    assert main(trial_arguments(model, "--set", "weights.group_size=7000")) == 1
+    assert "does not divide" in " ".join(capfd.readouterr().out.split())
+
+
 def test_plan_lists_problems(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     base = ["plan", "--model", str(model), "--output", str(tmp_path / "out"), "--set", "calibration.seq_len=64"]
     base += ["--set", "evaluation.seq_len=64"]

@@ -15,13 +15,16 @@ from dfrot_engine import (
     MassiveToken,
     MassiveTokensFound,
     Measured,
+    RotationTried,
     RunEnded,
     RunStarted,
     StageAdvanced,
+    TrialFinished,
     parse_event,
     read_events,
 )
 from dfrot_engine.events import JOURNAL, EventBase
+from tests.gui.fake_trial import RESULT, ROWS
 
 TOKEN = MassiveToken(block=1, site="input_layernorm", sample=0, position=0, text="<s>", value=800.0, errors={"none": 1})
 EXAMPLES: tuple[EventBase, ...] = (
@@ -39,6 +42,8 @@ EXAMPLES: tuple[EventBase, ...] = (
     BlockQuantized(block=0, relative_error={"mlp.down_proj": 0.1}, seconds=0.5, bytes=12),
     MassiveTokensFound(count=1, rows=10, tokens=(TOKEN,)),
     Evaluated(dataset="builtin", metric="perplexity", value=8.0, baseline=None),
+    RotationTried(row=ROWS[0]),
+    TrialFinished(result=RESULT),
     RunEnded(status="failed", message="It broke.", remedy="Mend it.", field="calibration.seed"),
 )
 
@@ -55,7 +60,7 @@ def test_every_event_has_a_name_of_its_own() -> None:
     union, *_ = typing.get_args(Event)
     classes = typing.get_args(union)
     names = [one.model_fields["event"].default for one in classes]
-    assert len(set(names)) == len(classes) == 13
+    assert len(set(names)) == len(classes) == 15
 
 
 def test_time_is_kept() -> None:

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import os
+import sys
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ.setdefault("QT_SCALE_FACTOR", "1")
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QWidget
 
 from dfrot_gui.hub_search import HubSearch
+from dfrot_gui.main_window import MainWindow
 from dfrot_gui.pages.model_page import ModelPage
 from dfrot_gui.pages.recipe_page import RecipePage
 from dfrot_gui.recipe_model import RecipeModel
+from dfrot_gui.run_model import RunModel
 from dfrot_gui.settings import Settings
 from dfrot_gui.theme import Theme
-from tests.gui.fakes import GIGABYTE, FakeHub, FakePlanner, look_at
+from dfrot_gui.trial_model import TrialModel
+from tests.gui import fake_engine
+from tests.gui.fakes import GIGABYTE, FakeHub, FakePlanner, FakeRuns, look_at
+
+MakeWindow = Callable[[], MainWindow]
 
 
 @pytest.fixture(scope="session")
@@ -57,8 +66,17 @@ def recipe_model(planner: FakePlanner, settings: Settings) -> RecipeModel:
 
 
 @pytest.fixture
-def recipe_page(qtbot, recipe_model: RecipeModel) -> RecipePage:
-    page = RecipePage(recipe_model)
+def trials() -> Iterator[TrialModel]:
+    """Trials by the fake engine, at the speed of one that takes seconds."""
+    model = TrialModel((sys.executable, fake_engine.__file__, "--behave", "slow"))
+    yield model
+    model.stop()
+    model.wait(10_000)
+
+
+@pytest.fixture
+def recipe_page(qtbot, recipe_model: RecipeModel, trials: TrialModel) -> RecipePage:
+    page = RecipePage(recipe_model, trials)
     qtbot.addWidget(page)
     return page
 
@@ -73,3 +91,48 @@ def model_page(qtbot, search: HubSearch, settings: Settings) -> ModelPage:
     page = ModelPage(search, look_at, 8 * GIGABYTE, settings)
     qtbot.addWidget(page)
     return page
+
+
+@pytest.fixture
+def runs() -> FakeRuns:
+    return FakeRuns()
+
+
+@pytest.fixture
+def answers() -> list[bool]:
+    """What the user will answer to the question whether to stop the run, first to last."""
+    return []
+
+
+@pytest.fixture
+def make_window(
+    qtbot,
+    recipe_model: RecipeModel,
+    runs: FakeRuns,
+    model_page: ModelPage,
+    recipe_page: RecipePage,
+    trials: TrialModel,
+    settings: Settings,
+    answers: list[bool],
+) -> MakeWindow:
+    def make() -> MainWindow:
+        def page(_: MainWindow) -> QWidget:
+            return QWidget()
+
+        engine = cast(RunModel, runs)
+        window = MainWindow(
+            recipe_model, engine, trials, model_page, recipe_page, page, page, settings, lambda _: answers.pop(0)
+        )
+        qtbot.addWidget(window, before_close_func=lambda _: runs.end("cancelled") if runs.is_active else None)
+        window.show()
+        return window
+
+    return make
+
+
+@pytest.fixture
+def window(qtbot, make_window: MakeWindow, recipe_model: RecipeModel) -> MainWindow:
+    window = make_window()
+    recipe_model.plan_now()
+    qtbot.waitUntil(lambda: recipe_model.can_start)
+    return window

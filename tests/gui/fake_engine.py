@@ -1,6 +1,6 @@
 """An engine that speaks the protocol and computes nothing: a whole run with plausible numbers, or one that misbehaves.
 
-As a program: `python fake_engine.py --behave whole run RECIPE --output DIR [--work DIR] --json`.
+As a program: `python fake_engine.py --behave whole run RECIPE --output DIR [--work DIR] --json`, or `trial RECIPE`.
 """
 
 from __future__ import annotations
@@ -38,6 +38,10 @@ from dfrot_engine import (
 )
 from dfrot_engine.charts import ACTIVATION_MAP, TOKEN_ERROR, ActivationMap, ErrorSeries, TokenErrors
 from dfrot_engine.events import JOURNAL
+
+# As a program this file stands alone; the window's tests import it as a module.
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from tests.gui.fake_trial import whole_trial
 
 STAGES = ("load", "calibrate", "rotate", "quantize", "export", "evaluate")
 NUM_BLOCKS, NUM_TOKENS = 30, 512
@@ -255,25 +259,30 @@ def main() -> int:
     parser.add_argument("--behave", choices=BEHAVIOURS, default="whole")
     parser.add_argument("command")
     parser.add_argument("recipe", type=Path)
-    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--output", type=Path)
     parser.add_argument("--work", type=Path)
     parser.add_argument("--json", action="store_true")
     args, _ = parser.parse_known_args()
-    options = RunOptions(output_dir=args.output, work_dir=args.work)
     if args.behave == "refused":
         print("recipe.rotation: no such field", file=sys.stderr)
         return 2
     if args.behave == "silent":
         time.sleep(600)
+    if args.command == "trial":
+        return obey(FakeEngine(args.behave, args.recipe.parent), whole_trial())
+    options = RunOptions(output_dir=args.output, work_dir=args.work)
     shutil.rmtree(options.work_path, ignore_errors=True)
     write_work_folder(options.work_path, args.recipe.read_text(encoding="utf-8"), options)
-    engine = FakeEngine(args.behave, options.work_path)
-    threading.Thread(target=engine.read_commands, daemon=True).start()
     events = whole_run(args.output)
     if args.behave == "flood":
         start = next(events)
         events = iter([start, *flood(), *events])
     write_output(args.output)
+    return obey(FakeEngine(args.behave, options.work_path), events)
+
+
+def obey(engine: FakeEngine, events: Iterator[Event]) -> int:
+    threading.Thread(target=engine.read_commands, daemon=True).start()
     return engine.run(events)
 
 

@@ -4,69 +4,19 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
 
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QWidget
 
 from dfrot_engine import RunStarted
 from dfrot_engine.events import JOURNAL
 from dfrot_gui.main_window import MODEL, RECIPE, RESULTS, RUN, MainWindow
 from dfrot_gui.pages.model_page import ModelPage
-from dfrot_gui.pages.recipe_page import RecipePage
 from dfrot_gui.recipe_model import RecipeModel
-from dfrot_gui.run_model import RunModel
 from dfrot_gui.settings import Settings
 from dfrot_gui.theme import Theme
 from tests.gui.fakes import FakeRuns, assert_uncut
-
-MakeWindow = Callable[[], MainWindow]
-
-
-@pytest.fixture
-def runs() -> FakeRuns:
-    return FakeRuns()
-
-
-@pytest.fixture
-def answers() -> list[bool]:
-    """What the user will answer to the question whether to stop the run, first to last."""
-    return []
-
-
-@pytest.fixture
-def make_window(
-    qtbot,
-    recipe_model: RecipeModel,
-    runs: FakeRuns,
-    model_page: ModelPage,
-    recipe_page: RecipePage,
-    settings: Settings,
-    answers: list[bool],
-) -> MakeWindow:
-    def make() -> MainWindow:
-        def page(_: MainWindow) -> QWidget:
-            return QWidget()
-
-        engine = cast(RunModel, runs)
-        window = MainWindow(
-            recipe_model, engine, model_page, recipe_page, page, page, settings, lambda _: answers.pop(0)
-        )
-        qtbot.addWidget(window, before_close_func=lambda _: runs.end("cancelled") if runs.is_active else None)
-        window.show()
-        return window
-
-    return make
-
-
-@pytest.fixture
-def window(qtbot, make_window: MakeWindow, recipe_model: RecipeModel) -> MainWindow:
-    window = make_window()
-    recipe_model.plan_now()
-    qtbot.waitUntil(lambda: recipe_model.can_start)
-    return window
 
 
 def start(window: MainWindow) -> None:
@@ -153,7 +103,7 @@ def interrupted_run(folder: Path) -> Path:
 
 
 def test_an_interrupted_run_is_offered_and_resumed(
-    qtbot, make_window: MakeWindow, runs: FakeRuns, settings: Settings, tmp_path: Path
+    qtbot, make_window: Callable[[], MainWindow], runs: FakeRuns, settings: Settings, tmp_path: Path
 ) -> None:
     settings.open_run = interrupted_run(tmp_path / "work")
     window = make_window()
@@ -165,7 +115,9 @@ def test_an_interrupted_run_is_offered_and_resumed(
     assert not window.notice.isVisible()
 
 
-def test_not_now_forgets_the_run(qtbot, make_window: MakeWindow, settings: Settings, tmp_path: Path) -> None:
+def test_not_now_forgets_the_run(
+    qtbot, make_window: Callable[[], MainWindow], settings: Settings, tmp_path: Path
+) -> None:
     settings.open_run = interrupted_run(tmp_path / "work")
     window = make_window()
     qtbot.waitUntil(window.notice.isVisible)
@@ -175,7 +127,7 @@ def test_not_now_forgets_the_run(qtbot, make_window: MakeWindow, settings: Setti
 
 
 def test_a_run_whose_folder_is_gone_is_not_offered(
-    qtbot, make_window: MakeWindow, settings: Settings, tmp_path: Path
+    qtbot, make_window: Callable[[], MainWindow], settings: Settings, tmp_path: Path
 ) -> None:
     settings.open_run = tmp_path / "gone"
     window = make_window()

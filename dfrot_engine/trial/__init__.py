@@ -1,0 +1,1 @@
+"""Try several rotations on a few blocks and tokens, and say which one a run should use."""

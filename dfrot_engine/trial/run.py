@@ -1,0 +1,165 @@
+"""A trial from its recipe to its result: plan, load, read the original, try every rotation, recommend."""
+
+from __future__ import annotations
+
+import math
+import uuid
+from collections.abc import Callable
+
+import torch
+
+from dfrot_engine.architectures import Architecture, architecture_of
+from dfrot_engine.checkpoint.reader import CheckpointReader
+from dfrot_engine.checkpoint.source import inspect
+from dfrot_engine.errors import DeviceError, DFRotError, DiskError, RecipeError
+from dfrot_engine.events import Event, RotationTried, RunEnded, RunStarted, StageAdvanced, StageStarted, TrialFinished
+from dfrot_engine.forward.block import BlockFactory
+from dfrot_engine.job import Job, choose_device
+from dfrot_engine.options import RunOptions
+from dfrot_engine.plan import Plan, make_plan
+from dfrot_engine.plan_estimates import Workload
+from dfrot_engine.plan_linears import planned_linears
+from dfrot_engine.progress import Control, Report, cancellable
+from dfrot_engine.recipe import Hadamard, NoRotation, Recipe
+from dfrot_engine.rotation_names import rotation_name
+from dfrot_engine.run import LOAD, ended_by, load_job
+from dfrot_engine.stages import calibrate
+from dfrot_engine.trial.advice import notes, recommend, sentence
+from dfrot_engine.trial.budget import Budget, plan_trial
+from dfrot_engine.trial.candidates import candidates, trial_recipe
+from dfrot_engine.trial.measure import Bench, Say, try_rotation
+from dfrot_engine.trial.sample import TrialSample, sample_original
+from dfrot_engine.trial.types import TrialResult, TrialRow
+
+COMPARE = "compare"
+_STEPS = 100  # of the progress, for each rotation
+
+
+def run_trial(recipe: Recipe, options: RunOptions, emit: Callable[[Event], None], control: Control) -> RunEnded:
+    """Try rotations for a recipe and say everything through `emit`; nothing is written.
+
+    Returns:
+        The last event, which was emitted; `trial_finished` stands before it when the trial came to an end.
+    """
+    report = cancellable(emit, control)
+    try:
+        emit(TrialFinished(result=_try_all(recipe, options, report)))
+        ended = RunEnded(status="finished", message="Finished.")
+    except DFRotError as error:
+        ended = _ended_without_result(error)
+    except (torch.OutOfMemoryError, MemoryError):
+        remedy = "Close other programs, or choose another device."
+        ended = ended_by(DeviceError("The memory does not hold this trial.", remedy, "options.device"))
+    except OSError as error:
+        ended = ended_by(DiskError(f"A file cannot be read: {error.strerror or error}.", "Check the model's folder."))
+    emit(ended)
+    return ended
+
+
+def _try_all(recipe: Recipe, options: RunOptions, report: Report) -> TrialResult:
+    short = trial_recipe(recipe)
+    plan, work = _plan(short, options)
+    budget = plan_trial(work, candidates(short))
+    _start(plan, recipe, options, report)
+    job = load_job(plan, short, options, report)
+    factory = BlockFactory(job.model_dir, job.device)
+    with CheckpointReader(job.model_dir) as reader:
+        sample = sample_original(job, budget, factory, reader, report)
+        bench = Bench(job, sample, factory, reader)
+        report(StageStarted(stage=COMPARE, steps=_STEPS * len(budget.sections)))
+        rows: list[TrialRow] = []
+        for number, section in enumerate(budget.sections):
+            say = _sayer(number, len(budget.sections), section.kind, report)
+            say(0.0, "building")
+            rows.append(try_rotation(bench, section, say))
+            report(RotationTried(row=rows[-1]))
+            say(1.0, "measured")
+    return _result(job, recipe, budget, sample, rows)
+
+
+def _plan(short: Recipe, options: RunOptions) -> tuple[Plan, Workload]:
+    """Raises:
+    RecipeError: the recipe does not fit the model, rounds nothing, or R1 cannot be folded.
+    """
+    # Whether R1 may be rotated at all is only looked at for a recipe that does.
+    rotation = short.rotation
+    if isinstance(rotation.r1, NoRotation):
+        rotation = rotation.model_copy(update={"r1": Hadamard()})
+    plan = make_plan(short.model_copy(update={"rotation": rotation}), options)
+    # Nothing is written, so folders and disks are no matter.
+    folders = {"options.output_dir", "options.work_dir", "options.overwrite"}
+    plan = plan.model_copy(update={"problems": tuple(one for one in plan.problems if one.field not in folders)})
+    plan.raise_problems()
+    facts = inspect(short.model)
+    architecture = architecture_of(facts.config)
+    _refuse_no_rounding(short, architecture)
+    return plan, Workload(short, options, facts, architecture, planned_linears(short, architecture))
+
+
+def _refuse_no_rounding(recipe: Recipe, architecture: Architecture) -> None:
+    linears = planned_linears(recipe, architecture)
+    if recipe.kv_cache is None and all(one.weights is None and one.activations is None for one in linears):
+        raise RecipeError(
+            "This recipe rounds nothing, so there is nothing a rotation could make better.",
+            "Choose a format for weights or activations.",
+            "weights",
+        )
+
+
+def _start(plan: Plan, recipe: Recipe, options: RunOptions, report: Report) -> None:
+    assert plan.model is not None
+    report(
+        RunStarted(
+            run_id=uuid.uuid4().hex[:12],
+            recipe_name=recipe.name,
+            model=plan.model.id,
+            stages=(LOAD, calibrate.NAME, COMPARE),
+            num_blocks=plan.model.num_blocks,
+            device=choose_device(options.device).type,
+            output_dir="",
+        )
+    )
+
+
+def _sayer(number: int, count: int, kind: str, report: Report) -> Say:
+    def say(share: float, what: str) -> None:
+        step = _STEPS * number + round(_STEPS * share)
+        label = f"{rotation_name(kind)}: {what}"
+        report(StageAdvanced(stage=COMPARE, step=step, steps=_STEPS * count, label=label))
+
+    return say
+
+
+def _result(job: Job, recipe: Recipe, budget: Budget, sample: TrialSample, rows: list[TrialRow]) -> TrialResult:
+    num_blocks = job.architecture.num_blocks
+    most = {section.kind: section.steps for section in budget.sections if section.kind in budget.cut_short}
+    found = notes(
+        rows,
+        massive_count=sample.massive_count,
+        read_blocks=budget.read_blocks,
+        num_blocks=num_blocks,
+        is_cut_short=any(row.steps >= most.get(row.kind, math.inf) for row in rows),
+    )
+    if budget.left_out:
+        names = ", ".join(map(rotation_name, budget.left_out))
+        found = (*found, f"Left out, since refining takes long at this width: {names}.")
+    return TrialResult(
+        model=job.model_id,
+        recipe_name=recipe.name,
+        rows=tuple(rows),
+        recommended=recommend(rows).kind,
+        sentence=sentence(rows),
+        notes=found,
+        tokens=sample.tokens,
+        blocks=budget.blocks,
+        read_blocks=budget.read_blocks,
+        num_blocks=num_blocks,
+        massive_count=sample.massive_count,
+        places=sample.places,
+    )
+
+
+def _ended_without_result(error: DFRotError) -> RunEnded:
+    """As of a run, but nothing is kept that could be resumed."""
+    ended = ended_by(error)
+    return ended.model_copy(update={"remedy": ""}) if ended.status == "cancelled" else ended
