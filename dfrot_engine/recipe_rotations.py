@@ -92,7 +92,7 @@ class Descent(Section):
     ] = "hadamard"
     start_path: StartPath = ""
     seed: Seed = 0
-    steps: Steps = 500
+    steps: Steps = 300
     batch_rows: BatchRows = 4_096
     massive_weight: MassiveWeight = 10.0
     sample_rows: SampleRows = 32_768
@@ -106,7 +106,7 @@ class Whip(Section):
     start: Start = "hadamard"
     start_path: StartPath = ""
     seed: Seed = 0
-    steps: Steps = 500
+    steps: Steps = 300
     batch_rows: BatchRows = 4_096
     sample_rows: SampleRows = 32_768
     learning_rate: LearningRate = 0.01
