@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -12,9 +14,19 @@ from dfrot_engine.architectures import Architecture, architecture_of
 from dfrot_engine.checkpoint.reader import CheckpointReader
 from dfrot_engine.checkpoint.source import inspect
 from dfrot_engine.errors import DeviceError, DFRotError, DiskError, RecipeError
-from dfrot_engine.events import Event, RotationTried, RunEnded, RunStarted, StageAdvanced, StageStarted, TrialFinished
+from dfrot_engine.events import (
+    Event,
+    RotationTried,
+    RunEnded,
+    RunStarted,
+    StageAdvanced,
+    StageFinished,
+    StageStarted,
+    TrialFinished,
+)
 from dfrot_engine.forward.block import BlockFactory
 from dfrot_engine.job import Job, choose_device
+from dfrot_engine.memory import PeakMemory
 from dfrot_engine.options import RunOptions
 from dfrot_engine.plan import Plan, make_plan
 from dfrot_engine.plan_estimates import Workload
@@ -61,20 +73,36 @@ def _try_all(recipe: Recipe, options: RunOptions, report: Report) -> TrialResult
     plan, work = _plan(short, options)
     budget = plan_trial(work, candidates(short))
     _start(plan, recipe, options, report)
-    job = load_job(plan, short, options, report)
+    with _finishing(LOAD, report):
+        job = load_job(plan, short, options, report)
     factory = BlockFactory(job.model_dir, job.device)
     with CheckpointReader(job.model_dir) as reader:
-        sample = sample_original(job, budget, factory, reader, report)
-        bench = Bench(job, sample, factory, reader)
-        report(StageStarted(stage=COMPARE, steps=_STEPS * len(budget.sections)))
-        rows: list[TrialRow] = []
-        for number, section in enumerate(budget.sections):
-            say = _sayer(number, len(budget.sections), section.kind, report)
-            say(0.0, "building")
-            rows.append(try_rotation(bench, section, say))
-            report(RotationTried(row=rows[-1]))
-            say(1.0, "measured")
+        with _finishing(calibrate.NAME, report):
+            sample = sample_original(job, budget, factory, reader, report)
+        with _finishing(COMPARE, report):
+            rows = list(_compare(Bench(job, sample, factory, reader), budget, report))
     return _result(job, recipe, budget, sample, rows)
+
+
+@contextmanager
+def _finishing(stage: str, report: Report) -> Iterator[None]:
+    """Says that a stage is done, with its time and peak memory."""
+    started = time.monotonic()
+    with PeakMemory() as memory:
+        yield
+    report(StageFinished(stage=stage, seconds=time.monotonic() - started, peak_bytes=memory.peak_bytes))
+
+
+def _compare(bench: Bench, budget: Budget, report: Report) -> Iterator[TrialRow]:
+    count = len(budget.sections)
+    report(StageStarted(stage=COMPARE, steps=_STEPS * count))
+    for number, section in enumerate(budget.sections):
+        say = _sayer(number, count, section.kind, report)
+        say(0.0, "building")
+        row = try_rotation(bench, section, say)
+        report(RotationTried(row=row))
+        say(1.0, "measured")
+        yield row
 
 
 def _plan(short: Recipe, options: RunOptions) -> tuple[Plan, Workload]:
