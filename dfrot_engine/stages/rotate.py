@@ -255,8 +255,13 @@ def _keep(path: Path, facts: RotationFacts, report: Report) -> None:
 
 
 def _settings(recipe: Recipe) -> tuple[object, ...]:
-    stamps = [rotation_stamp(path) for path in named_rotations(recipe.rotation).values()]
-    return recipe.rotation, recipe.activations, recipe.kv_cache, recipe.overrides, recipe.skip, stamps
+    rotation = recipe.rotation
+    stamps = [rotation_stamp(path) for path in named_rotations(rotation).values()]
+    # R1 is learned with the recipe's one scheme; other rotations, and R1 through the model, see each linear's own.
+    exceptions = [(one.linears, one.activations) for one in recipe.overrides if one.activations]
+    sees_linears = isinstance(rotation.r1, THROUGH_MODEL) or learns_by_block(rotation)
+    own = (recipe.skip, recipe.kv_cache, exceptions) if sees_linears else ()
+    return rotation, recipe.activations, stamps, *own
 
 
 STAGE = Stage(NAME, _settings, lambda _job: True, run)

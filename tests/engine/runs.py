@@ -22,9 +22,11 @@ TINY: dict[str, Any] = {
 }
 
 
-def tiny_recipe(model: Path, preset: str = "w4a4", **fields: Any) -> Recipe:
-    """A preset cut down to a second; fields use "__" for dots."""
-    recipe = Recipe.preset(preset).with_field("model.id_or_path", str(model))
+def tiny_recipe(model: Path, preset: str | None = None, **fields: Any) -> Recipe:
+    """A preset cut down to a second, w4a4 with DFRot's rotation if none is named; fields use "__" for dots."""
+    recipe = Recipe.preset(preset or "w4a4").with_field("model.id_or_path", str(model))
+    if preset is None:
+        recipe = recipe.with_field("rotation.r1.kind", "dfrot").with_field("rotation.r2.kind", "hadamard")
     settings = TINY | {name.replace("__", "."): value for name, value in fields.items()}
     if recipe.weights is not None and recipe.weights.granularity == "per-group":
         settings = {"weights.group_size": 16} | settings
