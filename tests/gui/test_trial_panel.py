@@ -43,7 +43,7 @@ def tried(qtbot: QtBot, panel: TrialPanel, trials: TrialModel) -> TrialPanel:
     with qtbot.waitSignal(trials.ended, timeout=20_000):
         click(panel.try_button)
     # Widgets that were just added to a layout are shown in the next turn of the event loop.
-    qtbot.waitUntil(lambda: panel.table.buttons["descent"].isVisible())
+    qtbot.waitUntil(panel.table.buttons["descent"].isVisible)
     return panel
 
 
