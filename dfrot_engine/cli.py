@@ -1,4 +1,4 @@
-"""The command line: plan, run, trial, evaluate, show. The window starts its runs and trials through it too."""
+"""The command line: plan, run, trial, evaluate, show, rotations. The window starts its runs and trials through it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dfrot_engine import __version__
+from dfrot_engine.cli_rotations import add_rotations
 from dfrot_engine.errors import DFRotError, RecipeError
 from dfrot_engine.options import RunOptions
 from dfrot_engine.recipe import Recipe, preset_names
@@ -55,6 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_process_arguments(trial)
     trial.set_defaults(command=_trial)
     _add_evaluate(commands)
+    add_rotations(commands)
     show = commands.add_parser("show", help="show the results of a run")
     show.add_argument("folder", type=Path, help="its output folder or work folder")
     show.add_argument("--json", action="store_true", help="print report.json")
@@ -85,6 +87,7 @@ def _add_output_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, required=True, help="folder for the checkpoint")
     parser.add_argument("--work", type=Path, help="folder for what a run needs to resume (default: OUTPUT.dfrot)")
     parser.add_argument("--overwrite", action="store_true", help="replace what is in the output folder")
+    parser.add_argument("--no-library", action="store_true", help="do not add learned rotations to the library")
     parser.add_argument("--keep-work", action="store_true", help="keep the intermediate files of a finished run")
 
 
@@ -129,6 +132,7 @@ def options_from(arguments: argparse.Namespace) -> RunOptions:
         device=arguments.device,
         threads=arguments.threads,
         overwrite=arguments.overwrite,
+        keep_rotations=not arguments.no_library,
         keep_work=arguments.keep_work,
     )
 

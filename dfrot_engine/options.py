@@ -25,6 +25,10 @@ class RunOptions(BaseModel):
     ] = "auto"
     threads: Annotated[int, Field(ge=0, le=1024, title="CPU threads", description="0 takes every core")] = 0
     overwrite: Annotated[bool, Field(title="Replace what is in the output folder")] = False
+    keep_rotations: Annotated[
+        bool,
+        Field(title="Add learned rotations to the library", description="They can then be used again by their name"),
+    ] = True
     keep_work: Annotated[bool, Field(title="Keep the intermediate files after a finished run")] = False
 
     @property

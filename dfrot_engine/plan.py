@@ -13,6 +13,7 @@ from dfrot_engine.options import RunOptions
 from dfrot_engine.plan_checks import data_problems, device_problems, model_problems, recipe_problems
 from dfrot_engine.plan_estimates import Workload, outputs_of, stage_estimates
 from dfrot_engine.plan_linears import planned_linears
+from dfrot_engine.plan_network import network_problems
 from dfrot_engine.plan_places import folder_problems, space_problems
 from dfrot_engine.plan_types import ModelSummary, Output, Plan, Problem, StageEstimate
 from dfrot_engine.recipe import Recipe
@@ -44,7 +45,7 @@ def make_plan(recipe: Recipe, options: RunOptions) -> Plan:
     ]
     work = Workload(recipe, options, facts, architecture, linears)
     stages, outputs = stage_estimates(work), outputs_of(work)
-    problems += space_problems(recipe, options, facts, stages)
+    problems += [*network_problems(work, stages), *space_problems(recipe, options, facts, stages)]
     # Errors first: the window shows the first ones, and a run stops at the first.
     problems.sort(key=lambda problem: problem.severity != "error")
     summary = _summary(facts, architecture)

@@ -6,18 +6,20 @@ import importlib.metadata
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import get_args
 
 import pynvml
 
 from dfrot_engine.architectures import Architecture
+from dfrot_engine.architectures.base import Space
 from dfrot_engine.calibration.datasets import HUB_DATASETS, Purpose, dataset_file
 from dfrot_engine.checkpoint.facts import ModelFacts
 from dfrot_engine.errors import DataError, RecipeError
 from dfrot_engine.options import RunOptions
 from dfrot_engine.plan_linears import PlannedLinear, problems_by_field
 from dfrot_engine.plan_types import Problem
-from dfrot_engine.recipe import FromFile, NoRotation, Recipe
-from dfrot_engine.rotation_file import find_rotation
+from dfrot_engine.recipe import REFINED, BlockDescent, BlockHadamard, HeadDescent, NoRotation, Recipe
+from dfrot_engine.rotation_file import START_FIELD, check_inner, find_rotation, named_rotation, named_rotations
 
 MODEL_FIELD = "model.id_or_path"
 FLOAT_DTYPES = ("F64", "F32", "F16", "BF16")
@@ -46,6 +48,9 @@ def recipe_problems(recipe: Recipe, architecture: Architecture, linears: Sequenc
         *_group_size_problems(linears),
         *_length_problems(recipe, architecture),
         *_r1_problems(recipe, architecture),
+        *_r4_problems(recipe, architecture),
+        *_saved_inner_problems(recipe, architecture),
+        *_unused_refinements(recipe, linears),
     ]
     names = [linear.name for linear in linears] + [architecture.head]
     patterns = [(f"skip.{number}", pattern) for number, pattern in enumerate(recipe.skip)]
@@ -131,12 +136,53 @@ def _r1_problems(recipe: Recipe, architecture: Architecture) -> list[Problem]:
     r1 = recipe.rotation.r1
     if architecture.r1_refused and not isinstance(r1, NoRotation):
         return [Problem.error("rotation.r1.kind", architecture.r1_refused, "Set R1 to none; R2 and R4 still help.")]
-    if isinstance(r1, FromFile):
+    named = named_rotation(r1)
+    if named is not None:
+        path, field = named
         try:
-            find_rotation(r1.path, architecture.hidden_size)
+            find_rotation(path, architecture.hidden_size, field)
         except RecipeError as error:
             return [Problem.error(error.field, error.message, error.remedy)]
+    elif isinstance(r1, REFINED) and r1.start_path:
+        message = f"The saved rotation {r1.start_path} is not used, since the start is {r1.start}."
+        return [Problem.warning(START_FIELD, message, "Set rotation.r1.start = 'from-file', or leave the path empty.")]
     return []
+
+
+def _r4_problems(recipe: Recipe, architecture: Architecture) -> list[Problem]:
+    r4, width = recipe.rotation.r4, architecture.intermediate_size
+    if not isinstance(r4, BlockHadamard | BlockDescent) or width % r4.block_size == 0:
+        return []
+    fitting = [size for size in get_args(type(r4).model_fields["block_size"].annotation) if width % size == 0]
+    message = f"A block size of {r4.block_size} does not divide the {width:,} channels of down_proj's input."
+    remedy = f"Choose {' or '.join(map(str, fitting))}." if fitting else "Set R4 to hadamard."
+    return [Problem.error("rotation.r4.block_size", message, remedy)]
+
+
+def _saved_inner_problems(recipe: Recipe, architecture: Architecture) -> list[Problem]:
+    """R2 and R4 that come from a file."""
+    problems: list[Problem] = []
+    for field, path in named_rotations(recipe.rotation).items():
+        if not field.startswith("rotation.r1"):
+            try:
+                check_inner(path, architecture, field)
+            except RecipeError as error:
+                problems.append(Problem.error(error.field, error.message, error.remedy))
+    return problems
+
+
+def _unused_refinements(recipe: Recipe, linears: Sequence[PlannedLinear]) -> list[Problem]:
+    """Refined rotations that have no rounding error to lower."""
+    rotation = recipe.rotation
+    reads = {linear.reads: linear.short_name for linear in linears if linear.activations is not None}
+    problems: list[Problem] = []
+    if isinstance(rotation.r2, HeadDescent) and Space.VALUE not in reads and recipe.kv_cache is None:
+        message = "R2 has nothing to lower: neither o_proj's inputs nor the KV cache are rounded."
+        problems.append(Problem.warning("rotation.r2.kind", message, "Set R2 to hadamard; it serves the weights."))
+    if isinstance(rotation.r4, BlockDescent) and Space.MLP_HIDDEN not in reads:
+        message = "R4 has nothing to lower: down_proj's inputs are not rounded."
+        problems.append(Problem.warning("rotation.r4.kind", message, "Set R4 to none."))
+    return problems
 
 
 def _group_size_problems(linears: Sequence[PlannedLinear]) -> list[Problem]:

@@ -12,10 +12,12 @@ from dfrot_engine.checkpoint.facts import ModelFacts
 from dfrot_engine.errors import DataError
 from dfrot_engine.options import RunOptions
 from dfrot_engine.plan_checks import has_nvidia_gpu
+from dfrot_engine.plan_inner import inner_disk_bytes, inner_memory_bytes, inner_seconds, inner_words
 from dfrot_engine.plan_linears import PlannedLinear
+from dfrot_engine.plan_network import network_bytes, network_seconds
 from dfrot_engine.plan_places import gigabytes
 from dfrot_engine.plan_types import Output, StageEstimate
-from dfrot_engine.recipe import REFINED, Descent, DFRot, Evaluation, NoRotation, Recipe, Whip
+from dfrot_engine.recipe import REFINED, Cayley, Descent, DFRot, Evaluation, NoRotation, Recipe, Whip
 
 # Python with torch and transformers loaded, measured.
 PROCESS_BYTES = 400_000_000
@@ -95,7 +97,7 @@ def stage_estimates(work: Workload) -> tuple[StageEstimate, ...]:
     """The stages this recipe goes through, in order."""
     recipe = work.recipe
     stages = [_load(work)]
-    if recipe.rotation.sample_rows:
+    if recipe.rotation.needs_activations:
         stages.append(_calibrate(work))
     stages += [_rotate(work), _quantize(work)]
     if recipe.exports:
@@ -122,8 +124,8 @@ def refinement_flops(r1: DFRot | Descent | Whip, rows: int, width: int) -> float
     if isinstance(r1, Descent | Whip):
         # Two products with a batch, six rounds of evening out, a Cayley step; every tenth time the rows held out.
         return 4 * min(r1.batch_rows, rows) * width**2 + rows * width**2 / 40 + 45 * width**3
-    # Two products with the rows and a Cayley step; over-relaxation takes a third of the steps back.
-    return 1.3 * (4 * rows * width**2 + 40 * width**3)
+    # Two products with its rows and a Cayley step in float64; every fifth time the loss.
+    return 4.4 * min(r1.rows_per_step(width), rows) * width**2 + 30 * width**3
 
 
 def search_seconds(work: Workload) -> float:
@@ -155,19 +157,39 @@ def _calibrate(work: Workload) -> StageEstimate:
     seconds = work.seconds(2 * work.block_parameters * sizes.num_blocks * work.calibration_tokens)
     summary = f"{wanted.num_samples:,} × {wanted.seq_len:,} tokens"
     # The hidden states of the last finished block and the draft of the next.
-    return work.stage("calibrate", summary, memory, 2 * work.hidden_bytes + 2 * rows_bytes, seconds)
+    return work.stage(
+        "calibrate", summary, memory, 2 * work.hidden_bytes + 2 * rows_bytes + inner_disk_bytes(work), seconds
+    )
 
 
 def _rotate(work: Workload) -> StageEstimate:
+    """R1, and the inner rotations behind it, which take their memory one after the other."""
+    r1, seconds = _rotate_r1(work), inner_seconds(work)
+    words = inner_words(work)
+    return r1.model_copy(
+        update={
+            "summary": f"{r1.summary}; {words}" if words else r1.summary,
+            "peak_memory_bytes": max(r1.peak_memory_bytes, PROCESS_BYTES + inner_memory_bytes(work)),
+            "seconds": None if r1.seconds is None else round(r1.seconds + seconds, 1),
+        }
+    )
+
+
+def _rotate_r1(work: Workload) -> StageEstimate:
     r1, width = work.recipe.rotation.r1, work.architecture.hidden_size
     square_bytes = width * width * 8
     if not isinstance(r1, REFINED):
         summary = "No R1" if isinstance(r1, NoRotation) else f"R1: {r1.kind.replace('-', ' ')}"
         memory = 4 * square_bytes + 4 * work.sample_rows * width * 4
         return work.stage("rotate", summary, memory, square_bytes, work.seconds(4 * width**3) + 1.0)
+    if isinstance(r1, Cayley):
+        summary = f"{r1.steps:,} iterations through the whole model"
+        memory = 4 * work.sample_rows * width * 4 + 6 * square_bytes + network_bytes(work, r1)
+        return work.stage("rotate", summary, memory, square_bytes, network_seconds(work, r1))
     summary = f"{r1.steps:,} iterations on {work.sample_rows:,} rows"
     flops = r1.steps * refinement_flops(r1, work.sample_rows, width)
-    memory = 4 * work.sample_rows * width * 4 + 6 * square_bytes
+    # The rows, two draws of them at most and a chunk's errors; a dozen matrices in float64.
+    memory = 4 * work.sample_rows * width * 4 + 12 * square_bytes
     return work.stage("rotate", summary, memory, square_bytes, work.seconds(flops))
 
 

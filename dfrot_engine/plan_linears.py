@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
-from dfrot_engine.architectures.base import Architecture
+from dfrot_engine.architectures.base import Architecture, Space
 from dfrot_engine.plan_types import Problem
 from dfrot_engine.recipe import ActivationScheme, Recipe, WeightScheme
 
@@ -19,12 +19,14 @@ class PlannedLinear:
     Args:
         name: full name; short_name is relative to the block.
         shape: (out features, in features).
+        reads: the space its input lies in.
         weights_field, activations_field: where the scheme stands in the recipe, for example "overrides.0.weights".
     """
 
     name: str
     short_name: str
     shape: tuple[int, int]
+    reads: Space
     weights: WeightScheme | None
     activations: ActivationScheme | None
     weights_field: str
@@ -45,7 +47,7 @@ def planned_linears(recipe: Recipe, architecture: Architecture) -> tuple[Planned
             name = prefix + linear.name
             schemes, origin = recipe.schemes(name), _origin(recipe, name)
             shape = architecture.linear_shape(linear)
-            linears.append(PlannedLinear(name, linear.name, shape, *schemes, *origin))
+            linears.append(PlannedLinear(name, linear.name, shape, linear.reads, *schemes, *origin))
     return tuple(linears)
 
 

@@ -10,6 +10,7 @@ ROTATION_NAMES = {
     "dfrot": "DFRot",
     "descent": "descent",
     "whip": "Whip",
+    "cayley": "Cayley (SpinQuant)",
     "from-file": "your rotation",
 }
 

@@ -63,6 +63,7 @@ def _content(job: Job, work: WorkDir) -> dict[str, Any]:
         "massive_tokens": {"count": massive.get("count", 0), "tokens": massive.get("tokens", [])},
         "rotation": rotation.get("kind", "none"),
         "loss": rotation.get("loss", []),
+        "inner_loss": rotation.get("inner_loss", {}),
         "token_error": rotation.get("token_error", {}),
     }
 

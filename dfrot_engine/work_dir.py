@@ -150,7 +150,7 @@ class WorkDir:
 
     def drop_intermediate_files(self) -> None:
         """Delete what only a resumed run needs; the journal, charts, rotations and report stay."""
-        for folder in ("calibrate", "quantize", "evaluate", "export"):
+        for folder in ("calibrate", "rotate", "quantize", "evaluate", "export"):
             shutil.rmtree(self.root / folder, ignore_errors=True)
         for stage in ("calibrate", "quantize"):
             self._marks.get(stage, {})[_FINGERPRINT] = ""  # not done any more; what was noted about it stays true

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from dfrot_engine import DFRotError, Plan, Problem, Recipe, RecipeError, RunOptions
+from dfrot_engine import DFRotError, ModelSummary, Plan, Problem, Recipe, RecipeError, RunOptions
 from dfrot_engine.recipe import ModelSource
 from dfrot_gui.background import Latest
 
@@ -67,6 +67,11 @@ class RecipeModel(QObject):
         return self._plan
 
     @property
+    def summary(self) -> ModelSummary | None:
+        """The model as the latest plan knows it; None while it is not known."""
+        return self._plan.model if self._plan is not None else None
+
+    @property
     def is_planning(self) -> bool:
         return self._timer.isActive() or self._planner.is_busy
 
@@ -120,6 +125,11 @@ class RecipeModel(QObject):
         """Choose R1; the settings of the one before come back when it is chosen again."""
         self._put_aside[f"r1.{self._recipe.rotation.r1.kind}"] = self._recipe.rotation.r1.model_dump(mode="json")
         self.set("rotation.r1", self._put_aside.get(f"r1.{kind}", {"kind": kind}))
+
+    def set_start(self, start: str, path: str = "") -> None:
+        """What R1's refinement starts from; the path belongs to a saved rotation."""
+        section = self._recipe.rotation.r1.model_dump(mode="json") | {"start": start, "start_path": path}
+        self._replace(self._recipe.with_field("rotation.r1", section), self._options, "rotation.r1.start")
 
     def set_format(self, section: str, number_format: str | None) -> None:
         """Format of "weights", "activations" or "kv_cache"; None keeps 16 bits and puts the settings aside."""

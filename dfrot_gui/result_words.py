@@ -22,6 +22,7 @@ _NAMES = {
     "dfrot": "DFRot",
     "descent": "descent",
     "whip": "Whip",
+    "cayley": "Cayley",
     "from-file": "the rotation from a file",
 }
 # Below this, two errors are the same for any practical purpose.

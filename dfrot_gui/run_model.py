@@ -178,6 +178,8 @@ def _option_flags(options: RunOptions) -> list[str]:
         flags += ["--work", str(options.work_dir)]
     if options.overwrite:
         flags.append("--overwrite")
+    if not options.keep_rotations:
+        flags.append("--no-library")
     if options.keep_work:
         flags.append("--keep-work")
     return flags

@@ -122,6 +122,7 @@ SERIES_LABELS = {
     "dfrot": "DFRot",
     "descent": "Descent",
     "whip": "Whip",
+    "cayley": "Cayley",
     "from-file": "From file",
 }
 # A run has one rotation of its own beside the three it is compared with, so those share a colour.

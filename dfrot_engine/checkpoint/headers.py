@@ -119,16 +119,21 @@ def read_shard_headers(path: Path) -> dict[str, TensorHeader]:
     Raises:
         ModelError: missing, not readable, or damaged; names the file.
     """
-    try:
-        file_bytes = path.stat().st_size
-        with path.open("rb") as file:
-            length = header_length(file.read(LENGTH_BYTES), path.name, file_bytes)
-            data = file.read(length)
-    except FileNotFoundError:
-        raise ModelError(f"The shard {path} is missing.", "Download or copy the model again.", MODEL_FIELD) from None
-    except OSError as error:
-        raise ModelError(f"Cannot read {path}: {error.strerror}.", "Check its permissions.", MODEL_FIELD) from None
+    data, file_bytes = _read_header(path)
     return parse_header(data, path.name, file_bytes)
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """What the writer of one safetensors file noted in it; empty when there is nothing.
+
+    Raises:
+        ModelError: missing, not readable, or damaged; names the file.
+    """
+    data, _ = _read_header(path)
+    metadata = parse_json_object(data, f"The header of {path.name}").get("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise _damaged(path.name, "its metadata is no list of texts")
+    return metadata
 
 
 def header_length(first_bytes: bytes, shard: str, file_bytes: int) -> int:
@@ -200,6 +205,19 @@ def check_weight_map(weight_map: dict[str, str], headers: dict[str, TensorHeader
 
 def total_bytes(headers: Iterable[TensorHeader]) -> int:
     return sum(header.num_bytes for header in headers)
+
+
+def _read_header(path: Path) -> tuple[bytes, int]:
+    """(JSON header, bytes of the whole file)."""
+    try:
+        file_bytes = path.stat().st_size
+        with path.open("rb") as file:
+            length = header_length(file.read(LENGTH_BYTES), path.name, file_bytes)
+            return file.read(length), file_bytes
+    except FileNotFoundError:
+        raise ModelError(f"The shard {path} is missing.", "Download or copy the model again.", MODEL_FIELD) from None
+    except OSError as error:
+        raise ModelError(f"Cannot read {path}: {error.strerror}.", "Check its permissions.", MODEL_FIELD) from None
 
 
 def _parse_entry(name: str, entry: Any, shard: str) -> tuple[TensorHeader, tuple[int, int]]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from dfrot_engine.plan_linears import PlannedLinear, problems_by_field
 from dfrot_engine.plan_types import Problem
-from dfrot_engine.recipe import ActivationScheme, Recipe
+from dfrot_engine.recipe import ActivationScheme, NoRotation, Recipe
 
 #: (field, message, remedy)
 Found = tuple[str, str, str]
@@ -57,12 +57,12 @@ LIMITS: dict[str, Callable[[Recipe, Sequence[PlannedLinear]], list[Problem]]] = 
 
 def _rotation_problems(recipe: Recipe, what: str) -> list[Problem]:
     problems: list[Problem] = []
-    if recipe.rotation.r4:
+    if not isinstance(recipe.rotation.r4, NoRotation):
         problems.append(
             Problem.error(
-                "rotation.r4",
+                "rotation.r4.kind",
                 f"{what} cannot carry R4: runtimes would not rotate down_proj's inputs.",
-                f"Switch R4 off and keep down_proj's activations at 8 bits, or {MEASURE_ONLY}.",
+                f"Set R4 to none and keep down_proj's activations at 8 bits, or {MEASURE_ONLY}.",
             )
         )
     if recipe.rotation.r3:

@@ -50,6 +50,12 @@ class BlockFactory:
     @torch.no_grad()
     def run(self, block: nn.Module, index: int, hidden_BTD: Tensor, kv_quantizer: KVQuantizer | None = None) -> Tensor:
         """Hidden states through one block, causal attention over each whole sequence."""
+        return self.run_with_gradient(block, index, hidden_BTD, kv_quantizer)
+
+    def run_with_gradient(
+        self, block: nn.Module, index: int, hidden_BTD: Tensor, kv_quantizer: KVQuantizer | None = None
+    ) -> Tensor:
+        """`run` that autograd follows."""
         hidden = hidden_BTD.to(self.device, self.dtype)
         extra = {} if kv_quantizer is None else {"kv_quantizer": kv_quantizer}
         output = block(hidden, **self._context(hidden, index), **extra)

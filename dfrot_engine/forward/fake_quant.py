@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from dfrot_engine.rotations.random import HadamardRotation
+from dfrot_engine.rotations.online import OnlineRotation
 
 
 class QuantizedLinear(nn.Module):
@@ -24,7 +24,7 @@ class QuantizedLinear(nn.Module):
         weight_OI: Tensor,
         bias_O: Tensor | None,
         quantize_input: Callable[[Tensor], Tensor] | None,
-        online: HadamardRotation | None,
+        online: OnlineRotation | None,
     ) -> None:
         super().__init__()
         self.weight = nn.Parameter(weight_OI.detach(), requires_grad=False)

@@ -77,7 +77,7 @@ def fill_quantized_block(
     block = factory.fill(index, others | weights)
     for linear in job.architecture.block.linears:
         activations = schemes[linear.name].activations
-        _replace(block, linear, rotations, activation_quantizer(activations) if activations else None)
+        _replace(block, index, linear, rotations, activation_quantizer(activations) if activations else None)
     return block
 
 
@@ -87,7 +87,7 @@ def fill_exact_block(
     """The folded block without any rounding, R4 applied online."""
     block = factory.fill(index, folded)
     for linear in job.architecture.block.linears:
-        _replace(block, linear, rotations, None)
+        _replace(block, index, linear, rotations, None)
     return block
 
 
@@ -100,8 +100,12 @@ def kv_quantizer(job: Job, rotations: RotationSet) -> KVQuantizer | None:
 
 
 def _replace(
-    block: nn.Module, linear: Linear, rotations: RotationSet, quantize_input: Callable[[Tensor], Tensor] | None
+    block: nn.Module,
+    index: int,
+    linear: Linear,
+    rotations: RotationSet,
+    quantize_input: Callable[[Tensor], Tensor] | None,
 ) -> None:
-    online = rotations.r4 if linear.reads is Space.MLP_HIDDEN else None
+    online = rotations.online(index) if linear.reads is Space.MLP_HIDDEN else None
     weight, bias = linear_parts(block, linear.name)
     replace_linear(block, linear.name, QuantizedLinear(weight, bias, quantize_input, online))

@@ -35,11 +35,12 @@ def run_block(
         between: called after each batch; what it raises ends the work.
     """
     outputs: list[Tensor] = []
-    for batch in _batches(hidden_BTD):
+    for batch in batches(hidden_BTD):
         outputs.append(factory.run(block, index, batch, kv_quantizer).to(hidden_BTD.device, hidden_BTD.dtype))
         between()
     return torch.cat(outputs)
 
 
-def _batches(hidden_BTD: Tensor) -> Iterator[Tensor]:
+def batches(hidden_BTD: Tensor) -> Iterator[Tensor]:
+    """A few whole sequences at a time, about two thousand tokens."""
     yield from hidden_BTD.split(max(1, _BATCH_TOKENS // hidden_BTD.shape[1]))

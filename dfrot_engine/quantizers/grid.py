@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -42,12 +43,12 @@ def zero_point_of(low: Tensor, scale: Tensor, fmt: Format) -> Tensor:
     return (fmt.lowest - low / scale).clamp(fmt.lowest, fmt.highest).round()
 
 
-def quantize(values: Tensor, grid: Grid, fmt: Format) -> Tensor:
-    """Codes as whole numbers in the dtype of the values."""
+def quantize(values: Tensor, grid: Grid, fmt: Format, *, rounding: Callable[[Tensor], Tensor] = torch.round) -> Tensor:
+    """Codes as whole numbers in the dtype of the values; `rounding` decides what slope they have."""
     codes = values / grid.scale
     if grid.zero_point is not None:
         codes = codes + grid.zero_point
-    return codes.round().clamp(fmt.lowest, fmt.highest)
+    return rounding(codes).clamp(fmt.lowest, fmt.highest)
 
 
 def dequantize(codes: Tensor, grid: Grid) -> Tensor:
@@ -56,10 +57,26 @@ def dequantize(codes: Tensor, grid: Grid) -> Tensor:
     return codes * grid.scale
 
 
-def fake_quantize(values: Tensor, fmt: Format, *, symmetric: bool, clip_ratio: float = 1.0) -> Tensor:
+def fake_quantize(
+    values: Tensor,
+    fmt: Format,
+    *,
+    symmetric: bool,
+    clip_ratio: float = 1.0,
+    rounding: Callable[[Tensor], Tensor] = torch.round,
+) -> Tensor:
     """What is left of the values after rounding, each row of the last dimension with a scale of its own."""
     grid = choose_grid(values, fmt, symmetric=symmetric, clip_ratio=clip_ratio)
-    return dequantize(quantize(values, grid, fmt), grid)
+    return dequantize(quantize(values, grid, fmt, rounding=rounding), grid)
+
+
+def round_straight_through(values: Tensor) -> Tensor:
+    """Round, with the slope of the identity instead of none: a gradient passes as if nothing had been rounded.
+
+    Source: the straight-through estimator (arXiv:1308.3432).
+    """
+    # A whole number plus an exact zero: the sum is the code to the last bit, which clamping relies on.
+    return values.detach().round() + (values - values.detach())
 
 
 def _no_zero(scale: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from dfrot_engine.recipe import (
+    Cayley,
     Descent,
     DFRot,
     FromFile,
@@ -17,6 +18,7 @@ from dfrot_engine.recipe import (
     RandomOrthogonal,
     Whip,
 )
+from dfrot_engine.rotations.cayley import build_cayley
 from dfrot_engine.rotations.data import RotationData, RotationStep
 from dfrot_engine.rotations.descent import build_descent, build_whip
 from dfrot_engine.rotations.dfrot import build_dfrot
@@ -51,5 +53,6 @@ BUILDERS: dict[type, Builder] = {
     DFRot: build_dfrot,
     Descent: build_descent,
     Whip: build_whip,
+    Cayley: build_cayley,
     FromFile: build_from_file,
 }

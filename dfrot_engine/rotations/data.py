@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -24,13 +24,23 @@ class RotationStep:
     Args:
         index: 0 is the start.
         loss: weighted sum over all tokens, not divided, of what the builder lowers: ‖x R − Q(x R)‖² for all but
-            Whip's Σexp(−|x R|); 0.0 for rotations that are not refined.
+            Whip's Σexp(−|x R|); nats per token for Cayley; 0.0 for rotations that are not refined.
         rotation_DD: float64, orthogonal.
     """
 
     index: int
     loss: float
     rotation_DD: Tensor
+
+
+class NetworkLoss(Protocol):
+    """The model's own loss on calibration sequences, by their numbers; for rotations that are learned through it."""
+
+    num_sequences: int
+
+    def loss(self, rotation_DD: Tensor, which_B: Tensor) -> float: ...
+
+    def loss_and_gradient(self, rotation_DD: Tensor, which_B: Tensor) -> tuple[float, Tensor]: ...
 
 
 @dataclass(frozen=True)
@@ -42,6 +52,7 @@ class RotationData:
         share_N: how many tokens of the calibration text each row stands for.
         is_massive_N: bool.
         scheme: how activations are rounded where the rotation is deployed.
+        network: the model's loss, where the rotation is learned through it.
     Raises:
         RunError: a row holds NaN or infinity.
     """
@@ -50,6 +61,7 @@ class RotationData:
     share_N: Tensor
     is_massive_N: Tensor
     scheme: ActivationScheme
+    network: NetworkLoss | None = None
 
     def __post_init__(self) -> None:
         is_bad_N = ~torch.isfinite(self.rows_ND).all(1)

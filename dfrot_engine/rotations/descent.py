@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from dfrot_engine.recipe import Descent, Whip
+from dfrot_engine.rotations.blocks import slope_of_segments, turn_segments
 from dfrot_engine.rotations.data import RotationData, RotationStep
 from dfrot_engine.rotations.dfrot import refine
-from dfrot_engine.rotations.householder import householder_rotation
 from dfrot_engine.rotations.losses import Loss, rounding_loss, whip_loss
 from dfrot_engine.rotations.orthogonal import cayley, even_out, orthogonalize
-from dfrot_engine.rotations.random import random_start
+from dfrot_engine.rotations.start import start_rotation
 
 _CHUNK_ROWS = 8_192
 _HELD_OUT = 8  # every eighth row, or fewer
@@ -50,14 +50,12 @@ def build_descent(section: Descent, width: int, data: RotationData | None) -> It
 
 def build_whip(section: Whip, width: int, data: RotationData | None) -> Iterator[RotationStep]:
     assert data is not None, "whip learns from activations"
-    start = random_start(section.start, width, section.seed)
+    start = start_rotation(section, width, data)
     return _descend(section, data, data.share_N, start, whip_loss, steps=section.steps)
 
 
 def _start(section: Descent, width: int, data: RotationData) -> Tensor:
-    if section.start == "householder":
-        return householder_rotation(data, width, section.seed)
-    return random_start("hadamard" if section.start == "dfrot" else section.start, width, section.seed)
+    return start_rotation(section, width, data)
 
 
 def _descend(
@@ -78,13 +76,14 @@ def _descend(
 def descend(
     rows_ND: Tensor,
     weight_N: Tensor,
-    start_DD: Tensor,
+    start: Tensor,
     loss: Loss,
     *,
     steps: int,
     batch_rows: int,
     learning_rate: float,
     seed: int,
+    owner_M: Tensor | None = None,
 ) -> Iterator[RotationStep]:
     """Riemannian descent with evened-out momentum.
 
@@ -93,44 +92,49 @@ def descend(
     which falls to zero along a cosine; the loss's size plays no part.
 
     Args:
-        rows_ND: float32 tokens before rotation.
+        rows_ND: float32 or bfloat16 tokens before rotation.
         weight_N: float32 weight of each token in the loss.
-        start_DD: orthogonal, float64.
+        start: orthogonal, float64: [D, D], or [G, S, S] for rotations that turn segments of D by themselves.
         loss: rotated tokens → loss of each and its gradient.
         batch_rows: rows in each step, drawn without replacement until all have had their turn.
         learning_rate: angle of the first step, in radians.
+        owner_M: which of the G rotations turns each segment, see `turn_segments`.
     Yields:
         The start and every tenth step, with the loss on rows held out of the batches, scaled to all rows; the last one
         is the best of them.
     """
     _, rest_N = _split(weight_N)
-    measure = held_out_loss(rows_ND, weight_N, loss)
-    rotation = start_DD.to(rows_ND.device, torch.float64)
+    measure = held_out_loss(rows_ND, weight_N, loss, owner_M)
+    rotation = start.to(rows_ND.device, torch.float64)
     best = RotationStep(0, measure(rotation), rotation)
     yield best
-    turn = rotation.to(rows_ND.dtype)
+    turn = rotation.float().reshape(-1, *rotation.shape[-2:])
     momentum = torch.zeros_like(turn)
     for index, batch in enumerate(_batches(rest_N, batch_rows, steps, seed), start=1):
         if best.loss == 0.0:
             return
-        momentum = _MOMENTUM * momentum + _slope(rows_ND[batch] @ turn, weight_N[batch], loss)
+        rotated = turn_segments(rows_ND[batch].float(), turn, owner_M)
+        gradient = loss(rotated)[1] * weight_N[batch, None]
+        momentum = _MOMENTUM * momentum + slope_of_segments(rotated, gradient, len(turn), owner_M)
         rate = learning_rate * (1 + math.cos(math.pi * (index - 1) / steps)) / 2
         turn = turn @ cayley(-rate * even_out(momentum))
         if index % _REPORT_EVERY and index < steps:
             continue
-        rotation = orthogonalize(turn)
-        turn = rotation.to(turn)
+        rotation = orthogonalize(turn).reshape(start.shape)
+        turn = rotation.float().reshape(turn.shape)
         now = RotationStep(index, measure(rotation), rotation)
         best = now if now.loss < best.loss else best
         yield now if index < steps else replace(best, index=index)
 
 
-def held_out_loss(rows_ND: Tensor, weight_N: Tensor, loss: Loss) -> Callable[[Tensor], float]:
+def held_out_loss(
+    rows_ND: Tensor, weight_N: Tensor, loss: Loss, owner_M: Tensor | None = None
+) -> Callable[[Tensor], float]:
     """Rotation → weighted loss of the rows that batches leave out, scaled to all rows."""
     held_N, _ = _split(weight_N)
     rows, weight = rows_ND[held_N], weight_N[held_N]
     scale = float(weight_N.double().sum() / weight.double().sum().clamp(min=1e-300))
-    return lambda rotation_DD: scale * _loss(rows, weight, rotation_DD, loss)
+    return lambda rotation: scale * _loss(rows, weight, rotation, loss, owner_M)
 
 
 def _split(weight_N: Tensor) -> tuple[Tensor, Tensor]:
@@ -154,15 +158,9 @@ def _batches(rows_N: Tensor, batch_rows: int, steps: int, seed: int) -> Iterator
         pool = pool[size:]
 
 
-def _slope(rotated: Tensor, weight: Tensor, loss: Loss) -> Tensor:
-    _, gradient = loss(rotated)
-    slope = rotated.T @ (gradient * weight[:, None])
-    return (slope - slope.T) / 2
-
-
-def _loss(rows: Tensor, weight: Tensor, rotation: Tensor, loss: Loss) -> float:
-    turn = rotation.to(rows)
+def _loss(rows: Tensor, weight: Tensor, rotation: Tensor, loss: Loss, owner_M: Tensor | None) -> float:
+    turn = rotation.float().reshape(-1, *rotation.shape[-2:])
     total = torch.zeros((), dtype=torch.float64, device=rows.device)
     for chunk, chunk_weight in zip(rows.split(_CHUNK_ROWS), weight.split(_CHUNK_ROWS), strict=True):
-        total += (chunk_weight * loss(chunk @ turn)[0]).double().sum()
+        total += (chunk_weight * loss(turn_segments(chunk.float(), turn, owner_M))[0]).double().sum()
     return float(total)

@@ -2,108 +2,222 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from dfrot_engine.recipe import DFRot
 from dfrot_engine.rotations.data import RotationData, RotationStep
-from dfrot_engine.rotations.orthogonal import cayley, orthogonalize
-from dfrot_engine.rotations.random import random_start
+from dfrot_engine.rotations.orthogonal import cayley
+from dfrot_engine.rotations.start import start_rotation
 
 Quantizer = Callable[[Tensor], Tensor]
 
-_CHUNK_ROWS = 8_192
-_LARGEST_RELAXATION = 3.0
-_ALLOWED_RISE = 1.0005
-_PATIENCE = 5
-_LEAST_GAIN = 1e-4  # relative, over _PATIENCE accepted steps
+_CHUNK_ROWS = 4_096
+_HEAVY = 10.0  # times the median weight
+_CHECK_EVERY = 5
+_PATIENCE = 4  # checks
+_LEAST_GAIN = 1e-3  # relative, over that many
+_SHORTEST = 0.1  # of a full step
+_LARGEST_TURN = 1.0  # spectral norm of a step
 
 
 def build_dfrot(section: DFRot, width: int, data: RotationData | None) -> Iterator[RotationStep]:
     assert data is not None, "dfrot learns from activations"
-    start = random_start(section.start, width, section.seed)
+    start = start_rotation(section, width, data)
     weight = data.weight(section.massive_weight, start)
-    return refine(data.rows_ND, weight, start, data.quantize, steps=section.steps)
+    return refine(data.rows_ND, weight, start, data.quantize, steps=section.steps, seed=section.seed)
 
 
 def refine(
-    rows_ND: Tensor, weight_N: Tensor, start_DD: Tensor, quantize: Quantizer, *, steps: int
+    rows_ND: Tensor,
+    weight_N: Tensor,
+    start_DD: Tensor,
+    quantize: Quantizer,
+    *,
+    steps: int,
+    seed: int = 0,
+    compute_dtype: torch.dtype | None = None,
 ) -> Iterator[RotationStep]:
     """Refine a rotation by alternating quantization with the orthogonal Procrustes step, in its tangent form.
 
     With S = Xᵀdiag(w)X, E = Q(XR) − XR and G = Xᵀdiag(w)E the Procrustes solution is polar(S + GRᵀ)·R. Its first-order
-    form needs one eigendecomposition of S in all: Ω_ij = (Vᵀ(GRᵀ − RGᵀ)V)_ij / (λ_i + λ_j), R ← Cayley(VΩVᵀ)·R, and
-    has the same fixed points. Steps are over-relaxed, and taken back when the loss rises.
+    form needs one eigendecomposition S = VΛVᵀ in all: Ω = V[(Vᵀ(GRᵀ − RGᵀ)V)_ij / (λ_i + λ_j)]Vᵀ, R ← Cayley(Ω)·R. It
+    vanishes where GRᵀ is symmetric, which is where the Procrustes solution is R: the fixed points are the paper's.
+
+    Each step looks at all heavy tokens and others drawn anew, so that none is learned by heart. The Procrustes step
+    holds every token's scale, which moves with its largest value afterwards; so the loss can rise, here as in the
+    paper's loop. Every fifth step it is checked, always on the same tokens. Where it rose, the best rotation is taken
+    up again with steps half as long; where it fell by less than 0.1 % in twenty steps, that is the end.
 
     Args:
-        rows_ND: float32 tokens before rotation.
+        rows_ND: float32 tokens before rotation; no copy in float32 of all of them is made.
         weight_N: float32 weight of each token in the loss (γ² for massive ones).
         start_DD: orthogonal, float64.
         quantize: rows → dequantized rows; the quantizer that is deployed.
-        steps: at most this many accepted steps.
+        steps: at most this many.
+        compute_dtype: of the products with the tokens; sums and the loss are float32 always. None: bfloat16 on CUDA,
+            float32 elsewhere.
     Yields:
-        The start, then every accepted step; the loss may rise by 0.05 % at most from one to the next.
+        The start, then at every check the best rotation so far and its loss, which therefore never rises: the loss of
+        all tokens, estimated from the heavy ones and at least 8·D others.
     Source: DFRot (arXiv:2412.00648), section 3; tangent form of the polar factor derived here.
     """
-    rotation = start_DD.to(rows_ND.device, torch.float64)
-    eigenvalues, vectors = torch.linalg.eigh(_weighted_gram(rows_ND, weight_N, rows_ND))
-    eigenvalues = eigenvalues.clamp(min=0)
-    # A direction no token has (fewer tokens than dimensions) must not be turned by a division by almost nothing.
-    denominator = (eigenvalues[:, None] + eigenvalues[None, :]).clamp(min=float(eigenvalues[-1]) * 1e-7 + 1e-30)
+    dtype = compute_dtype or _fast_dtype(rows_ND.device)
+    num_rows = DFRot.rows_per_step(rows_ND.shape[1])
 
-    loss, gradient = _loss_and_gradient(rows_ND, weight_N, rotation, quantize)
-    history = [loss]
-    yield RotationStep(0, loss, rotation)
-    relaxation, index = 1.0, 0
-    while index < steps and loss > 0:
-        tangent = _tangent(gradient, rotation, vectors, denominator)
-        proposal = cayley(tangent * relaxation) @ rotation
-        new_loss, new_gradient = _loss_and_gradient(rows_ND, weight_N, proposal, quantize)
-        if new_loss > _ALLOWED_RISE * loss:
-            relaxation /= 2
-            if relaxation < 1e-3:
-                return
+    def tokens(draw: int) -> _Tokens:
+        index_N, weight = coreset(weight_N, num_rows, seed=seed, draw=draw)
+        rows = rows_ND if len(index_N) == len(rows_ND) else rows_ND[index_N]
+        return _Tokens(rows.to(dtype), weight, quantize)
+
+    measured = tokens(0)
+    rotation = start_DD.to(rows_ND.device, torch.float64)
+    best = RotationStep(0, measured.loss(rotation), rotation)
+    yield best
+    metric = _Metric.of(measured.gram())
+    is_whole = len(measured.weight_N) == len(weight_N)
+    guard, lowest = 1.0, [best.loss]
+    for index in range(1, steps + 1):
+        if best.loss == 0.0:
+            return
+        drawn = measured if is_whole else tokens(index)
+        omega_DD = metric.tangent(drawn.gradient(rotation), rotation)
+        length = guard if is_whole else guard * _fall(index, steps)
+        rotation = cayley(_capped(length * omega_DD)) @ rotation
+        if index % _CHECK_EVERY and index < steps:
             continue
-        index += 1
-        rotation, loss, gradient = orthogonalize(proposal), new_loss, new_gradient
-        relaxation = min(_LARGEST_RELAXATION, relaxation * 1.25)
-        history.append(loss)
-        yield RotationStep(index, loss, rotation)
-        if len(history) > _PATIENCE and history[-1 - _PATIENCE] - loss < _LEAST_GAIN * loss:
+        loss = measured.loss(rotation)
+        best = RotationStep(index, loss, rotation) if loss < best.loss else replace(best, index=index)
+        yield best
+        if loss > best.loss:
+            rotation, guard = best.rotation_DD, guard / 2
+        lowest.append(best.loss)
+        has_stalled = len(lowest) > _PATIENCE and lowest[-1] > (1 - _LEAST_GAIN) * lowest[-1 - _PATIENCE]
+        if has_stalled or guard < _SHORTEST:
             return
 
 
-def _loss_and_gradient(rows: Tensor, weight: Tensor, rotation: Tensor, quantize: Quantizer) -> tuple[float, Tensor]:
-    """Σ w‖E‖² and G = Xᵀdiag(w)E, both in float64 sums over chunks of float32 products."""
-    turn = rotation.to(rows.dtype)
-    loss = torch.zeros((), dtype=torch.float64, device=rows.device)
-    gradient = torch.zeros_like(rotation)
-    for chunk, chunk_weight in zip(rows.split(_CHUNK_ROWS), weight.split(_CHUNK_ROWS), strict=True):
-        rotated = chunk @ turn
-        error = quantize(rotated) - rotated
-        loss += (chunk_weight * error.square().sum(1)).double().sum()
-        gradient += (chunk.T @ (error * chunk_weight[:, None])).double()
-    return float(loss), gradient
+def _fall(index: int, steps: int) -> float:
+    """From 1 to a tenth along a cosine, which averages the draws out."""
+    return max(_SHORTEST, (1 + math.cos(math.pi * (index - 1) / steps)) / 2)
 
 
-def _weighted_gram(rows: Tensor, weight: Tensor, others: Tensor) -> Tensor:
-    gram = torch.zeros(rows.shape[1], others.shape[1], dtype=torch.float64, device=rows.device)
-    chunks = zip(rows.split(_CHUNK_ROWS), weight.split(_CHUNK_ROWS), others.split(_CHUNK_ROWS), strict=True)
-    for left, chunk_weight, right in chunks:
-        gram += (left.T @ (right * chunk_weight[:, None])).double()
-    return gram
+def coreset(weight_N: Tensor, num_rows: int, *, seed: int, draw: int = 0) -> tuple[Tensor, Tensor]:
+    """Rows that stand for all: every heavy one, the others drawn evenly and weighted up to the same sum.
+
+    Args:
+        weight_N: float32 weight of each token in the loss; more than ten times the median is heavy.
+        num_rows: how many others are drawn; 8·D lose next to nothing (DFRot, table 3).
+        draw: of one seed, draws 0, 1, 2, … share no row until all have had their turn.
+    Returns:
+        [M] int64 rows, ascending, [M] float32 weights.
+    """
+    is_heavy_N = weight_N > _HEAVY * weight_N.median()
+    heavy, others = is_heavy_N.nonzero()[:, 0], (~is_heavy_N).nonzero()[:, 0]
+    if len(others) <= num_rows:
+        return torch.arange(len(weight_N), device=weight_N.device), weight_N
+    per_turn = len(others) // num_rows
+    turn, place = divmod(draw, per_turn)
+    order = torch.randperm(len(others), generator=torch.Generator().manual_seed(seed * 1_000_003 + turn))
+    drawn = others[order[place * num_rows : (place + 1) * num_rows].to(others.device)]
+    scale = weight_N[others].double().sum() / weight_N[drawn].double().sum()
+    weight = weight_N.clone()
+    weight[drawn] *= scale.to(weight)
+    index = torch.cat([heavy, drawn]).sort().values
+    return index, weight[index]
 
 
-def _tangent(gradient: Tensor, rotation: Tensor, vectors: Tensor, denominator: Tensor) -> Tensor:
-    """The skew-symmetric direction of the polar factor, its spectral norm capped at 1."""
-    turned = gradient @ rotation.T
-    skew = vectors.T @ (turned - turned.T) @ vectors / denominator
-    omega = vectors @ skew @ vectors.T
-    omega = (omega - omega.T) / 2
-    norm = _spectral_norm(omega)
-    return omega / max(1.0, norm)
+@dataclass(frozen=True)
+class _Tokens:
+    """Weighted tokens, multiplied in chunks, in the dtype of the rows with float32 sums."""
+
+    rows_ND: Tensor
+    weight_N: Tensor
+    quantize: Quantizer
+
+    def loss(self, rotation_DD: Tensor) -> float:
+        """Σ w‖E‖²."""
+        loss = torch.zeros((), dtype=torch.float64, device=self.rows_ND.device)
+        for _, weight, error in self._errors(rotation_DD):
+            loss += (weight * error.square().sum(1)).double().sum()
+        return float(loss)
+
+    def gradient(self, rotation_DD: Tensor) -> Tensor:
+        """G = Xᵀdiag(w)E, [D, D] float64."""
+        gradient_DD = torch.zeros_like(rotation_DD)
+        for rows, weight, error in self._errors(rotation_DD):
+            # E is small, so that a coarse dtype costs little here.
+            gradient_DD += _product(rows.T, (error * weight[:, None]).to(rows.dtype)).double()
+        return gradient_DD
+
+    def gram(self) -> Tensor:
+        """Xᵀdiag(w)X, [D, D] float64."""
+        width = self.rows_ND.shape[1]
+        gram_DD = torch.zeros(width, width, dtype=torch.float64, device=self.rows_ND.device)
+        for rows, weight in self._chunks():
+            gram_DD += (rows.float().T @ (rows * weight[:, None])).double()
+        return gram_DD
+
+    def _errors(self, rotation_DD: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Rows, weights and E of each chunk."""
+        turns = _terms(rotation_DD.float(), self.rows_ND.dtype)
+        for rows, weight in self._chunks():
+            rotated = sum((_product(rows, turn) for turn in turns[1:]), _product(rows, turns[0]))
+            yield rows, weight, self.quantize(rotated) - rotated
+
+    def _chunks(self) -> Iterator[tuple[Tensor, Tensor]]:
+        yield from zip(self.rows_ND.split(_CHUNK_ROWS), self.weight_N.split(_CHUNK_ROWS), strict=True)
+
+
+def _fast_dtype(device: torch.device) -> torch.dtype:
+    return torch.bfloat16 if device.type == "cuda" else torch.float32
+
+
+def _terms(matrix: Tensor, dtype: torch.dtype) -> list[Tensor]:
+    """A float32 matrix as a sum in another dtype: rounding R alone would move every token by a part of its error."""
+    if dtype == torch.float32:
+        return [matrix]
+    high = matrix.to(dtype)
+    return [high, (matrix - high.float()).to(dtype)]
+
+
+def _product(left: Tensor, right: Tensor) -> Tensor:
+    """left @ right in float32, whatever they are."""
+    if left.dtype == torch.float32:
+        return left @ right
+    if left.is_cuda:
+        return torch.mm(left, right, out_dtype=torch.float32)
+    return left.float() @ right.float()
+
+
+@dataclass(frozen=True)
+class _Metric:
+    """Eigenvectors of Xᵀdiag(w)X, and the sums of every two eigenvalues."""
+
+    vectors_DD: Tensor
+    sums_DD: Tensor
+
+    @staticmethod
+    def of(gram_DD: Tensor) -> _Metric:
+        eigenvalues, vectors = torch.linalg.eigh(gram_DD)
+        eigenvalues = eigenvalues.clamp(min=0)
+        # A direction no token has (fewer tokens than dimensions) must not be turned by a division by almost nothing.
+        least = float(eigenvalues[-1]) * 1e-7 + 1e-30
+        return _Metric(vectors, (eigenvalues[:, None] + eigenvalues[None, :]).clamp(min=least))
+
+    def tangent(self, gradient_DD: Tensor, rotation_DD: Tensor) -> Tensor:
+        """The skew-symmetric direction of the polar factor, float64."""
+        turned = self.vectors_DD.T @ gradient_DD @ (rotation_DD.T @ self.vectors_DD)
+        omega = self.vectors_DD @ ((turned - turned.T) / self.sums_DD) @ self.vectors_DD.T
+        return (omega - omega.T) / 2
+
+
+def _capped(omega_DD: Tensor) -> Tensor:
+    return omega_DD * (_LARGEST_TURN / max(_LARGEST_TURN, _spectral_norm(omega_DD)))
 
 
 def _spectral_norm(matrix: Tensor) -> float:
@@ -113,7 +227,7 @@ def _spectral_norm(matrix: Tensor) -> float:
     norm = 0.0
     for _ in range(12):
         image = matrix.T @ (matrix @ vector)
-        norm = float(image.norm()) / max(float(vector.norm()), 1e-300)
+        norm = float(image.norm()) / max(float(vector.norm()), 1e-30)
         if norm == 0.0:
             return 0.0
         vector = image / image.norm()

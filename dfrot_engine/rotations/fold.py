@@ -8,11 +8,14 @@ from torch import Tensor
 from dfrot_engine.architectures.base import Architecture, Linear, Norm, Space
 from dfrot_engine.rotations.rotation_set import RotationSet
 
+# What an order of the MLP's channels reaches: both factors of the gated product.
+_MLP_CHANNELS = (Space.MLP_HIDDEN, Space.MLP_GATE)
+
 
 def fold_block(
     tensors: dict[str, Tensor], architecture: Architecture, rotations: RotationSet, block: int
 ) -> dict[str, Tensor]:
-    """A block's tensors with norm gains and R1, R2, R4 folded in; R3 folds nothing.
+    """A block's tensors with norm gains, R1, R2, R4 and its order of channels folded in; R3 folds nothing.
 
     Args:
         tensors: by name relative to the block; not modified.
@@ -56,8 +59,10 @@ def _fold_reads(weight: Tensor, linear: Linear, sizes: Architecture, rotations: 
         r2 = rotations.r2[block].repeat_interleave(sizes.num_heads // sizes.num_kv_heads, dim=0)
         heads = weight.unflatten(1, (sizes.num_heads, sizes.head_size))
         return torch.einsum("ohs,hst->oht", heads, r2).flatten(1)
-    if linear.reads is Space.MLP_HIDDEN and rotations.r4 is not None:
-        return rotations.r4.apply(weight)
+    if linear.reads is Space.MLP_HIDDEN:
+        weight = weight if rotations.channels is None else weight[:, rotations.channels[block]]
+        online = rotations.online(block)
+        return weight if online is None else online.apply(weight)
     return weight
 
 
@@ -67,6 +72,8 @@ def _fold_writes(weight: Tensor, linear: Linear, sizes: Architecture, rotations:
     if linear.writes is Space.VALUE and rotations.r2 is not None:
         heads = weight.unflatten(0, (sizes.num_kv_heads, sizes.head_size))
         return torch.einsum("kst,ksi->kti", rotations.r2[block], heads).flatten(0, 1)
+    if linear.writes in _MLP_CHANNELS and rotations.channels is not None:
+        return weight[rotations.channels[block]]
     return weight
 
 

@@ -8,20 +8,20 @@ from torch import Tensor
 
 from dfrot_engine.quantizers.formats import FORMATS
 from dfrot_engine.quantizers.grid import choose_grid, quantize
-from dfrot_engine.recipe import ActivationScheme
+from dfrot_engine.recipe import ActivationScheme, KVCacheScheme
 
 # Rotated tokens [N, D] → ([N] loss of each, [N, D] its gradient).
 Loss = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
-def rounding_loss(values_ND: Tensor, scheme: ActivationScheme) -> tuple[Tensor, Tensor]:
+def rounding_loss(values_ND: Tensor, scheme: ActivationScheme | KVCacheScheme) -> tuple[Tensor, Tensor]:
     """‖y − Q(y)‖² of each token, with the gradient through the scale.
 
     Codes and zero-points are steps of y and have no slope; the scale s follows the largest |y| (both ends if
     asymmetric). With codes c, e = s·c − y: ∂/∂y = −2e + 2·(Σ e·c)·∂s/∂y, where ∂s/∂y is nonzero at the ends alone.
 
     Args:
-        values_ND: rotated tokens; not modified.
+        values_ND: rotated tokens, or heads of tokens, [..., D]; not modified.
     Returns:
         [N] loss, [N, D] gradient.
     """

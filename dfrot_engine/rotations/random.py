@@ -30,7 +30,10 @@ class HadamardRotation:
 
     def matrix(self) -> Tensor:
         """R as [n, n] float64."""
-        return self.signs.double()[:, None] * hadamard_matrix(self.order)
+        return self.signs.double()[:, None] * hadamard_matrix(self.order).to(self.signs.device)
+
+    def to(self, device: torch.device) -> HadamardRotation:
+        return HadamardRotation(self.order, self.signs.to(device))
 
 
 def random_signs(width: int, seed: int) -> Tensor:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from dfrot_engine.errors import DiskError
 from dfrot_engine.hadamard_orders import HadamardOrder
+from dfrot_engine.rotations.online import OnlineRotation
 from dfrot_engine.rotations.random import HadamardRotation
 
 
@@ -24,13 +25,23 @@ class RotationSet:
         r1_DD: residual stream, float64.
         r2: for each block [K, S, S] float64, one rotation for each of K KV heads of size S.
         r3: query and key after RoPE, on each head.
-        r4: MLP hidden, in front of down_proj.
+        r4: MLP hidden, in front of down_proj; the same in every block.
+        r4_segments: for each block [G, S, S] float64, what follows `r4` on each segment of channels.
+        channels: for each block [I] int64, the order in which R4 sees the MLP's channels; folded into the weights.
     """
 
     r1_DD: Tensor | None = None
     r2: tuple[Tensor, ...] | None = None
     r3: HadamardRotation | None = None
     r4: HadamardRotation | None = None
+    r4_segments: tuple[Tensor, ...] | None = None
+    channels: tuple[Tensor, ...] | None = None
+
+    def online(self, block: int) -> OnlineRotation | None:
+        """R4 of one block; None when there is none."""
+        if self.r4 is None and self.r4_segments is None:
+            return None
+        return OnlineRotation(self.r4, None if self.r4_segments is None else self.r4_segments[block])
 
     def save(self, path: Path, facts: dict[str, str]) -> None:
         """Write one safetensors file, whole or not at all; `facts` (model, recipe, seed) go into its metadata."""
@@ -38,8 +49,8 @@ class RotationSet:
         metadata = dict(facts)
         if self.r1_DD is not None:
             tensors["R1"] = self.r1_DD.cpu().contiguous()
-        if self.r2 is not None:
-            tensors |= {f"R2.{block}": rotation.cpu().contiguous() for block, rotation in enumerate(self.r2)}
+        for name, parts in (("R2", self.r2), ("R4.segments", self.r4_segments), ("R4.channels", self.channels)):
+            tensors |= {f"{name}.{block}": part.cpu().contiguous() for block, part in enumerate(parts or ())}
         for name, rotation in (("R3", self.r3), ("R4", self.r4)):
             if rotation is not None:
                 tensors[f"{name}.signs"] = rotation.signs.cpu()
@@ -61,22 +72,34 @@ class RotationSet:
             raise DiskError(
                 f"The rotations in {path} cannot be read: {error}.", "Delete the work folder and run again."
             ) from None
-        num_blocks = sum(name.startswith("R2.") for name in tensors)
         return RotationSet(
             r1_DD=tensors.get("R1"),
-            r2=tuple(tensors[f"R2.{block}"] for block in range(num_blocks)) if num_blocks else None,
+            r2=_by_block("R2", tensors),
             r3=_hadamard("R3", tensors, metadata),
             r4=_hadamard("R4", tensors, metadata),
+            r4_segments=_by_block("R4.segments", tensors),
+            channels=_by_block("R4.channels", tensors),
         )
 
     def to(self, device: torch.device) -> RotationSet:
         """The same rotations with their matrices on a device."""
         return RotationSet(
             r1_DD=None if self.r1_DD is None else self.r1_DD.to(device),
-            r2=None if self.r2 is None else tuple(rotation.to(device) for rotation in self.r2),
-            r3=None if self.r3 is None else HadamardRotation(self.r3.order, self.r3.signs.to(device)),
-            r4=None if self.r4 is None else HadamardRotation(self.r4.order, self.r4.signs.to(device)),
+            r2=_moved(self.r2, device),
+            r3=None if self.r3 is None else self.r3.to(device),
+            r4=None if self.r4 is None else self.r4.to(device),
+            r4_segments=_moved(self.r4_segments, device),
+            channels=_moved(self.channels, device),
         )
+
+
+def _moved(parts: tuple[Tensor, ...] | None, device: torch.device) -> tuple[Tensor, ...] | None:
+    return None if parts is None else tuple(part.to(device) for part in parts)
+
+
+def _by_block(name: str, tensors: dict[str, Tensor]) -> tuple[Tensor, ...] | None:
+    num_blocks = sum(key.startswith(f"{name}.") for key in tensors)
+    return tuple(tensors[f"{name}.{block}"] for block in range(num_blocks)) if num_blocks else None
 
 
 def _hadamard(name: str, tensors: dict[str, Tensor], metadata: dict[str, str]) -> HadamardRotation | None:

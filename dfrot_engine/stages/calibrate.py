@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dfrot_engine.calibration.block_rows import picked_rows
 from dfrot_engine.calibration.datasets import load_text, sample_batches
 from dfrot_engine.calibration.massive import find_massive
 from dfrot_engine.calibration.samplers import RowSample, sample_rows
@@ -17,11 +18,12 @@ from dfrot_engine.charts import ACTIVATION_MAP, ActivationMap
 from dfrot_engine.checkpoint.reader import CheckpointReader
 from dfrot_engine.checkpoint.tokenizer import Tokenizer
 from dfrot_engine.errors import RunError
-from dfrot_engine.events import ChartSaved, MassiveToken, MassiveTokensFound, StageAdvanced, StageStarted, Warned
+from dfrot_engine.events import ChartSaved, MassiveToken, MassiveTokensFound, StageAdvanced, StageStarted
 from dfrot_engine.forward.block import BlockFactory
 from dfrot_engine.forward.stream import embed, run_block
 from dfrot_engine.job import Job
 from dfrot_engine.progress import Report
+from dfrot_engine.recipe import Recipe
 from dfrot_engine.stages.base import Stage
 from dfrot_engine.work_dir import WorkDir
 
@@ -32,7 +34,7 @@ _SHOWN_TOKENS = 64
 
 
 def is_needed(job: Job) -> bool:
-    return job.recipe.rotation.sample_rows > 0
+    return job.recipe.rotation.needs_activations
 
 
 def run(job: Job, work: WorkDir, fingerprint: str, report: Report) -> None:
@@ -87,9 +89,27 @@ def run_and_sample(
     job: Job, factory: BlockFactory, block: nn.Module, index: int, hidden: Tensor, between: Callable[[], None]
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The block's output, and what is kept of its two sites."""
-    table = job.architecture.block
-    with _captured([block.get_submodule(norm.name) for norm in table.norms]) as inputs:
+    table, rotation = job.architecture.block, job.recipe.rotation
+    # Generators of the site's own, so that a resumed run draws the same rows.
+    seed = job.recipe.calibration.seed * 1_000_003 + index * 10
+    inner = picked_rows(
+        block,
+        table,
+        num_tokens=hidden.shape[0] * hidden.shape[1],
+        value_rows=rotation.value_rows,
+        hidden_rows=rotation.hidden_rows,
+        generator=torch.Generator().manual_seed(seed + 9),
+    )
+    with inner as block_rows, _captured([block.get_submodule(norm.name) for norm in table.norms]) as inputs:
         output = run_block(factory, block, index, hidden, between=between)
+    kept = {**block_rows, **_site_samples(job, block, index, inputs)}
+    kept["first_peak"] = hidden[0].abs().amax(1)
+    return output, kept
+
+
+def _site_samples(job: Job, block: nn.Module, index: int, inputs: list[list[Tensor]]) -> dict[str, Tensor]:
+    """What R1 learns from, for each norm of the block."""
+    table = job.architecture.block
     num_sites = job.architecture.num_blocks * len(table.norms)
     quota = max(1, job.recipe.rotation.sample_rows // num_sites)
     kept: dict[str, Tensor] = {}
@@ -105,14 +125,12 @@ def run_and_sample(
         flat = residual_BTD.flatten(0, 1)
         peak_N = flat.abs().amax(1)
         is_massive_N = find_massive(rows_BTD.flatten(0, 1), flat.norm(dim=1))
-        # One generator for each site, so that a resumed run draws the same rows.
         generator = torch.Generator().manual_seed(job.recipe.calibration.seed * 1_000_003 + index * 10 + site)
         sample = sample_rows(rows_BTD, is_massive_N, peak_N, block=index, site=site, quota=quota, generator=generator)
         kept |= {f"{site}.{name}": tensor for name, tensor in vars(sample).items()}
         kept[f"{site}.count"] = is_massive_N.sum()
-        kept[f"{site}.first_massive"] = is_massive_N[: hidden.shape[1]]
-    kept["first_peak"] = hidden[0].abs().amax(1)
-    return output, kept
+        kept[f"{site}.first_massive"] = is_massive_N[: residual_BTD.shape[1]]
+    return kept
 
 
 def site_rows(parts: dict[str, Tensor], site: int) -> RowSample:
@@ -171,13 +189,6 @@ def _collect(job: Job, work: WorkDir, tokens_BT: Tensor, tokenizer: Tokenizer, r
     found = MassiveTokensFound(count=count, rows=total, tokens=_largest_massive(job, rows, tokens_BT, tokenizer))
     work.write_json("massive.json", found.model_dump(mode="json"))
     report(found)
-    if count == 0:
-        report(
-            Warned(
-                message="This model shows no massive tokens on the calibration text.",
-                remedy="γ has no effect: a refinement treats all tokens alike.",
-            )
-        )
 
 
 def _largest_massive(job: Job, rows: RowSample, tokens_BT: Tensor, tokenizer: Tokenizer) -> tuple[MassiveToken, ...]:
@@ -200,4 +211,9 @@ def _largest_massive(job: Job, rows: RowSample, tokens_BT: Tensor, tokenizer: To
     return tuple(found)
 
 
-STAGE = Stage(NAME, lambda recipe: (recipe.calibration, recipe.rotation.sample_rows), is_needed, run)
+def _settings(recipe: Recipe) -> tuple[object, ...]:
+    rotation = recipe.rotation
+    return recipe.calibration, rotation.sample_rows, rotation.value_rows, rotation.hidden_rows
+
+
+STAGE = Stage(NAME, _settings, is_needed, run)

@@ -5,16 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from dfrot_engine.calibration.errors_by_token import error_series, token_errors
 from dfrot_engine.calibration.samplers import RowSample
 from dfrot_engine.charts import TOKEN_ERROR, ErrorSeries, TokenErrors
+from dfrot_engine.checkpoint.reader import CheckpointReader
+from dfrot_engine.checkpoint.tokenizer import Tokenizer
 from dfrot_engine.events import (
     ChartSaved,
+    Logged,
     MassiveToken,
     MassiveTokensFound,
     Measured,
@@ -22,23 +27,24 @@ from dfrot_engine.events import (
     StageStarted,
     Warned,
 )
+from dfrot_engine.forward.network_loss import NetworkLoss
 from dfrot_engine.job import Job
+from dfrot_engine.library import ENVIRONMENT, RotationFacts, keep_rotation, library_dir
 from dfrot_engine.progress import Report
 from dfrot_engine.recipe import (
     REFINED,
+    THROUGH_MODEL,
     ActivationScheme,
-    FromFile,
     Hadamard,
     NoRotation,
     RandomOrthogonal,
     Recipe,
 )
-from dfrot_engine.rotation_file import rotation_stamp
+from dfrot_engine.rotation_file import named_rotations, rotation_stamp
 from dfrot_engine.rotations import BUILDERS, RotationData, RotationStep
-from dfrot_engine.rotations.random import random_hadamard
-from dfrot_engine.rotations.rotation_set import RotationSet
 from dfrot_engine.stages import calibrate
 from dfrot_engine.stages.base import Stage
+from dfrot_engine.stages.rotate_inner import learns_by_block, refined_inner
 from dfrot_engine.work_dir import WorkDir
 
 NAME = "rotate"
@@ -50,26 +56,38 @@ def run(job: Job, work: WorkDir, fingerprint: str, report: Report) -> None:
     """Leaves `rotations.safetensors`, `rotation.json` and the per-token error chart."""
     r1 = job.recipe.rotation.r1
     steps = r1.steps if isinstance(r1, REFINED) else 1
-    report(StageStarted(stage=NAME, steps=steps))
-    bench = _Bench(job, work, report) if calibrate.is_needed(job) else None
+    blocks = job.architecture.num_blocks if learns_by_block(job.recipe.rotation) else 0
+    report(StageStarted(stage=NAME, steps=steps + blocks))
+    bench = _Bench(job, work, report) if job.recipe.rotation.sample_rows else None
     losses: list[float] = []
     result: Tensor | None = None
-    for step in _r1_steps(job, bench):
+    for step in _r1_steps(job, bench, report):
         if not losses or step.loss <= min(losses):
             result = step.rotation_DD  # the best one; a refinement may rise a little before it ends
         if isinstance(r1, REFINED):
             losses.append(step.loss)
             report(Measured(name="rotate/loss", step=step.index, value=step.loss))
-        report(StageAdvanced(stage=NAME, step=max(1, step.index), steps=steps, label=f"Iteration {step.index}"))
+        label = f"Iteration {step.index}"
+        report(StageAdvanced(stage=NAME, step=max(1, step.index), steps=steps + blocks, label=label))
         if bench is not None and step.index % max(1, steps // _CHARTS) == 0:
             bench.measure(r1.kind, result)
-    rotations = rotation_set(job, None if isinstance(r1, NoRotation) else result)
-    rotations.save(work.rotations, _facts(job, fingerprint))
     if bench is not None:
         bench.measure(r1.kind, result)
-        bench.conclude(r1, losses)
-    else:
-        work.write_json(RESULT, {"kind": r1.kind, "loss": losses})
+
+    def advance(block: int) -> None:
+        label = f"R2 and R4: block {block} of {blocks}"
+        report(StageAdvanced(stage=NAME, step=steps + block, steps=steps + blocks, label=label))
+
+    inner, by_block = refined_inner(job, work, fingerprint, advance)
+    rotations = replace(inner, r1_DD=None if isinstance(r1, NoRotation) else result)
+    facts = _facts(job, fingerprint, losses, bench)
+    rotations.save(work.rotations, facts.to_metadata())
+    numbers = {"kind": r1.kind, "loss": losses, "inner_loss": by_block}
+    if bench is not None:
+        numbers["token_error"] = bench.conclude(r1)
+    work.write_json(RESULT, numbers)
+    if job.options.keep_rotations and job.recipe.rotation.is_learned:
+        _keep(work.rotations, facts, report)
 
 
 class _Bench:
@@ -104,13 +122,16 @@ class _Bench:
         self._add(kind, None if kind == "none" else rotation_DD)
         self._save()
 
-    def conclude(self, r1: Any, losses: list[float]) -> None:
-        """Write the numbers, complete the massive tokens' errors, and say so when the rotation does not help."""
+    def mean_error(self, kind: str) -> float | None:
+        """Mean relative error of a token under a rotation that was measured."""
+        return _known(self._series[kind].mean)
+
+    def conclude(self, r1: Any) -> dict[str, dict[str, float | None]]:
+        """Complete the massive tokens' errors, and say so when the rotation does not help; errors by rotation."""
         summary = {
             kind: {"mean": series.mean, "p999": series.p999, "massive_mean": _known(series.massive_mean)}
             for kind, series in self._series.items()
         }
-        self._work.write_json(RESULT, {"kind": r1.kind, "loss": losses, "token_error": summary})
         found = MassiveTokensFound.model_validate(self._work.read_json("massive.json"))
         row_of = {place: row for row, place in enumerate(self._places())}
         tokens = tuple(
@@ -121,6 +142,9 @@ class _Bench:
         self._work.write_json("massive.json", complete.model_dump(mode="json"))
         self._report(complete)
         self._warn_if_useless(r1.kind)
+        if found.count == 0 and isinstance(r1, REFINED):
+            self._warn_without_massive(summary)
+        return summary
 
     def _warn_if_useless(self, kind: str) -> None:
         none, own = self._series.get("none"), self._series[kind]
@@ -132,6 +156,16 @@ class _Bench:
                     remedy="Consider rotation.r1.kind = 'none'.",
                 )
             )
+
+    def _warn_without_massive(self, summary: dict[str, dict[str, float | None]]) -> None:
+        means = ", ".join(f"{kind} {numbers['mean']:.4f}" for kind, numbers in summary.items())
+        self._report(
+            Warned(
+                message="This model shows no massive tokens on the calibration text, so γ has no effect and a "
+                f"refinement for them gains little. Mean token error: {means}.",
+                remedy="Compare with rotation.r1.kind = 'hadamard', which takes no time.",
+            )
+        )
 
     def _add(self, kind: str, rotation_DD: Tensor | None) -> None:
         errors = token_errors(self._on_device, rotation_DD, self.data.quantize).cpu()
@@ -159,49 +193,70 @@ def _place(token: MassiveToken, site_names: list[str]) -> tuple[int, int, int, i
     return token.block, site_names.index(token.site), token.sample, token.position
 
 
-def _r1_steps(job: Job, bench: _Bench | None) -> Iterator[RotationStep]:
-    section = job.recipe.rotation.r1
-    return BUILDERS[type(section)](section, job.architecture.hidden_size, bench.data if bench else None)
-
-
-def rotation_set(job: Job, r1_DD: Tensor | None) -> RotationSet:
-    """R1, float64 or None, with the recipe's R2, R3 and R4."""
-    architecture, rotation = job.architecture, job.recipe.rotation
-    seed = getattr(rotation.r1, "seed", 0)
-    return RotationSet(
-        r1_DD=r1_DD,
-        r2=None if isinstance(rotation.r2, NoRotation) else _r2(job, rotation.r2.seed),
-        r3=random_hadamard(architecture.head_size, seed + 3) if rotation.r3 else None,
-        r4=random_hadamard(architecture.intermediate_size, seed + 4) if rotation.r4 else None,
-    )
-
-
-def _r2(job: Job, seed: int) -> tuple[Tensor, ...]:
-    sizes = job.architecture
-    return tuple(
-        torch.stack(
-            [
-                random_hadamard(sizes.head_size, seed * 1_000_003 + block * 1_009 + head).matrix()
-                for head in range(sizes.num_kv_heads)
-            ]
+def _r1_steps(job: Job, bench: _Bench | None, report: Report) -> Iterator[RotationStep]:
+    section, width = job.recipe.rotation.r1, job.architecture.hidden_size
+    build, data = BUILDERS[type(section)], bench.data if bench else None
+    if not isinstance(section, THROUGH_MODEL):
+        yield from build(section, width, data)
+        return
+    assert data is not None, "learned rotations are calibrated"
+    tokens_BT = calibrate.calibration_tokens(job, Tokenizer.load(job.model_dir))
+    between = partial(_say_block, job, section.steps, report)
+    with CheckpointReader(job.model_dir) as reader:
+        yield from build(
+            section,
+            width,
+            replace(data, network=NetworkLoss(job, reader, tokens_BT, kind=section.loss, between=between)),
         )
-        for block in range(sizes.num_blocks)
+
+
+def _say_block(job: Job, steps: int, report: Report, finished: int, index: int) -> None:
+    blocks = job.architecture.num_blocks
+    label = f"Iteration {min(finished + 1, steps)}, block {index + 1} of {blocks}"
+    inner = blocks if learns_by_block(job.recipe.rotation) else 0
+    report(StageAdvanced(stage=NAME, step=max(1, finished), steps=steps + inner, label=label))
+
+
+def _facts(job: Job, fingerprint: str, losses: list[float], bench: _Bench | None) -> RotationFacts:
+    r1, sizes = job.recipe.rotation.r1, job.architecture
+    return RotationFacts(
+        model=job.model_id,
+        revision=_commit(job.model_dir),
+        recipe=job.recipe.to_toml(),
+        recipe_name=job.recipe.name,
+        fingerprint=fingerprint,
+        kind=r1.kind,
+        seed=getattr(r1, "seed", None),
+        created=datetime.now(UTC).replace(microsecond=0),
+        hidden_size=sizes.hidden_size,
+        num_blocks=sizes.num_blocks,
+        head_size=sizes.head_size,
+        loss_start=_known(losses[0]) if losses else None,
+        loss_end=_known(min(losses)) if losses else None,
+        token_error_mean=bench.mean_error(r1.kind) if bench else None,
     )
 
 
-def _facts(job: Job, fingerprint: str) -> dict[str, str]:
-    return {
-        "model": job.model_id,
-        "revision": job.recipe.model.revision,
-        "recipe": job.recipe.to_toml(),
-        "fingerprint": fingerprint,
-    }
+def _commit(model_dir: Path) -> str:
+    """The Hub's cache names a snapshot's folder by its commit; "" for other folders."""
+    return model_dir.name if model_dir.parent.name == "snapshots" else ""
+
+
+def _keep(path: Path, facts: RotationFacts, report: Report) -> None:
+    """Add the rotations to the library; a library that cannot be written costs the run nothing but a warning."""
+    try:
+        entry = keep_rotation(path, facts)
+    except OSError as error:
+        message = f"The rotation was not added to the library in {library_dir()}: {error.strerror or error}."
+        remedy = f"Make room there, or name another folder in the variable {ENVIRONMENT}; the rotation is in {path}."
+        report(Warned(message=message, remedy=remedy))
+    else:
+        report(Logged(stage=NAME, message=f"The rotation is in the library as {entry.stem}."))
 
 
 def _settings(recipe: Recipe) -> tuple[object, ...]:
-    r1 = recipe.rotation.r1
-    stamp = rotation_stamp(r1.path) if isinstance(r1, FromFile) else ""
-    return recipe.rotation, recipe.activations, stamp
+    stamps = [rotation_stamp(path) for path in named_rotations(recipe.rotation).values()]
+    return recipe.rotation, recipe.activations, recipe.kv_cache, recipe.overrides, recipe.skip, stamps
 
 
 STAGE = Stage(NAME, _settings, lambda _job: True, run)

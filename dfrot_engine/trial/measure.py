@@ -23,7 +23,7 @@ from dfrot_engine.rotation_names import rotation_name
 from dfrot_engine.rotations import BUILDERS, RotationData
 from dfrot_engine.rotations.fold import fold_block
 from dfrot_engine.rotations.rotation_set import RotationSet
-from dfrot_engine.stages.rotate import rotation_set
+from dfrot_engine.stages.rotate_inner import given_inner
 from dfrot_engine.trial.sample import TrialSample
 from dfrot_engine.trial.types import TokenError, TrialRow
 
@@ -65,7 +65,7 @@ def try_rotation(bench: Bench, section: Any, say: Say) -> TrialRow:
     data = bench.rotation_data()
     r1_DD, steps = _build(bench, section, data, say)
     tokens = _token_error(bench, r1_DD, data) if bench.job.recipe.activations is not None else None
-    rotations = rotation_set(bench.job, r1_DD).to(bench.job.device)
+    rotations = replace(given_inner(bench.job), r1_DD=r1_DD).to(bench.job.device)
     begun = _REFINING if isinstance(section, REFINED) else 0.0
     errors: list[float] = []
     for number, index in enumerate(bench.sample.passed):

@@ -3,39 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
-from typing import get_args
 
-from PySide6.QtWidgets import QButtonGroup, QFileDialog, QWidget
+from PySide6.QtWidgets import QFileDialog, QWidget
 
 from dfrot_engine import Problem, Recipe
-from dfrot_engine.recipe import REFINED
 from dfrot_gui.pages.recipe_card import RecipeCard
 from dfrot_gui.recipe_form.editors import BoolEditor, ChoiceEditor, IntEditor, SegmentedEditor
 from dfrot_gui.recipe_form.fields import field_spec
 from dfrot_gui.recipe_model import RecipeModel
-from dfrot_gui.widgets import Button, OptionCard, box, label, row, tab_to_checked
-from dfrot_gui.widgets.flow import FlowLayout
+from dfrot_gui.widgets import Button, box, label, row
 from dfrot_gui.widgets.reflow import ReflowGrid
 
-FROM_FILE = "from-file"
-ROTATIONS = (
-    ("none", "NR  None", "No rotation. The baseline that outliers break.", "circle-dashed", "nr"),
-    ("random-orthogonal", "RO  Orthogonal", "A random orthogonal matrix.", "shuffle", "ro"),
-    ("hadamard", "RH  Hadamard", "A random Hadamard matrix. Fast, no training.", "grid-four", "rh"),
-    ("dfrot", "DFRot  Refined", "Starts from a random one, refines it for massive tokens.", "sparkle", "dfrot"),
-    (
-        "householder",
-        "Householder",
-        "Makes the common offset constant, then RH.",
-        "align-center-horizontal",
-        "dfrot",
-    ),
-    ("descent", "Descent", "Follows the gradient of the real rounding error.", "trend-down", "dfrot"),
-    ("whip", "Whip  DartQuant", "Evens values out, whatever the quantizer.", "waves", "dfrot"),
-    (FROM_FILE, "From file", "Your own matrix, .safetensors or .npy.", "folder-open", "dfrot"),
-)
-STARTS = {"hadamard": "RH", "random-orthogonal": "RO", "householder": "Householder", "dfrot": "DFRot"}
 BITS = {"": "16 bit", "int8": "8 bit", "int6": "6 bit", "int4": "4 bit", "int3": "3 bit", "int2": "2 bit"}
 USUAL_BITS = ("", "int8", "int4")
 PER_CHANNEL = 0
@@ -43,60 +21,6 @@ GROUP_SIZES = (32, 64, 128, 256)
 GROUP_OF = "Group of {}"
 DATASETS = {"builtin": "Built-in text", "wikitext-2": "WikiText-2 (train)", "c4": "C4 (en)"}
 CHOOSE_FILE = "\0file"
-
-
-class RotationCard(RecipeCard):
-    def __init__(self, model: RecipeModel) -> None:
-        subtitle = "What happens to activations before they are rounded."
-        super().__init__("Rotation", subtitle, model=model, sections=("rotation",))
-        self.cards = {spec[0]: OptionCard(*spec) for spec in ROTATIONS}
-        self._group = QButtonGroup(self)
-        for kind, card in self.cards.items():
-            card.setAutoExclusive(False)
-            self._group.addButton(card)
-            card.clicked.connect(partial(self._choose, kind))
-        self.add(ReflowGrid(list(self.cards.values()), columns=(4, 2), min_width=196, spacing=12))
-        self.add(self.notes)
-        self.r2 = BoolEditor(field_spec("rotation.r2").title)
-        self.r2.setToolTip("A Hadamard matrix per layer, folded into the weights")
-        self.r2.edited.connect(lambda is_on: model.set("rotation.r2", {"kind": "hadamard" if is_on else "none"}))
-        checks = FlowLayout(spacing=18)
-        notes: list[QWidget] = []
-        for field in ("rotation.compare", "rotation.r3", "rotation.r4"):
-            bound = self.form.bind(field, BoolEditor(field_spec(field).title))
-            checks.addWidget(bound.editor)
-            notes.append(bound.note)
-        checks.insert(1, self.r2)
-        self.add(box(checks))
-        for note in notes:
-            self.add(note)
-
-    def refresh(self, recipe: Recipe) -> None:
-        super().refresh(recipe)
-        self.cards[recipe.rotation.r1.kind].setChecked(True)
-        tab_to_checked(list(self.cards.values()))
-        self.r2.setChecked(recipe.rotation.r2.kind != "none")
-
-    def owns(self, field: str) -> bool:
-        return super().owns(field) and (
-            field in {"rotation.r1.kind", "rotation.r1.path"} or not field.startswith("rotation.r1.")
-        )
-
-    def editor(self, field: str) -> QWidget | None:
-        if field in {"rotation", "rotation.r1", "rotation.r1.kind", "rotation.r1.path"}:
-            return self.cards[self.model.recipe.rotation.r1.kind]
-        return self.r2 if field.startswith("rotation.r2") else super().editor(field)
-
-    def _choose(self, kind: str) -> None:
-        if kind != FROM_FILE:
-            self.model.set_rotation(kind)
-            return
-        path, _ = QFileDialog.getOpenFileName(self, "Rotation", "", "Rotations (*.safetensors *.npy)")
-        if path:
-            self.model.set_rotation(kind)
-            self.model.set("rotation.r1.path", path)
-        else:
-            self.refresh(self.model.recipe)
 
 
 class QuantizationCard(RecipeCard):
@@ -188,36 +112,6 @@ class CalibrationCard(RecipeCard):
             self.model.set("calibration.dataset", value)
         self._data.forget()
         self._data.refresh()
-
-
-class RefinementCard(RecipeCard):
-    def __init__(self, model: RecipeModel) -> None:
-        super().__init__("Refinement", model=model, sections=("rotation.r1",))
-        self.start = SegmentedEditor(STARTS, "Start")
-        self.form.add("rotation.r1.start", self.start, title="Start", aligned=False)
-        self.form.add("rotation.r1.steps", title="&Iterations")
-        self.form.add("rotation.r1.massive_weight", title="Massive &weight γ")
-        self.form.add("rotation.r1.sample_rows", title="&Rows")
-        self.add(self.form)
-        self.add(self.notes)
-        self._hint = label("This rotation is not refined.", "small", wrap=True)
-        self.add(self._hint)
-        self.body.addStretch(1)
-
-    def owns(self, field: str) -> bool:
-        return super().owns(field) and field not in {"rotation.r1", "rotation.r1.kind", "rotation.r1.path"}
-
-    def refresh(self, recipe: Recipe) -> None:
-        super().refresh(recipe)
-        r1 = recipe.rotation.r1
-        is_refined = isinstance(r1, REFINED)
-        self.title_label.setEnabled(is_refined)
-        self._hint.setVisible(not is_refined)
-        for bound in self.form.fields:
-            bound.set_enabled(hasattr(r1, bound.field.rsplit(".", 1)[1]))
-        if is_refined:
-            self.start.show_only(get_args(type(r1).model_fields["start"].annotation))
-            self.start.set_current(r1.start)
 
 
 class OutputCard(RecipeCard):

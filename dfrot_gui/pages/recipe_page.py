@@ -15,10 +15,9 @@ from dfrot_gui.pages.recipe_cards import (
     CalibrationCard,
     OutputCard,
     QuantizationCard,
-    RefinementCard,
-    RotationCard,
 )
 from dfrot_gui.pages.recipe_plan import PlanCard
+from dfrot_gui.pages.rotation_cards import RefinementCard, RotationCard
 from dfrot_gui.pages.trial_panel import TrialPanel
 from dfrot_gui.presets import presets
 from dfrot_gui.recipe_form.all_fields import AllFields

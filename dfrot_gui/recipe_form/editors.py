@@ -78,9 +78,14 @@ class ChoiceEditor(QComboBox):
     def __init__(self, choices: Mapping[Any, str], other: str = "{}") -> None:
         super().__init__()
         self._other = other
+        self.set_choices(choices)
+        self.activated.connect(lambda index: self.edited.emit(self.itemData(index)))
+
+    def set_choices(self, choices: Mapping[Any, str]) -> None:
+        """Offer other words; the value has to be shown again."""
+        self.clear()
         for value, text in choices.items():
             self.addItem(text, value)
-        self.activated.connect(lambda index: self.edited.emit(self.itemData(index)))
 
     def show_value(self, value: Any) -> None:
         index = self.findData(value)

@@ -20,7 +20,7 @@ from dfrot_engine.rotations.rotation_set import RotationSet
 from tests.contracts.float64_model import Float64RMSNorm, reference_logits, use_float64_norms
 from tests.tiny_models import TINY_MODELS, save_tiny_model
 
-WHICH = ("none", "r1-orthogonal", "r1-hadamard", "r2", "r3", "r4", "all")
+WHICH = ("none", "r1-orthogonal", "r1-hadamard", "r2", "r3", "r4", "r4-segments", "channels", "all")
 CPU = torch.device("cpu")
 
 
@@ -61,11 +61,20 @@ def _rotations(which: str, sizes: Architecture) -> RotationSet:
         torch.stack([random_hadamard(sizes.head_size, 10 * block + head).matrix() for head in heads])
         for block in range(sizes.num_blocks)
     )
+    width, segment = sizes.intermediate_size, 16
+    blocks = range(sizes.num_blocks)
+    segments = tuple(
+        torch.stack([random_orthogonal(segment, 100 * block + at) for at in range(width // segment)])
+        for block in blocks
+    )
+    orders = tuple(torch.randperm(width, generator=torch.Generator().manual_seed(block)) for block in blocks)
     return RotationSet(
         r1_DD=r1,
         r2=r2 if which == "r2" or everything else None,
         r3=random_hadamard(sizes.head_size, 3) if which == "r3" or everything else None,
-        r4=random_hadamard(sizes.intermediate_size, 4) if which == "r4" or everything else None,
+        r4=random_hadamard(width, 4) if which == "r4" or everything else None,
+        r4_segments=segments if which == "r4-segments" or everything else None,
+        channels=orders if which == "channels" or everything else None,
     )
 
 
@@ -78,7 +87,7 @@ def _rotated_logits(folder: Path, sizes: Architecture, rotations: RotationSet, t
         own = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
         block = factory.fill(index, fold_block(own, sizes, rotations, index))
         weight, bias = linear_parts(block, "mlp.down_proj")
-        replace_linear(block, "mlp.down_proj", QuantizedLinear(weight, bias, None, rotations.r4))
+        replace_linear(block, "mlp.down_proj", QuantizedLinear(weight, bias, None, rotations.online(index)))
         hidden = factory.run(use_float64_norms(block), index, hidden, KVQuantizer(rotations.r3, None))
     head = tensors.get("lm_head.weight", tensors["model.embed_tokens.weight"])
     folded, neutral = fold_head(head, tensors["model.norm.weight"], sizes.final_norm, rotations)

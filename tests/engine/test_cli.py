@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from dfrot_engine.cli import main
+from dfrot_engine.cli import build_parser, main, options_from
 from dfrot_engine.events import parse_event
 from tests.tiny_models import save_tiny_model
 
@@ -172,6 +172,39 @@ def test_plan_lists_problems(model: Path, tmp_path: Path, capsys: pytest.Capture
 def test_bad_recipes_exit_2(bad: list[str], word: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "--output", str(tmp_path / "out"), *bad]) == 2
     assert word in capsys.readouterr().err
+
+
+def test_rotations_are_listed_used_and_removed(
+    model: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DFROT_LIBRARY", str(tmp_path / "library"))
+    assert main(["rotations"]) == 0
+    assert "No rotation yet" in capfd.readouterr().out
+    assert main(arguments(model, tmp_path / "out", "--set", "rotation.r1.steps=5")) == 0
+    unkept = build_parser().parse_args(arguments(model, tmp_path / "unkept", "--no-library"))
+    assert options_from(unkept).keep_rotations is False
+    capfd.readouterr()
+    assert main(["rotations", "--json"]) == 0
+    (entry,) = json.loads(capfd.readouterr().out)
+    assert (entry["model"], entry["kind"], entry["hidden_size"]) == ("tiny", "dfrot", 48)
+    (tmp_path / "library" / "bad.safetensors").write_bytes(b"bad")
+    assert main(["rotations", "--model", "TINY"]) == 0
+    printed = capfd.readouterr()
+    assert entry["name"] in printed.out
+    assert "bad.safetensors is left out" in printed.err
+    assert main(["rotations", "--model", "other"]) == 0
+    assert entry["name"] not in capfd.readouterr().out
+
+    base = ["plan", "--model", str(model), "--output", str(tmp_path / "out2"), "--json"]
+    base += [part for setting in SETTINGS[:-1] for part in ("--set", setting)] + ["--set", "rotation.r1.kind=from-file"]
+    assert main([*base, "--set", f"rotation.r1.path=library:{entry['name']}"]) == 0
+    assert main(["rotations", "remove", entry["name"][-8:], "bad"]) == 0
+    assert list((tmp_path / "library").iterdir()) == []
+    capfd.readouterr()
+    assert main([*base, "--set", f"rotation.r1.path=library:{entry['name']}"]) == 2
+    assert "no rotation" in capfd.readouterr().out
+    assert main(["rotations", "remove", entry["name"]]) == 1
+    assert "no rotation" in capfd.readouterr().err
 
 
 def test_show_without_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,7 @@ from dfrot_engine import Recipe, RecipeError, preset_names
 from dfrot_engine.recipe import (
     ActivationScheme,
     Calibration,
+    Cayley,
     Descent,
     DFRot,
     Export,
@@ -29,7 +30,7 @@ from dfrot_engine.recipe import (
 
 FULL = Recipe(
     name="everything set",
-    rotation=RotationPlan(r1=DFRot(massive_weight=50.5, steps=7), r2=NoRotation(), r3=True, r4=True),
+    rotation=RotationPlan(r1=DFRot(massive_weight=50.5, steps=7), r2=NoRotation(), r3=True, r4=Hadamard()),
     weights=WeightScheme(format="int3", granularity="per-channel", symmetric=False, clip_ratio=0.9),
     activations=ActivationScheme(format="int8"),
     kv_cache=KVCacheScheme(),
@@ -52,6 +53,7 @@ rotations = st.one_of(
     st.builds(DFRot, massive_weight=st.floats(1, 1e6) | st.just("auto"), steps=st.integers(1, 10_000)),
     st.builds(Descent, start=st.sampled_from(["hadamard", "householder", "dfrot"]), learning_rate=st.floats(1e-6, 0.5)),
     st.builds(Whip, batch_rows=st.integers(64, 1_000_000)),
+    st.builds(Cayley, batch_size=st.integers(1, 1_024), learning_rate=st.floats(1e-6, 0.5)),
     st.builds(Householder, seed=st.integers(0, 2**31 - 1)),
     st.builds(FromFile, path=st.sampled_from(["", "own.npy"])),
 )

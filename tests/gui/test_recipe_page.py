@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QFileDialog, QLabel, QLineEdit, QMessageBox
+from PySide6.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QLabel, QLineEdit, QMessageBox
 
 from dfrot_engine import Problem, Recipe
-from dfrot_engine.recipe import FromFile
+from dfrot_engine.recipe import RotationPlan
 from dfrot_gui.pages.recipe_page import RecipePage
+from dfrot_gui.recipe_form.editors import ChoiceEditor
 from dfrot_gui.recipe_model import RecipeModel
 from tests.gui.fakes import FakePlanner
 
@@ -57,7 +59,9 @@ def test_choosing_a_preset_sets_the_recipe(page: RecipePage, recipe_model: Recip
     assert page.quantization.bits["activations"].current() == ""
 
 
-@pytest.mark.parametrize("kind", ["none", "random-orthogonal", "hadamard", "householder", "dfrot", "descent", "whip"])
+@pytest.mark.parametrize(
+    "kind", ["none", "random-orthogonal", "hadamard", "householder", "dfrot", "descent", "whip", "cayley"]
+)
 def test_rotation_cards(page: RecipePage, recipe_model: RecipeModel, kind: str) -> None:
     page.rotation.cards[kind].click()
     assert recipe_model.recipe.rotation.r1.kind == kind
@@ -70,24 +74,18 @@ def test_rotation_cards(page: RecipePage, recipe_model: RecipeModel, kind: str) 
 def test_a_start_is_offered_where_it_can_be_used(page: RecipePage, recipe_model: RecipeModel) -> None:
     page.rotation.cards["descent"].click()
     start = page.refinement.start
-    assert [button.text() for button in start.buttons if not button.isHidden()] == ["RH", "RO", "Householder", "DFRot"]
-    next(button for button in start.buttons if button.text() == "DFRot").click()
+    choose_start(start, "dfrot")
     assert recipe_model.value("rotation.r1.start") == "dfrot"
     page.rotation.cards["whip"].click()
-    assert [button.text() for button in start.buttons if not button.isHidden()] == ["RH", "RO"]
-    assert start.current() == "hadamard"
+    words = [start.itemText(index) for index in range(start.count())]
+    assert words == ["RH  Hadamard", "RO  Orthogonal", "Saved rotation…"]
+    assert start.currentData() == "hadamard"
 
 
-def test_a_rotation_from_a_file(page: RecipePage, recipe_model: RecipeModel, monkeypatch) -> None:
-    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: ("/somewhere/own.npy", ""))
-    page.rotation.cards["from-file"].click()
-    assert recipe_model.value("rotation.r1") == FromFile(path="/somewhere/own.npy")
-    assert page.rotation.cards["from-file"].isChecked()
-    page.rotation.cards["hadamard"].click()
-    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: ("", ""))
-    page.rotation.cards["from-file"].click()
-    assert recipe_model.value("rotation.r1.kind") == "hadamard"
-    assert page.rotation.cards["hadamard"].isChecked()
+def choose_start(start: ChoiceEditor, value: str) -> None:
+    """What a click on an item of the list does."""
+    start.setCurrentIndex(start.findData(value))
+    start.activated.emit(start.currentIndex())
 
 
 def test_bits(page: RecipePage, recipe_model: RecipeModel) -> None:
@@ -222,13 +220,25 @@ def test_every_control_has_a_name(page: RecipePage) -> None:
 
 
 def test_online_rotations(page: RecipePage, recipe_model: RecipeModel) -> None:
-    for field in ("rotation.r3", "rotation.r4"):
-        editor = page.rotation.editor(field)
-        assert isinstance(editor, QAbstractButton)
-        editor.click()
-    page.rotation.r2.click()
+    editor = page.rotation.editor("rotation.r3")
+    assert isinstance(editor, QAbstractButton)
+    editor.click()
+    for name, kind in (("r2", "descent"), ("r4", "block-descent")):
+        choice = page.rotation.inner[name]
+        choice.setCurrentIndex(choice.findData(kind))
+        choice.activated.emit(choice.currentIndex())
     rotation = recipe_model.recipe.rotation
-    assert (rotation.r2.kind, rotation.r3, rotation.r4) == ("none", True, True)
+    assert (rotation.r2.kind, rotation.r3, rotation.r4.kind) == ("descent", True, "block-descent")
+
+
+@pytest.mark.parametrize("name", ["r2", "r4"])
+def test_every_inner_rotation_can_be_chosen(page: RecipePage, name: str) -> None:
+    """A kind of the recipe that the card does not know could only be set by hand."""
+    choice = page.rotation.inner[name]
+    offered = {choice.itemData(index) for index in range(choice.count())}
+    union = get_args(RotationPlan.model_fields[name].annotation)
+    assert offered == {section.model_fields["kind"].default for section in union}
+    assert page.rotation.editor(f"rotation.{name}.kind") is choice
 
 
 @pytest.mark.parametrize("field", ["skip", "exports.0.kind", "calibration"])

@@ -9,7 +9,8 @@ from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
 from dfrot_engine import Recipe, RunOptions
-from dfrot_gui.run_model import RunModel
+from dfrot_engine.cli import build_parser, options_from
+from dfrot_gui.run_model import RunModel, _option_flags
 from dfrot_gui.run_tables import Table, shown_text
 from tests.gui import fake_engine
 
@@ -107,3 +108,19 @@ def test_numbers_align_right(qtbot: QtBot) -> None:
     assert runs.massive_tokens.data(runs.massive_tokens.index(0, 1), role) & Qt.AlignmentFlag.AlignRight
     assert runs.massive_tokens.headerData(0, Qt.Orientation.Horizontal, role) & Qt.AlignmentFlag.AlignLeft
     assert runs.massive_tokens.data(runs.massive_tokens.index(0, 1)) == "1,234"
+
+
+def test_the_engine_is_told_every_option(tmp_path: Path) -> None:
+    plain = RunOptions(output_dir=tmp_path / "out")
+    other = RunOptions(
+        output_dir=tmp_path / "out",
+        work_dir=tmp_path / "work",
+        device="cpu",
+        threads=3,
+        overwrite=True,
+        keep_rotations=False,
+        keep_work=True,
+    )
+    assert all(getattr(plain, name) != getattr(other, name) for name in RunOptions.model_fields if name != "output_dir")
+    for options in (plain, other):
+        assert options_from(build_parser().parse_args(["run", *_option_flags(options)])) == options

@@ -85,7 +85,9 @@ def test_estimates_follow_the_recipe(plan: Callable[..., Plan], field: str, valu
 
 
 def test_errors_come_before_warnings(plan: Callable[..., Plan]) -> None:
-    made = plan(("rotation.r3", True), ("rotation.r4", True), ("kv_cache", {"format": "int4"}), ("skip", ["typo"]))
+    made = plan(
+        ("rotation.r3", True), ("rotation.r4.kind", "hadamard"), ("kv_cache", {"format": "int4"}), ("skip", ["typo"])
+    )
     severities = [problem.severity for problem in made.problems]
     assert severities == sorted(severities)
     assert len(set(severities)) == 2

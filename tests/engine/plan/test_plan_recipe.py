@@ -44,13 +44,13 @@ ACT4 = {"format": "int4"}
 
 @pytest.mark.parametrize("kind", ["compressed-tensors", "rotated-bf16"])
 def test_rotations_that_need_the_runtime(plan: Callable[..., Plan], kind: str) -> None:
-    made = plan(("exports.0.kind", kind), ("rotation.r4", True), ("rotation.r3", True))
-    assert found(made, "rotation.r4").severity == "error"
+    made = plan(("exports.0.kind", kind), ("rotation.r4.kind", "hadamard"), ("rotation.r3", True))
+    assert found(made, "rotation.r4.kind").severity == "error"
     assert found(made, "rotation.r3").severity == "warning"
 
 
 def test_rotations_that_are_only_measured(plan: Callable[..., Plan]) -> None:
-    assert plan(("exports", []), ("rotation.r4", True), ("rotation.r3", True)).problems == ()
+    assert plan(("exports", []), ("rotation.r4.kind", "hadamard"), ("rotation.r3", True)).problems == ()
 
 
 @pytest.mark.parametrize(
@@ -131,10 +131,62 @@ def test_a_rotation_from_a_file_is_checked_at_the_gate(plan: Callable[..., Plan]
     assert "No rotation file" in found(plan(("rotation.r1.kind", "from-file")), "rotation.r1.path").message
 
 
-@pytest.mark.parametrize("kind", ["householder", "descent", "whip"])
+@pytest.mark.parametrize("kind", ["dfrot", "descent", "whip"])
+def test_a_saved_start_is_checked_at_the_gate(plan: Callable[..., Plan], kind: str, tmp_path: Path) -> None:
+    field = "rotation.r1.start_path"
+    saved = {"kind": kind, "start": "from-file"}
+    assert "No rotation file" in found(plan(("rotation.r1", saved)), field).message
+    assert "no rotation 'x'" in found(plan(("rotation.r1", saved | {"start_path": "library:x"})), field).message
+    own = saved | {"start_path": str(tmp_path / "own.npy")}
+    np.save(tmp_path / "own.npy", np.eye(32))
+    assert "32 × 32" in found(plan(("rotation.r1", own)), field).message
+    np.save(tmp_path / "own.npy", np.eye(64))
+    assert plan(("rotation.r1", own)).problems == ()
+    unused = found(plan(("rotation.r1", own | {"start": "hadamard"})), field)
+    assert (unused.severity, "not used" in unused.message) == ("warning", True)
+
+
+@pytest.mark.parametrize("kind", ["householder", "descent", "whip", "cayley"])
 def test_learned_rotations_are_planned(plan: Callable[..., Plan], kind: str) -> None:
-    made = plan(("rotation.r1.kind", kind), ("rotation.compare", False))
+    made = plan(("rotation.r1.kind", kind), ("rotation.compare", False), ("activations", ACT4))
     assert made.errors == ()
     stages = {stage.stage: stage for stage in made.stages}
     assert "calibrate" in stages
     assert stages["rotate"].seconds
+
+
+CAYLEY = ("rotation.r1.kind", "cayley")
+
+
+def test_learning_through_the_model_needs_activations_that_r1_reaches(plan: Callable[..., Plan]) -> None:
+    assert found(plan(CAYLEY), "rotation.r1.kind").severity == "error"
+    behind = Override.model_validate({"linears": "*.down_proj", "activations": ACT4})
+    reached = Override.model_validate({"linears": "*.up_proj", "activations": ACT4})
+    for override, is_enough in ((behind, False), (reached, True)):
+        made = plan(CAYLEY, ("exports", []), recipe=BASE.model_copy(update={"overrides": (override,)}))
+        assert bool(made.errors) is not is_enough
+    assert plan(CAYLEY, ("activations", ACT4), ("skip", ["*"]), ("exports", [])).errors
+
+
+def test_hours_of_learning_are_said_before_they_begin(plan: Callable[..., Plan]) -> None:
+    fast = plan(CAYLEY, ("activations", ACT4))
+    assert fast.problems == ()
+    slow = plan(
+        CAYLEY,
+        ("activations", ACT4),
+        ("calibration.num_samples", 100),
+        ("calibration.seq_len", 512),
+        ("rotation.r1.steps", 10_000),
+        ("rotation.r1.batch_size", 50),
+        threads=1,
+    )
+    problem = found(slow, "rotation.r1.kind")
+    assert problem.severity == "warning"
+    assert "10,000 iterations of 25,600 tokens" in problem.message
+    assert "about" in problem.message
+    assert "descent" in problem.remedy
+    quick, long = (next(stage for stage in made.stages if stage.stage == "rotate") for made in (fast, slow))
+    assert quick.seconds
+    assert long.seconds
+    assert long.seconds > 100 * quick.seconds
+    assert long.peak_memory_bytes > quick.peak_memory_bytes

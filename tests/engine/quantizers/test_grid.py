@@ -7,7 +7,7 @@ from compressed_tensors.quantization.lifecycle.forward import forward_quantize
 from torch import nn
 
 from dfrot_engine.quantizers.formats import FORMATS
-from dfrot_engine.quantizers.grid import choose_grid, dequantize, fake_quantize, quantize
+from dfrot_engine.quantizers.grid import choose_grid, dequantize, fake_quantize, quantize, round_straight_through
 
 
 def values(rows: int = 16, width: int = 64) -> torch.Tensor:
@@ -52,3 +52,18 @@ def test_asymmetric_grid_holds_zero() -> None:
     x = values().abs() + 3.0
     grid = choose_grid(x, FORMATS["int4"], symmetric=False)
     assert torch.equal(dequantize(quantize(torch.zeros_like(x), grid, FORMATS["int4"]), grid), torch.zeros_like(x))
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_straight_through_rounds_alike_and_has_a_slope(symmetric: bool) -> None:
+    fmt, x = FORMATS["int4"], values().requires_grad_()
+    soft = fake_quantize(x, fmt, symmetric=symmetric, clip_ratio=0.9, rounding=round_straight_through)
+    assert torch.equal(soft, fake_quantize(x.detach(), fmt, symmetric=symmetric, clip_ratio=0.9))
+    way = torch.randn(x.shape, generator=torch.Generator().manual_seed(1))
+    (gradient,) = torch.autograd.grad((soft * way).sum(), x)
+    # Inside the range and away from the ends, which move the scale, it is the identity's.
+    size = x.detach().abs()
+    is_largest, is_small = size == size.amax(1, keepdim=True), size < 0.5 * size.amax(1, keepdim=True)
+    is_end = (x == x.amax(1, keepdim=True)) | (x == x.amin(1, keepdim=True))
+    assert torch.allclose(gradient[is_small & ~is_end], way[is_small & ~is_end])
+    assert not torch.isclose(gradient[is_largest], way[is_largest]).any()

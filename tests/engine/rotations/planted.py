@@ -7,6 +7,7 @@ from torch import Tensor
 
 from dfrot_engine.recipe import ActivationScheme
 from dfrot_engine.rotations.data import RotationData
+from dfrot_engine.rotations.losses import rounding_loss
 from dfrot_engine.rotations.random import random_orthogonal
 
 WIDTH = 48
@@ -27,7 +28,30 @@ def planted_rows(num_rows: int = 4_000, num_massive: int = 40) -> tuple[Tensor, 
 def data_of(rows_ND: Tensor, is_massive_N: Tensor | None = None, *, symmetric: bool = True) -> RotationData:
     if is_massive_N is None:
         is_massive_N = torch.zeros(len(rows_ND), dtype=torch.bool)
-    return RotationData(rows_ND, torch.ones(len(rows_ND)), is_massive_N, ActivationScheme(symmetric=symmetric))
+    scheme = ActivationScheme(symmetric=symmetric)
+    return RotationData(rows_ND, torch.ones(len(rows_ND)), is_massive_N, scheme, RowsNetwork(rows_ND, scheme))
+
+
+class RowsNetwork:
+    """Stands for a model: its sequences are groups of rows, its loss the mean rounding error of theirs."""
+
+    def __init__(self, rows_ND: Tensor, scheme: ActivationScheme) -> None:
+        self._rows_ND, self._scheme = rows_ND, scheme
+        self.num_sequences = 8 if len(rows_ND) >= 64 else 1
+        self.asked: list[tuple[int, ...]] = []
+
+    def loss(self, rotation_DD: Tensor, which_B: Tensor) -> float:
+        rows = self._rows(which_B)
+        return float(rounding_loss(rows @ rotation_DD.float(), self._scheme)[0].mean())
+
+    def loss_and_gradient(self, rotation_DD: Tensor, which_B: Tensor) -> tuple[float, Tensor]:
+        self.asked.append(tuple(which_B.tolist()))
+        rows = self._rows(which_B)
+        loss, gradient = rounding_loss(rows @ rotation_DD.float(), self._scheme)
+        return float(loss.mean()), rows.T @ gradient / len(rows)
+
+    def _rows(self, which_B: Tensor) -> Tensor:
+        return torch.cat([self._rows_ND.tensor_split(self.num_sequences)[number] for number in which_B.tolist()])
 
 
 def planted(*, symmetric: bool = True) -> RotationData:

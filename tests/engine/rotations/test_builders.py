@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from dfrot_engine.errors import RunError
-from dfrot_engine.recipe import LEARNED, REFINED, Descent, DFRot, FromFile, Whip
+from dfrot_engine.recipe import LEARNED, REFINED, Cayley, Descent, DFRot, FromFile, Whip
 from dfrot_engine.rotations import BUILDERS, RotationData, RotationStep
 from dfrot_engine.rotations.random import random_orthogonal
 from tests.engine.rotations.planted import WIDTH, data_of, deviation, planted
@@ -21,8 +21,9 @@ SMALL: dict[type, dict[str, Any]] = {
     DFRot: {"steps": 20},
     Descent: {"steps": 40, "batch_rows": 512, "learning_rate": 0.02},
     Whip: {"steps": 40, "batch_rows": 512, "learning_rate": 0.02},
+    Cayley: {"steps": 40, "learning_rate": 0.02},
 }
-STARTS = [(kind, start) for kind in (DFRot, Descent, Whip) for start in ("hadamard", "random-orthogonal")]
+STARTS = [(kind, start) for kind in (DFRot, Descent, Whip, Cayley) for start in ("hadamard", "random-orthogonal")]
 STARTS += [(Descent, "householder"), (Descent, "dfrot")]
 
 

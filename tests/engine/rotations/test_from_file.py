@@ -9,8 +9,8 @@ from safetensors.torch import save_file
 
 from dfrot_engine.errors import RecipeError
 from dfrot_engine.rotation_file import FIELD, find_rotation, rotation_stamp
-from dfrot_engine.rotations.from_file import load_rotation
-from dfrot_engine.rotations.random import random_orthogonal
+from dfrot_engine.rotations.from_file import load_rotation, load_rotation_set
+from dfrot_engine.rotations.random import random_hadamard, random_orthogonal
 from dfrot_engine.rotations.rotation_set import RotationSet
 from tests.engine.rotations.planted import deviation
 
@@ -45,6 +45,30 @@ def test_reads_npy(tmp_path: Path, dtype: str) -> None:
 def test_reads_what_a_run_leaves(tmp_path: Path) -> None:
     RotationSet(r1_DD=ROTATION).save(tmp_path / "rotations.safetensors", {"model": "tiny"})
     assert torch.allclose(load_rotation(str(tmp_path / "rotations.safetensors"), WIDTH), ROTATION, atol=1e-12)
+
+
+def test_reads_all_that_a_run_leaves(tmp_path: Path) -> None:
+    path = tmp_path / "rotations.safetensors"
+    r2 = (torch.stack([random_orthogonal(8, seed) for seed in range(2)]),)
+    RotationSet(r1_DD=ROTATION, r2=r2, r4=random_hadamard(24, 5)).save(path, {})
+    loaded = load_rotation_set(str(path))
+    assert loaded.r1_DD is not None
+    assert loaded.r2 is not None
+    assert loaded.r4 is not None
+    assert torch.equal(loaded.r1_DD, ROTATION)
+    assert torch.equal(loaded.r2[0], r2[0])
+    assert torch.equal(loaded.r4.matrix(), random_hadamard(24, 5).matrix())
+    assert loaded.r3 is None
+
+
+@pytest.mark.parametrize("tensors", [{}, {"R4.signs": torch.ones(4)}, {"R2.1": torch.eye(4)}])
+def test_a_set_that_no_run_left(tmp_path: Path, tensors: dict[str, torch.Tensor]) -> None:
+    path = tmp_path / "own.safetensors"
+    if tensors:
+        save_file(tensors, path)
+    with pytest.raises(RecipeError) as caught:
+        load_rotation_set(str(path), "rotation.r2.path")
+    assert caught.value.field == "rotation.r2.path"
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,19 @@ from transformers import AutoModelForCausalLM
 
 from dfrot_engine.charts import ActivationMap, TokenErrors
 from dfrot_engine.checkpoint.reader import CheckpointReader
-from dfrot_engine.events import BlockQuantized, Event, Measured, StageAdvanced, StageFinished, StageStarted, read_events
+from dfrot_engine.events import (
+    BlockQuantized,
+    Event,
+    Measured,
+    StageAdvanced,
+    StageFinished,
+    StageStarted,
+    Warned,
+    read_events,
+)
 from dfrot_engine.progress import Control
 from dfrot_engine.recipe import preset_names
+from dfrot_engine.stages import rotate
 from tests.engine.runs import run_tiny, tiny_recipe
 from tests.tiny_models import TINY_MODELS, save_tiny_model
 
@@ -115,7 +125,7 @@ def test_charts_hold_every_rotation_on_the_same_tokens(model: Path, tmp_path: Pa
     assert len(chart.tokens) == 64
 
 
-@pytest.mark.parametrize("kind", ["householder", "descent", "whip"])
+@pytest.mark.parametrize("kind", ["householder", "descent", "whip", "cayley"])
 def test_learned_rotations_run(kind: str, model: Path, tmp_path: Path) -> None:
     recipe = tiny_recipe(model, rotation__r1__kind=kind, rotation__compare=False)
     ended, events = run_tiny(recipe, tmp_path / "out")
@@ -123,6 +133,35 @@ def test_learned_rotations_run(kind: str, model: Path, tmp_path: Path) -> None:
     assert list(TokenErrors.load(tmp_path / "out.dfrot" / "charts" / "token_error.npz").series) == [kind]
     losses = [event for event in events if isinstance(event, Measured) and event.name == "rotate/loss"]
     assert bool(losses) is (kind != "householder")
+
+
+def test_learning_through_the_model_stops_inside_an_iteration(model: Path, tmp_path: Path) -> None:
+    heard: list[str] = []
+
+    def on_event(event: Event, control: Control) -> None:
+        if isinstance(event, StageAdvanced) and event.stage == "rotate":
+            heard.append(event.label)
+            if event.label.startswith("Iteration 2, block 1"):
+                control.cancel()
+
+    recipe = tiny_recipe(model, rotation__r1__kind="cayley", rotation__compare=False)
+    ended, events = run_tiny(recipe, tmp_path / "out", on_event)
+    assert ended.status == "cancelled"
+    assert heard[-2:] == ["Iteration 1, block 1 of 2", "Iteration 2, block 1 of 2"]
+    assert [event.step for event in events if isinstance(event, Measured) and event.name == "rotate/loss"] == [0]
+
+
+def test_learning_through_the_model_depends_on_exceptions_for_activations(model: Path) -> None:
+    def fingerprint(**fields: Any) -> str:
+        return rotate.STAGE.fingerprint(tiny_recipe(model, **fields), "")
+
+    cayley = {"rotation__r1__kind": "cayley"}
+    activations = [{"linears": "*.k_proj", "activations": {"format": "int8"}}]
+    weights = [{"linears": "*.k_proj", "weights": {"format": "int8"}}]
+    base = fingerprint(**cayley, overrides=[])
+    assert fingerprint(**cayley, overrides=weights) == base
+    assert fingerprint(**cayley, overrides=activations) != base
+    assert fingerprint(overrides=activations) == fingerprint(overrides=[])
 
 
 def test_a_rotation_from_a_file_is_taken_as_it_is(model: Path, tmp_path: Path) -> None:
@@ -203,3 +242,16 @@ def test_same_seed_same_checkpoint(model: Path, tmp_path: Path) -> None:
     for name in ("a", "b"):
         run_tiny(tiny_recipe(model), tmp_path / name)
     assert (tmp_path / "a" / "model.safetensors").read_bytes() == (tmp_path / "b" / "model.safetensors").read_bytes()
+
+
+def test_a_model_without_massive_tokens_is_told_so(model: Path, tmp_path: Path) -> None:
+    """Random weights have none; the sentence carries the numbers that a choice needs."""
+    _, events = run_tiny(tiny_recipe(model), tmp_path / "out")
+    said = [event.message for event in events if isinstance(event, Warned) and "no massive tokens" in event.message]
+    assert len(said) == 1
+    assert all(f"{kind} 0." in said[0] for kind in ("none", "random-orthogonal", "hadamard", "dfrot"))
+
+
+def test_a_random_rotation_needs_no_such_word(model: Path, tmp_path: Path) -> None:
+    _, events = run_tiny(tiny_recipe(model, rotation__r1__kind="hadamard"), tmp_path / "out")
+    assert not [event for event in events if isinstance(event, Warned) and "massive" in event.message]

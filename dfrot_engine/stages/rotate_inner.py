@@ -1,0 +1,123 @@
+"""R2, R3 and R4: random ones at once, refined ones block by block from what calibration kept of each block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from dfrot_engine.architectures.base import Space
+from dfrot_engine.forward.quantized_block import block_schemes
+from dfrot_engine.job import Job
+from dfrot_engine.recipe import (
+    ActivationScheme,
+    BlockDescent,
+    BlockHadamard,
+    FromFile,
+    HeadDescent,
+    NoRotation,
+    RotationPlan,
+)
+from dfrot_engine.rotations.from_file import load_rotation_set
+from dfrot_engine.rotations.inner import Refined, head_start, refine_channels, refine_heads, shared_r4, spread_channels
+from dfrot_engine.rotations.random import random_hadamard
+from dfrot_engine.rotations.rotation_set import RotationSet
+from dfrot_engine.stages import calibrate
+from dfrot_engine.work_dir import WorkDir
+
+_STAGE = "rotate"
+_R2, _R4, _CHANNELS = "r2", "r4", "channels"
+
+# (losses of R2 and R4 by block): {"r2": [[before, after], …], "r4": …}, each in shares of the tokens' energy
+Losses = dict[str, list[list[float]]]
+
+
+def learns_by_block(rotation: RotationPlan) -> bool:
+    """Whether R2, R4 or the order of R4's channels comes from activations."""
+    return bool(rotation.value_rows or rotation.hidden_rows)
+
+
+def given_inner(job: Job) -> RotationSet:
+    """R2, R3 and R4 as far as a seed or a file gives them; what is refined stands at its random start.
+
+    Raises:
+        RecipeError: a saved rotation cannot be read.
+    """
+    sizes, rotation = job.architecture, job.recipe.rotation
+    r2, r4 = rotation.r2, rotation.r4
+    heads = None
+    if isinstance(r2, FromFile):
+        heads = load_rotation_set(r2.path, "rotation.r2.path").r2
+    elif not isinstance(r2, NoRotation):
+        size, number = sizes.head_size, sizes.num_kv_heads
+        heads = tuple(head_start(number, size, r2.seed, block) for block in range(sizes.num_blocks))
+    seed = getattr(rotation.r1, "seed", 0)
+    r3 = random_hadamard(sizes.head_size, seed + 3) if rotation.r3 else None
+    if isinstance(r4, FromFile):
+        return replace(load_rotation_set(r4.path, "rotation.r4.path"), r1_DD=None, r2=heads, r3=r3)
+    return RotationSet(r2=heads, r3=r3, r4=shared_r4(r4, sizes.intermediate_size))
+
+
+def refined_inner(
+    job: Job, work: WorkDir, fingerprint: str, advance: Callable[[int], None]
+) -> tuple[RotationSet, Losses]:
+    """The recipe's R2, R3 and R4, those that learn refined; a block that is in the work folder is not done again.
+
+    Args:
+        advance: called with the number of finished blocks.
+    """
+    start = given_inner(job)
+    if not learns_by_block(job.recipe.rotation):
+        return start, {}
+    found: dict[str, list[Tensor]] = {}
+    losses: Losses = {}
+    for index in range(job.architecture.num_blocks):
+        name = f"{index:05}"
+        if not work.has_block(_STAGE, name, fingerprint):
+            work.save_block(_STAGE, name, _learn_block(job, work, index, start), fingerprint)
+        for key, tensor in work.load_block(_STAGE, name)[0].items():
+            part, _, kind = key.partition(".")
+            if kind == "loss":
+                losses.setdefault(part, []).append(tensor.tolist())
+            else:
+                found.setdefault(part, []).append(tensor)
+        advance(index + 1)
+    parts = {part: tuple(tensors) for part, tensors in found.items()}
+    rotations = replace(
+        start,
+        r2=parts.get(_R2, start.r2),
+        r4_segments=parts.get(_R4, start.r4_segments),
+        channels=parts.get(_CHANNELS, start.channels),
+    )
+    return rotations, losses
+
+
+def _learn_block(job: Job, work: WorkDir, index: int, start: RotationSet) -> dict[str, Tensor]:
+    """What one block's file holds: rotations and their losses by name."""
+    rotation = job.recipe.rotation
+    rows, _ = work.load_block(calibrate.NAME, f"{index:05}")
+    learned: dict[str, Tensor] = {}
+    if isinstance(rotation.r2, HeadDescent):
+        assert start.r2 is not None
+        scheme = _input_scheme(job, index, Space.VALUE)
+        refined = refine_heads(rotation.r2, rows, start.r2[index], scheme, job.recipe.kv_cache, block=index)
+        learned |= _named(_R2, refined)
+    r4, channels = rotation.r4, None
+    if isinstance(r4, BlockHadamard | BlockDescent) and r4.permute:
+        learned[_CHANNELS] = channels = spread_channels(rows, r4.block_size)
+    scheme = _input_scheme(job, index, Space.MLP_HIDDEN)
+    if isinstance(r4, BlockDescent) and scheme is not None:
+        learned |= _named(_R4, refine_channels(r4, rows, channels, scheme, block=index))
+    return learned
+
+
+def _input_scheme(job: Job, index: int, space: Space) -> ActivationScheme | None:
+    """How the activations are rounded that the linear of this space reads."""
+    schemes = block_schemes(job, index)
+    return next(schemes[linear.name].activations for linear in job.architecture.block.linears if linear.reads is space)
+
+
+def _named(part: str, refined: Refined) -> dict[str, Tensor]:
+    return {part: refined.rotation_GSS, f"{part}.loss": torch.tensor(refined.loss, dtype=torch.float64)}

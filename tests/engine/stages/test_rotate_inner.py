@@ -1,0 +1,92 @@
+"""R2 and R4 learned in a whole run of a tiny model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors import safe_open
+
+from dfrot_engine.events import StageFinished
+from dfrot_engine.progress import Control
+from dfrot_engine.recipe import Recipe
+from dfrot_engine.rotations.rotation_set import RotationSet
+from dfrot_engine.run_report import read_report
+from tests.engine.runs import run_tiny, tiny_recipe
+from tests.tiny_models import save_tiny_model
+
+R2 = {"kind": "descent", "steps": 20, "sample_rows": 128, "batch_rows": 64}
+R4 = {"kind": "block-descent", "block_size": 32, "steps": 20, "sample_rows": 128, "batch_rows": 64}
+
+
+def learned_recipe(model: Path, **changes: Any) -> Recipe:
+    fields: dict[str, Any] = {
+        "exports": [],
+        "overrides": [],
+        "rotation__r1__kind": "hadamard",
+        "rotation__r2": R2,
+        "rotation__r4": R4 | {"permute": True},
+    }
+    return tiny_recipe(model, **(fields | changes))
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return save_tiny_model("llama", tmp_path / "model")
+
+
+def test_everything_learned(model: Path, tmp_path: Path) -> None:
+    ended, _ = run_tiny(learned_recipe(model), tmp_path / "out", keep_work=True)
+    assert ended.status == "finished", ended.message
+    report = read_report(tmp_path / "out.dfrot")
+    assert report is not None
+    for part in ("r2", "r4"):
+        losses = report["inner_loss"][part]
+        assert len(losses) == 2
+        assert all(after <= before for before, after in losses)
+        assert any(after < 0.99 * before for before, after in losses)
+    rotations = RotationSet.load(tmp_path / "out.dfrot" / "rotations.safetensors")
+    assert rotations.r2 is not None
+    assert rotations.r4_segments is not None
+    assert rotations.channels is not None
+    assert sorted(rotations.channels[1].tolist()) == list(range(96))
+
+
+def test_a_run_that_only_learns_r4_samples_nothing_else(model: Path, tmp_path: Path) -> None:
+    recipe = learned_recipe(model, rotation__compare=False, rotation__r2={"kind": "none"})
+    ended, _ = run_tiny(recipe, tmp_path / "out", keep_work=True)
+    assert ended.status == "finished", ended.message
+    with safe_open(tmp_path / "out.dfrot" / "calibrate" / "00000.safetensors", "pt") as file:
+        assert "hidden" in file.keys()  # noqa: SIM118
+        assert "attended" not in file.keys()  # noqa: SIM118
+
+
+def test_stopped_between_blocks_goes_on_to_the_same_rotations(model: Path, tmp_path: Path) -> None:
+    def stop(event: Any, control: Control) -> None:
+        if getattr(event, "label", "") == "R2 and R4: block 1 of 2":
+            control.cancel()
+
+    recipe = learned_recipe(model)
+    assert run_tiny(recipe, tmp_path / "a", stop, keep_work=True)[0].status == "cancelled"
+    ended, events = run_tiny(recipe, tmp_path / "a", keep_work=True)
+    assert ended.status == "finished"
+    assert any(isinstance(event, StageFinished) and event.reused for event in events)
+    run_tiny(recipe, tmp_path / "b", keep_work=True)
+    resumed, whole = (RotationSet.load(tmp_path / f"{name}.dfrot" / "rotations.safetensors") for name in "ab")
+    for one, other in zip(resumed.r4_segments or (), whole.r4_segments or (), strict=True):
+        assert one.equal(other)
+
+
+def test_a_refined_r4_lowers_the_error_of_down_proj(model: Path, tmp_path: Path) -> None:
+    errors = {}
+    for name, r4 in (
+        ("none", {"kind": "none"}),
+        ("blocks", {"kind": "block-hadamard", "block_size": 32}),
+        ("learned", R4),
+    ):
+        recipe = learned_recipe(model, rotation__r4=r4, weights=None)
+        _, events = run_tiny(recipe, tmp_path / name)
+        found = [event.relative_error["mlp.down_proj"] for event in events if event.event == "block_quantized"]
+        errors[name] = sum(found)
+    assert errors["learned"] < errors["none"]
