@@ -28,7 +28,7 @@ class Budget:
         blocks: those on which rounding is tried, spread over the depth.
         sections: rotations to try, refinements shortened.
         cut_short: kinds that take fewer steps than in a run.
-        left_out: kinds whose refinement would take too long here.
+        left_out: kinds whose refinement would take too long for a trial here.
     """
 
     read_blocks: int
@@ -65,6 +65,8 @@ def _fitting(work: Workload, section: Any) -> Any | None:
     """The section with the steps that fit, or None when hardly any would."""
     if not isinstance(section, REFINED):
         return section
+    if type(section) not in MOST_STEPS:
+        return None
     short = shortened(section, MOST_STEPS[type(section)])
     width = work.architecture.hidden_size
     steps = int(REFINE_S / work.seconds(refinement_flops(short, SAMPLE_ROWS, width)))

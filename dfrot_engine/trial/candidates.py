@@ -22,10 +22,8 @@ NUM_SAMPLES = 2
 SEQ_LEN = 512
 SAMPLE_ROWS = 16_384
 BATCH_ROWS = 2_048
-# On the sample model, refinements that go on gain little more.
+# On the sample model, refinements that go on gain little more. A kind that is not here takes too long for a trial.
 MOST_STEPS = {DFRot: 30, Descent: 80, Whip: 80}
-# Rotations that a builder makes without data; whatever else stands for R2 or R4 is learned by a run.
-_PLAIN = ("none", "hadamard")
 
 
 def candidates(recipe: Recipe) -> tuple[Any, ...]:
@@ -48,15 +46,11 @@ def shortened(section: Any, most_steps: int) -> Any:
 
 
 def trial_recipe(recipe: Recipe) -> Recipe:
-    """Few tokens, nothing written, nothing evaluated; a learned R2 or R4 is stood in for by a random Hadamard."""
+    """Few tokens, nothing written, nothing evaluated."""
     data = recipe.model_dump(mode="json")
     data["exports"], data["evaluation"] = [], None
     length = min(recipe.calibration.seq_len, SEQ_LEN)
     data["calibration"] |= {"num_samples": min(recipe.calibration.num_samples, NUM_SAMPLES), "seq_len": length}
-    for name in ("r2", "r4"):
-        section = data["rotation"][name]
-        if isinstance(section, dict) and section["kind"] not in _PLAIN:
-            data["rotation"][name] = {"kind": "hadamard", "seed": section.get("seed", 0)}
     return Recipe.parse(data)
 
 

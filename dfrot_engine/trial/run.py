@@ -32,10 +32,11 @@ from dfrot_engine.plan import Plan, make_plan
 from dfrot_engine.plan_estimates import Workload
 from dfrot_engine.plan_linears import planned_linears
 from dfrot_engine.progress import Control, Report, cancellable
-from dfrot_engine.recipe import Hadamard, NoRotation, Recipe
+from dfrot_engine.recipe import Cayley, Hadamard, NoRotation, Recipe
 from dfrot_engine.rotation_names import rotation_name
 from dfrot_engine.run import LOAD, ended_by, load_job
 from dfrot_engine.stages import calibrate
+from dfrot_engine.stages.rotate_inner import learns_by_block
 from dfrot_engine.trial.advice import notes, recommend, sentence
 from dfrot_engine.trial.budget import Budget, plan_trial
 from dfrot_engine.trial.candidates import candidates, trial_recipe
@@ -109,9 +110,9 @@ def _plan(short: Recipe, options: RunOptions) -> tuple[Plan, Workload]:
     """Raises:
     RecipeError: the recipe does not fit the model, rounds nothing, or R1 cannot be folded.
     """
-    # Whether R1 may be rotated at all is only looked at for a recipe that does.
+    # Whether R1 may be rotated at all is only looked at for a recipe that does; one that is left out is no matter.
     rotation = short.rotation
-    if isinstance(rotation.r1, NoRotation):
+    if isinstance(rotation.r1, NoRotation | Cayley):
         rotation = rotation.model_copy(update={"r1": Hadamard()})
     plan = make_plan(short.model_copy(update={"rotation": rotation}), options)
     # Nothing is written, so folders and disks are no matter.
@@ -170,7 +171,9 @@ def _result(job: Job, recipe: Recipe, budget: Budget, sample: TrialSample, rows:
     )
     if budget.left_out:
         names = ", ".join(map(rotation_name, budget.left_out))
-        found = (*found, f"Left out, since refining takes long at this width: {names}.")
+        found = (*found, f"Left out, since it takes longer than a trial: {names}.")
+    if learns_by_block(recipe.rotation):
+        found = (*found, "R2 and R4 stood at their random start, the same for all; a run refines them.")
     return TrialResult(
         model=job.model_id,
         recipe_name=recipe.name,

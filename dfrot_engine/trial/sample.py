@@ -14,7 +14,7 @@ from dfrot_engine.forward.block import BlockFactory
 from dfrot_engine.forward.stream import embed
 from dfrot_engine.job import Job
 from dfrot_engine.progress import Report
-from dfrot_engine.recipe import DFRot
+from dfrot_engine.recipe import DFRot, NoRotation
 from dfrot_engine.stages.calibrate import NAME, calibration_tokens, run_and_sample, site_rows
 from dfrot_engine.trial.budget import Budget
 from dfrot_engine.trial.candidates import SAMPLE_ROWS
@@ -74,5 +74,7 @@ def sample_original(
 def _sampling(job: Job, read_blocks: int) -> Job:
     """The job with the rows of a trial to keep; those of blocks that are not read go to the others."""
     rows = SAMPLE_ROWS * job.architecture.num_blocks // read_blocks
-    plan = job.recipe.rotation.model_copy(update={"r1": DFRot(sample_rows=rows)})
+    # A trial refines R1 alone, so that no rows are kept for R2 and R4.
+    update = {"r1": DFRot(sample_rows=rows), "r2": NoRotation(), "r4": NoRotation()}
+    plan = job.recipe.rotation.model_copy(update=update)
     return replace(job, recipe=job.recipe.model_copy(update={"rotation": plan}))

@@ -42,6 +42,8 @@ def tried(qtbot: QtBot, panel: TrialPanel, trials: TrialModel) -> TrialPanel:
     """The panel after a whole trial."""
     with qtbot.waitSignal(trials.ended, timeout=20_000):
         click(panel.try_button)
+    # Widgets that were just added to a layout are shown in the next turn of the event loop.
+    qtbot.waitUntil(panel.table.buttons["descent"].isVisible)
     return panel
 
 
@@ -79,7 +81,7 @@ def test_rows_come_one_by_one_and_then_the_advice(
         assert not panel.advice.isVisible()
         assert all(badge.isHidden() for badge in panel.table.badges.values())
     assert panel.table.texts()[0] == ["NR", "85.00 %", "0.4170", "0.6000", "0.1290", "4 s"]
-    assert [kind for kind, badge in panel.table.badges.items() if badge.isVisible()] == ["descent"]
+    assert [kind for kind, badge in panel.table.badges.items() if not badge.isHidden()] == ["descent"]
     assert panel.advice.text == " ".join((RESULT.sentence, *RESULT.notes))
     assert panel.try_button.isVisible()
     assert page.start_button.isEnabled()

@@ -106,6 +106,20 @@ def test_a_recipes_own_kind_is_tried_too(model: Path, tmp_path: Path) -> None:
     assert result.rows[-1].steps > 0
 
 
+def test_a_rotation_learned_through_the_model_is_left_out(model: Path) -> None:
+    fields = {"rotation__r1__kind": "cayley", "rotation__r2": {"kind": "descent"}, "rotation__r4": {"kind": "hadamard"}}
+    result = result_of(tiny_recipe(model, **fields))
+    assert [row.kind for row in result.rows] == KINDS
+    assert any("Left out" in note and "Cayley" in note for note in result.notes)
+    assert any("R2 and R4 stood at their random start" in note for note in result.notes)
+
+
+@pytest.mark.parametrize("kind", ["block-hadamard", "block-descent"])
+def test_r4_in_blocks_is_the_same_for_all(model: Path, kind: str) -> None:
+    result = result_of(tiny_recipe(model, rotation__r4={"kind": kind, "block_size": 32}))
+    assert [row.kind for row in result.rows] == KINDS
+
+
 def test_a_kv_cache_alone_is_reason_enough(model: Path) -> None:
     recipe = tiny_recipe(model, "w4a4kv4-paper", weights=None, activations=None)
     errors = [row.block_error for row in result_of(recipe).rows]
