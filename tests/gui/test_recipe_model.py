@@ -113,6 +113,7 @@ def test_another_folder_takes_back_the_permission_to_replace(recipe_model: Recip
 
 
 def test_settings_of_a_rotation_come_back(recipe_model: RecipeModel) -> None:
+    recipe_model.set_rotation("dfrot")
     recipe_model.set("rotation.r1.steps", 17)
     recipe_model.set_rotation("none")
     recipe_model.set_rotation("dfrot")
@@ -131,6 +132,6 @@ def test_settings_of_a_scheme_come_back(recipe_model: RecipeModel) -> None:
 
 
 def test_values_by_dotted_name(recipe_model: RecipeModel) -> None:
-    assert recipe_model.value("rotation.r1.kind") == "dfrot"
+    assert recipe_model.value("rotation.r1.kind") == "descent"
     assert recipe_model.value("kv_cache.format") is None
     assert recipe_model.value("options.device") == "auto"

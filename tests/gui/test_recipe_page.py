@@ -187,8 +187,8 @@ def test_undo_by_key(qtbot, page: RecipePage, recipe_model: RecipeModel) -> None
     recipe_model.set_rotation("none")
     page.rotation.cards["none"].setFocus()
     QTest.keyClick(page.rotation.cards["none"], Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
-    assert recipe_model.recipe.rotation.r1.kind == "dfrot"
-    assert page.rotation.cards["dfrot"].isChecked()
+    assert recipe_model.recipe.rotation.r1.kind == "descent"
+    assert page.rotation.cards["descent"].isChecked()
 
 
 def test_save_and_load(page: RecipePage, recipe_model: RecipeModel, tmp_path: Path) -> None:

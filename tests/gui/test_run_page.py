@@ -25,7 +25,8 @@ def past_run(folder: Path, count: int = 10_000, end: Event | None = None) -> Pat
     """A work folder with the first events of a run."""
     work_dir = folder / "out.dfrot"
     options = RunOptions(output_dir=folder / "out")
-    fake_engine.write_work_folder(work_dir, Recipe.preset("w4a4").to_toml(), options)
+    recipe = Recipe.preset("w4a4").with_field("rotation.r1.kind", "dfrot")
+    fake_engine.write_work_folder(work_dir, recipe.to_toml(), options)
     events = [*list(fake_engine.whole_run(folder / "out"))[:count], *([end] if end else [])]
     (work_dir / JOURNAL).write_text("".join(event.model_dump_json() + "\n" for event in events), encoding="utf-8")
     return work_dir

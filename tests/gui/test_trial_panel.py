@@ -88,12 +88,12 @@ def test_rows_come_one_by_one_and_then_the_advice(
 
 
 def test_a_row_sets_the_rotation_and_stays_up_to_date(tried: TrialPanel, recipe_model: RecipeModel) -> None:
-    assert not tried.table.buttons["dfrot"].isEnabled()
-    assert tried.table.buttons["dfrot"].text() == "Chosen"
-    click(tried.table.buttons["descent"])
-    assert recipe_model.recipe.rotation.r1.kind == "descent"
+    assert not tried.table.buttons["descent"].isEnabled()
     assert tried.table.buttons["descent"].text() == "Chosen"
-    assert tried.table.buttons["dfrot"].isEnabled()
+    click(tried.table.buttons["dfrot"])
+    assert recipe_model.recipe.rotation.r1.kind == "dfrot"
+    assert tried.table.buttons["dfrot"].text() == "Chosen"
+    assert tried.table.buttons["descent"].isEnabled()
     assert tried.advice.text.startswith(RESULT.sentence)
     click(tried.table.buttons["none"])
     assert recipe_model.recipe.rotation.r1.kind == "none"
