@@ -186,7 +186,7 @@ def test_rotations_are_listed_used_and_removed(
     capfd.readouterr()
     assert main(["rotations", "--json"]) == 0
     (entry,) = json.loads(capfd.readouterr().out)
-    assert (entry["model"], entry["kind"], entry["hidden_size"]) == ("tiny", "dfrot", 48)
+    assert (entry["model"], entry["kind"], entry["hidden_size"]) == ("tiny", "descent", 48)
     (tmp_path / "library" / "bad.safetensors").write_bytes(b"bad")
     assert main(["rotations", "--model", "TINY"]) == 0
     printed = capfd.readouterr()

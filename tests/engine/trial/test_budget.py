@@ -72,8 +72,8 @@ def test_a_large_model_is_read_in_part_and_wide_refinements_are_left_out() -> No
 
 def test_steps_of_the_recipe_are_never_raised() -> None:
     found = budget(576, 4, rotation__r1__steps=3)
-    assert next(section.steps for section in found.sections if section.kind == "dfrot") == 3
-    assert found.cut_short == ("descent",)
+    assert next(section.steps for section in found.sections if section.kind == "descent") == 3
+    assert found.cut_short == ("dfrot",)
 
 
 @pytest.mark.parametrize(("count", "blocks", "chosen"), [(1, 1, (0,)), (2, 2, (0, 1)), (5, 30, (3, 9, 15, 21, 27))])
