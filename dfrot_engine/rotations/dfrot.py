@@ -19,7 +19,7 @@ Quantizer = Callable[[Tensor], Tensor]
 _CHUNK_ROWS = 4_096
 _HEAVY = 10.0  # times the median weight
 _CHECK_EVERY = 5
-_PATIENCE = 4  # checks
+_PATIENCE = 3  # checks
 _LEAST_GAIN = 1e-3  # relative, over that many
 _SHORTEST = 0.1  # of a full step
 _LARGEST_TURN = 1.0  # spectral norm of a step
@@ -51,7 +51,7 @@ def refine(
     Each step looks at all heavy tokens and others drawn anew, so that none is learned by heart. The Procrustes step
     holds every token's scale, which moves with its largest value afterwards; so the loss can rise, here as in the
     paper's loop. Every fifth step it is checked, always on the same tokens. Where it rose, the best rotation is taken
-    up again with steps half as long; where it fell by less than 0.1 % in twenty steps, that is the end.
+    up again with steps half as long; where it fell by less than 0.1 % in fifteen steps, that is the end.
 
     Args:
         rows_ND: float32 tokens before rotation; no copy in float32 of all of them is made.

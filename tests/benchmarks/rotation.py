@@ -54,6 +54,7 @@ def run(asked: argparse.Namespace) -> dict[str, Any]:
         start_DD=random_hadamard(rows.shape[1], 0).matrix().to(rows.device),
         grid=GRIDS[asked.grid],
         iterations=asked.iterations,
+        descent_steps=asked.descent_steps,
         plain_dtype=_PLAIN_DTYPES[asked.plain_dtype],
     )
     measured: list[Measurement] = []
@@ -141,6 +142,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--gamma", type=float, default=100.0, help="weight of a massive token is γ² (default: 100)")
     parser.add_argument("--grid", choices=GRIDS, default="paper")
     parser.add_argument("--iterations", type=int, default=100, help="of the plain loop (default: 100)")
+    parser.add_argument("--descent-steps", type=int, default=300, help="of the descent (default: 300)")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--plain-dtype", choices=_PLAIN_DTYPES, default="float64")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
