@@ -56,8 +56,7 @@ def alternate(
     Every step is taken, whether the loss falls or rises; all tensors are as large as the tokens.
 
     Args:
-        rows_ND: its dtype is the precision of everything. At γ = 100 float32 is too little for the SVD of Xᵀdiag(w)T,
-            whose condition is near 10⁶.
+        rows_ND: its dtype is the precision of everything.
     Returns:
         the last rotation, and the loss before every step.
     Source: DFRot (arXiv:2412.00648), section 3.
