@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -66,15 +67,8 @@ def refine(
         all tokens, estimated from the heavy ones and at least 8·D others.
     Source: DFRot (arXiv:2412.00648), section 3; tangent form of the polar factor derived here.
     """
-    dtype = compute_dtype or _fast_dtype(rows_ND.device)
-    num_rows = DFRot.rows_per_step(rows_ND.shape[1])
-
-    def tokens(draw: int) -> _Tokens:
-        index_N, weight = coreset(weight_N, num_rows, seed=seed, draw=draw)
-        rows = rows_ND if len(index_N) == len(rows_ND) else rows_ND[index_N]
-        return _Tokens(rows.to(dtype), weight, quantize)
-
-    measured = tokens(0)
+    draw = partial(_draw, rows_ND, weight_N, quantize, compute_dtype or _fast_dtype(rows_ND.device), seed)
+    measured = draw(0)
     rotation = start_DD.to(rows_ND.device, torch.float64)
     best = RotationStep(0, measured.loss(rotation), rotation)
     yield best
@@ -84,7 +78,7 @@ def refine(
     for index in range(1, steps + 1):
         if best.loss == 0.0:
             return
-        drawn = measured if is_whole else tokens(index)
+        drawn = measured if is_whole else draw(index)
         omega_DD = metric.tangent(drawn.gradient(rotation), rotation)
         length = guard if is_whole else guard * _fall(index, steps)
         rotation = cayley(_capped(length * omega_DD)) @ rotation
@@ -96,9 +90,12 @@ def refine(
         if loss > best.loss:
             rotation, guard = best.rotation_DD, guard / 2
         lowest.append(best.loss)
-        has_stalled = len(lowest) > _PATIENCE and lowest[-1] > (1 - _LEAST_GAIN) * lowest[-1 - _PATIENCE]
-        if has_stalled or guard < _SHORTEST:
+        if _has_stalled(lowest) or guard < _SHORTEST:
             return
+
+
+def _has_stalled(lowest: list[float]) -> bool:
+    return len(lowest) > _PATIENCE and lowest[-1] > (1 - _LEAST_GAIN) * lowest[-1 - _PATIENCE]
 
 
 def _fall(index: int, steps: int) -> float:
@@ -129,6 +126,13 @@ def coreset(weight_N: Tensor, num_rows: int, *, seed: int, draw: int = 0) -> tup
     weight[drawn] *= scale.to(weight)
     index = torch.cat([heavy, drawn]).sort().values
     return index, weight[index]
+
+
+def _draw(rows_ND: Tensor, weight_N: Tensor, quantize: Quantizer, dtype: torch.dtype, seed: int, draw: int) -> _Tokens:
+    """The tokens of one step; draw 0 also measures the loss."""
+    index_N, weight = coreset(weight_N, DFRot.rows_per_step(rows_ND.shape[1]), seed=seed, draw=draw)
+    rows = rows_ND if len(index_N) == len(rows_ND) else rows_ND[index_N]
+    return _Tokens(rows.to(dtype), weight, quantize)
 
 
 @dataclass(frozen=True)

@@ -55,22 +55,30 @@ def load_rotation(path: str, width: int, field: str = FIELD) -> Tensor:
 
 
 def load_rotation_set(path: str, field: str = FIELD) -> RotationSet:
-    """Everything a run saved in one file, R1 to R4, as it was saved.
+    """Everything a run saved in one file, R1 to R4, as it was saved; R2 and R4 are checked, for nothing polishes them.
 
     Args:
         path: a .safetensors file that a run left, or a name in the rotation library behind "library:".
         field: of the recipe, for messages.
     Raises:
-        RecipeError: no such file, not readable, or not written by a run.
+        RecipeError: no such file, not readable, not written by a run, or changed since.
     """
     try:
-        return RotationSet.load(rotation_path(path))
+        rotations = RotationSet.load(rotation_path(path))
     except DFRotError as error:
         raise RecipeError(error.message, "Choose a file that a run saved, or a name from the library.", field) from None
     except (KeyError, TypeError, ValueError):
         message = f"{path} does not describe its rotations as a run does."
         raise RecipeError(message, "Choose a file that a run saved, or a name from the library.", field) from None
+    stacks = (*(rotations.r2 or ()), *(rotations.r4_segments or ()))
+    are_rotations = all(_deviation(stack) <= _POLISHED for stack in stacks)
+    are_orders = all(one.sort().values.equal(torch.arange(len(one))) for one in rotations.channels or ())
+    if not (are_rotations and are_orders):
+        message = f"{path} does not hold rotations any more: a part of R2 or R4 is not orthogonal."
+        raise RecipeError(message, "Choose another file, or run the recipe again that made it.", field)
+    return rotations
 
 
-def _deviation(matrix_DD: Tensor) -> float:
-    return float((matrix_DD.T @ matrix_DD - torch.eye(len(matrix_DD), dtype=matrix_DD.dtype)).abs().max())
+def _deviation(matrix: Tensor) -> float:
+    """Largest entry of |RᵀR − I|, of one matrix or a stack."""
+    return float((matrix.mT @ matrix - torch.eye(matrix.shape[-1], dtype=matrix.dtype)).abs().max())

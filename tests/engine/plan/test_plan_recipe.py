@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dfrot_engine import Plan
+from dfrot_engine import Plan, StageEstimate
 from dfrot_engine.architectures import ARCHITECTURES, Architecture, llama
 from dfrot_engine.recipe import Override, WeightScheme
 from tests.engine.plan.conftest import BASE, found
@@ -190,3 +190,34 @@ def test_hours_of_learning_are_said_before_they_begin(plan: Callable[..., Plan])
     assert long.seconds
     assert long.seconds > 100 * quick.seconds
     assert long.peak_memory_bytes > quick.peak_memory_bytes
+
+
+R4_BLOCKS = {"kind": "block-descent", "block_size": 32}
+
+
+def test_a_block_that_does_not_divide_the_channels(plan: Callable[..., Plan]) -> None:
+    problem = found(plan(("exports", []), ("rotation.r4", R4_BLOCKS | {"block_size": 512})), "rotation.r4.block_size")
+    assert problem.severity == "error"
+    assert "128 channels" in problem.message
+    assert "32 or 64 or 128" in problem.remedy
+
+
+def test_refined_inner_rotations_want_something_to_lower(plan: Callable[..., Plan]) -> None:
+    inner = ("rotation.r2", {"kind": "descent"}), ("rotation.r4", R4_BLOCKS), ("exports", [])
+    idle = plan(*inner)
+    assert [found(idle, f"rotation.{part}.kind").severity for part in ("r2", "r4")] == ["warning", "warning"]
+    assert not [one for one in plan(*inner, ("activations", ACT4)).problems if one.field.startswith("rotation")]
+    kept = plan(*inner, ("kv_cache", {"format": "int4"}))
+    assert not [one for one in kept.problems if one.field == "rotation.r2.kind"]
+
+
+def test_refining_r2_and_r4_takes_time_and_disk(plan: Callable[..., Plan]) -> None:
+    def stage(made: Plan, name: str) -> StageEstimate:
+        return next(one for one in made.stages if one.stage == name)
+
+    plain = plan(("activations", ACT4), ("exports", []))
+    inner = ("rotation.r2", {"kind": "descent", "steps": 10_000}), ("rotation.r4", R4_BLOCKS | {"steps": 10_000})
+    made = plan(("activations", ACT4), ("exports", []), *inner)
+    assert "R2 and R4 in 2 blocks" in stage(made, "rotate").summary
+    assert (stage(made, "rotate").seconds or 0) > (stage(plain, "rotate").seconds or 0) + 1
+    assert stage(made, "calibrate").disk_bytes > stage(plain, "calibrate").disk_bytes

@@ -58,8 +58,8 @@ def test_a_run_that_only_learns_r4_samples_nothing_else(model: Path, tmp_path: P
     ended, _ = run_tiny(recipe, tmp_path / "out", keep_work=True)
     assert ended.status == "finished", ended.message
     with safe_open(tmp_path / "out.dfrot" / "calibrate" / "00000.safetensors", "pt") as file:
-        assert "hidden" in file.keys()  # noqa: SIM118
-        assert "attended" not in file.keys()  # noqa: SIM118
+        assert "hidden" in file.keys()  # noqa: SIM118 (not a mapping)
+        assert "attended" not in file.keys()  # noqa: SIM118 (not a mapping)
 
 
 def test_stopped_between_blocks_goes_on_to_the_same_rotations(model: Path, tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from dfrot_engine.options import RunOptions
 from dfrot_engine.plan import make_plan
@@ -73,3 +75,16 @@ def test_a_file_of_another_model_is_refused(model: Path, tmp_path: Path, part: s
 def test_a_missing_file_is_refused(model: Path, tmp_path: Path) -> None:
     made = make_plan(saved(model, tmp_path / "none.safetensors"), RunOptions(output_dir=tmp_path / "out"))
     assert {"rotation.r2.path", "rotation.r4.path"} <= {one.field for one in made.errors}
+
+
+@pytest.mark.parametrize("part", ["R2.1", "R4.segments.0", "R4.channels.1"])
+def test_a_file_that_was_changed_is_refused(model: Path, learned: Path, tmp_path: Path, part: str) -> None:
+    """Nothing behind would notice: the checkpoint would only talk garbage."""
+    with safe_open(learned, "pt") as file:
+        names, metadata = list(file.keys()), file.metadata()
+        tensors = {name: file.get_tensor(name) for name in names}
+    tensors[part] = tensors[part] // 2 if "channels" in part else tensors[part] * 1.01
+    save_file(tensors, tmp_path / "changed.safetensors", metadata)
+    ended, _ = run_tiny(saved(model, tmp_path / "changed.safetensors"), tmp_path / "out")
+    assert (ended.status, "not orthogonal" in ended.message) == ("failed", True)
+    assert ended.field.startswith("rotation.r")
