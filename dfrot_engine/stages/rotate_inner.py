@@ -97,7 +97,8 @@ def refined_inner(
 def _learn_block(job: Job, work: WorkDir, index: int, start: RotationSet) -> dict[str, Tensor]:
     """What one block's file holds: rotations and their losses by name."""
     rotation = job.recipe.rotation
-    rows, _ = work.load_block(calibrate.NAME, f"{index:05}")
+    stored, _ = work.load_block(calibrate.NAME, f"{index:05}")
+    rows = {name: tensor.to(job.device) for name, tensor in stored.items()}
     learned: dict[str, Tensor] = {}
     if isinstance(rotation.r2, HeadDescent):
         assert start.r2 is not None
@@ -110,7 +111,7 @@ def _learn_block(job: Job, work: WorkDir, index: int, start: RotationSet) -> dic
     scheme = _input_scheme(job, index, Space.MLP_HIDDEN)
     if isinstance(r4, BlockDescent) and scheme is not None:
         learned |= _named(_R4, refine_channels(r4, rows, channels, scheme, block=index))
-    return learned
+    return {name: tensor.cpu() for name, tensor in learned.items()}
 
 
 def _input_scheme(job: Job, index: int, space: Space) -> ActivationScheme | None:
