@@ -87,7 +87,7 @@ def refine_heads(
         weight_N,
         start_KSS,
         partial(_sum_of_losses, parts=losses),
-        owner_M=torch.cat([owner for _, owner, _ in parts]),
+        owner_M=torch.cat([owner for _, owner, _ in parts]).to(attended.device),
     )
 
 
