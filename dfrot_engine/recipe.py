@@ -36,6 +36,8 @@ from dfrot_engine.recipe_rotations import (
 )
 from dfrot_engine.recipe_section import Section
 from dfrot_engine.recipe_sections import (
+    CALIBRATED,
+    GPTQ,
     RTN,
     ActivationScheme,
     Calibration,
@@ -45,11 +47,15 @@ from dfrot_engine.recipe_sections import (
     LinearSchemes,
     ModelSource,
     Override,
+    Qronos,
+    Solver,
     WeightScheme,
 )
 from dfrot_engine.resources import preset_path, preset_paths
 
 __all__ = [
+    "CALIBRATED",
+    "GPTQ",
     "LEARNED",
     "R1",
     "R2",
@@ -75,6 +81,7 @@ __all__ = [
     "ModelSource",
     "NoRotation",
     "Override",
+    "Qronos",
     "RandomOrthogonal",
     "Recipe",
     "RotationPlan",
@@ -96,7 +103,7 @@ class Recipe(Section):
     weights: Annotated[WeightScheme | None, Field(title="Weights")] = None
     activations: Annotated[ActivationScheme | None, Field(title="Activations")] = None
     kv_cache: Annotated[KVCacheScheme | None, Field(title="KV cache")] = None
-    solver: Annotated[RTN, Field(title="Rounding")] = RTN()
+    solver: Solver = RTN()
     overrides: Annotated[tuple[Override, ...], Field(title="Exceptions")] = ()
     skip: Annotated[
         tuple[str, ...], Field(title="Left alone", description="Globs of linears that stay as they are")

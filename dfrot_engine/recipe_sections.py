@@ -99,6 +99,37 @@ class RTN(Section):
     kind: Literal["rtn"] = "rtn"
 
 
+ActOrder = Annotated[
+    bool,
+    Field(title="Largest inputs first", description="Round columns in the order of their inputs' energy; groups stay"),
+]
+
+
+class GPTQ(Section):
+    """Round column after column, each error moved onto the columns still open."""
+
+    kind: Literal["gptq"] = "gptq"
+    damping: Annotated[
+        float, Field(gt=0, lt=1, title="Damping", description="Share of the inputs' mean energy added to each")
+    ] = 0.01
+    act_order: ActOrder = True
+
+
+class Qronos(Section):
+    """GPTQ of a weight that is first corrected for the rounding in front of it."""
+
+    kind: Literal["qronos"] = "qronos"
+    damping: Annotated[
+        float, Field(gt=0, lt=1, title="Damping", description="Share of the inputs' largest eigenvalue added to each")
+    ] = 1e-3
+    act_order: ActOrder = True
+
+
+Solver = Annotated[RTN | GPTQ | Qronos, Field(discriminator="kind", title="Rounding")]
+#: Solvers that look at the calibration tokens.
+CALIBRATED = (GPTQ, Qronos)
+
+
 class Export(Section):
     kind: Annotated[Literal["compressed-tensors", "rotated-bf16"], Field(title="Files")] = "compressed-tensors"
     subfolder: Annotated[

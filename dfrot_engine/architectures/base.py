@@ -46,6 +46,15 @@ class Block:
     linears: tuple[Linear, ...]
     norms: tuple[Norm, ...]
 
+    def shared_inputs(self) -> tuple[tuple[str, ...], ...]:
+        """Linears that read the same tensor, in the order the block runs them."""
+        groups: dict[str, tuple[str, ...]] = {}
+        for linear in self.linears:
+            norm = self.norm_before(linear.name)
+            source = linear.name if norm is None else norm.name
+            groups[source] = (*groups.get(source, ()), linear.name)
+        return tuple(groups.values())
+
     def norm_before(self, linear: str) -> Norm | None:
         return next((norm for norm in self.norms if linear in norm.feeds), None)
 

@@ -32,12 +32,14 @@ class QuantizedLinear(nn.Module):
         self.quantize_input = quantize_input
         self.online = online
 
-    def forward(self, x: Tensor) -> Tensor:
+    def read(self, x: Tensor) -> Tensor:
+        """What the weight is multiplied with: x rotated and rounded."""
         if self.online is not None:
             x = self.online.apply(x)
-        if self.quantize_input is not None:
-            x = self.quantize_input(x)
-        return nn.functional.linear(x, self.weight, self.bias)
+        return x if self.quantize_input is None else self.quantize_input(x)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.linear(self.read(x), self.weight, self.bias)
 
 
 def replace_linear(block: nn.Module, name: str, linear: nn.Module) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor, nn
 
 from dfrot_engine.architectures.base import Linear, Space
@@ -16,7 +15,6 @@ from dfrot_engine.forward.attention import KVQuantizer
 from dfrot_engine.forward.block import BlockFactory
 from dfrot_engine.forward.fake_quant import QuantizedLinear, linear_parts, replace_linear
 from dfrot_engine.job import Job
-from dfrot_engine.quantizers import solver_of
 from dfrot_engine.quantizers.activations import activation_quantizer
 from dfrot_engine.quantizers.weight import QuantizedWeight
 from dfrot_engine.recipe import LinearSchemes
@@ -31,32 +29,9 @@ def block_schemes(job: Job, index: int) -> dict[str, LinearSchemes]:
     return {linear.name: job.recipe.schemes(prefix + linear.name) for linear in job.architecture.block.linears}
 
 
-def round_block(job: Job, index: int, folded: dict[str, Tensor], say: Callable[[str], None]) -> dict[str, Tensor]:
-    """The block as it is stored: codes and scales of quantized linears, the rest in the checkpoint's dtype.
-
-    Args:
-        folded: norms and rotations already folded in.
-        say: called with the name of each linear before it is rounded; what it raises ends the work.
-    """
-    solve = solver_of(job.recipe.solver)
-    stored = dict(folded)
-    for name, schemes in block_schemes(job, index).items():
-        if schemes.weights is None:
-            continue
-        say(name.rpartition(".")[2])
-        weight = stored.pop(f"{name}.weight").float()
-        quantized = solve(weight, schemes.weights, job.recipe.solver, scale_dtype=job.checkpoint_dtype)
-        stored |= {f"{name}.{part}": tensor for part, tensor in quantized.tensors().items()}
-    is_code = (torch.int8, torch.int32)
-    return {
-        name: tensor if tensor.dtype in is_code or name.endswith(".scale") else tensor.to(job.checkpoint_dtype)
-        for name, tensor in stored.items()
-    }
-
-
 def stored_weight(stored: dict[str, Tensor], name: str, schemes: LinearSchemes) -> QuantizedWeight | Tensor:
-    """The weight of one linear out of a stored block."""
-    if schemes.weights is None:
+    """The weight of one linear out of a stored block, or out of one that is not rounded yet."""
+    if schemes.weights is None or f"{name}.weight" in stored:
         return stored[f"{name}.weight"]
     return QuantizedWeight(
         stored[f"{name}.codes"], stored[f"{name}.scale"], stored.get(f"{name}.zero_point"), schemes.weights.format
@@ -66,7 +41,7 @@ def stored_weight(stored: dict[str, Tensor], name: str, schemes: LinearSchemes) 
 def fill_quantized_block(
     factory: BlockFactory, job: Job, index: int, stored: dict[str, Tensor], rotations: RotationSet
 ) -> nn.Module:
-    """The block as the quantized model runs it, on the factory's device."""
+    """The block as the quantized model runs it, on the factory's device; weights without codes as they are."""
     schemes = block_schemes(job, index)
     weights: dict[str, Tensor] = {}
     for linear in job.architecture.block.linears:

@@ -44,3 +44,32 @@ def run_block(
 def batches(hidden_BTD: Tensor) -> Iterator[Tensor]:
     """A few whole sequences at a time, about two thousand tokens."""
     yield from hidden_BTD.split(max(1, _BATCH_TOKENS // hidden_BTD.shape[1]))
+
+
+class _Reached(Exception):
+    """The linear that was waited for has been called."""
+
+
+def inputs_of(
+    factory: BlockFactory,
+    block: nn.Module,
+    index: int,
+    hidden_BTD: Tensor,
+    linear: str,
+    kv_quantizer: KVQuantizer | None = None,
+) -> Iterator[Tensor]:
+    """What one linear of a block reads, [B, T, I], a few sequences at a time; the block is run no further than that."""
+    seen: list[Tensor] = []
+
+    def stop(_module: nn.Module, args: tuple[Tensor, ...]) -> None:
+        seen.append(args[0])
+        raise _Reached
+
+    for batch in batches(hidden_BTD):
+        handle = block.get_submodule(linear).register_forward_pre_hook(stop)
+        try:
+            factory.run(block, index, batch, kv_quantizer)
+        except _Reached:
+            yield seen.pop()
+        finally:
+            handle.remove()

@@ -5,11 +5,19 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from dfrot_engine.calibration.statistics import InputMoments
 from dfrot_engine.quantizers.weight import QuantizedWeight, choose_weight_grid, round_to_nearest, to_quantized_weight
 from dfrot_engine.recipe import RTN, WeightScheme
 
 
-def solve_rtn(weight_OI: Tensor, scheme: WeightScheme, _solver: RTN, *, scale_dtype: torch.dtype) -> QuantizedWeight:
+def solve_rtn(
+    weight_OI: Tensor,
+    scheme: WeightScheme,
+    _solver: RTN | None = None,
+    *,
+    scale_dtype: torch.dtype,
+    moments: InputMoments | None = None,  # every solver is called alike
+) -> QuantizedWeight:
     """Round every weight to the nearest code.
 
     Args:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -39,6 +39,14 @@ class QuantizedWeight:
         zero_point = None if self.zero_point_OG is None else self.zero_point_OG.to(dtype)[..., None]
         return dequantize(codes, Grid(self.scale_OG.to(dtype)[..., None], zero_point)).flatten(1)
 
+    def split_rows(self, sizes: list[int]) -> list[QuantizedWeight]:
+        """The weights that were stacked along O."""
+        codes, scales = self.codes_OI.split(sizes), self.scale_OG.split(sizes)
+        zeros = [None] * len(sizes) if self.zero_point_OG is None else self.zero_point_OG.split(sizes)
+        return [
+            replace(self, codes_OI=c, scale_OG=s, zero_point_OG=z) for c, s, z in zip(codes, scales, zeros, strict=True)
+        ]
+
     def tensors(self) -> dict[str, Tensor]:
         parts = {"codes": self.codes_OI, "scale": self.scale_OG}
         return parts if self.zero_point_OG is None else parts | {"zero_point": self.zero_point_OG}
@@ -49,10 +57,15 @@ def grouped(weight_OI: Tensor, group_size: int) -> Tensor:
     return weight_OI.unflatten(1, (-1, group_size))
 
 
+def group_columns(scheme: WeightScheme, width: int) -> int:
+    """Columns that share a scale."""
+    return scheme.group_size if scheme.granularity == "per-group" else width
+
+
 def choose_weight_grid(weight_OI: Tensor, scheme: WeightScheme, scale_dtype: torch.dtype) -> tuple[Grid, Format, int]:
     """Scales [O, G, 1], already rounded to the checkpoint's dtype; the format; the group size in columns."""
     fmt = FORMATS[scheme.format]
-    group_size = scheme.group_size if scheme.granularity == "per-group" else weight_OI.shape[1]
+    group_size = group_columns(scheme, weight_OI.shape[1])
     groups = grouped(weight_OI.float(), group_size)
     if scheme.clip_ratio == "search":
         ratio = search_clip_ratio(groups.flatten(0, 1), fmt, symmetric=scheme.symmetric).unflatten(0, groups.shape[:2])

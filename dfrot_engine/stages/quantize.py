@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -13,29 +12,29 @@ from torch import Tensor, nn
 from dfrot_engine.checkpoint.reader import CheckpointReader
 from dfrot_engine.checkpoint.tokenizer import Tokenizer
 from dfrot_engine.events import BlockQuantized, StageAdvanced, StageStarted
-from dfrot_engine.forward.attention import KVQuantizer
 from dfrot_engine.forward.block import BlockFactory
 from dfrot_engine.forward.quantized_block import (
     block_schemes,
     fill_exact_block,
     fill_quantized_block,
     kv_quantizer,
-    round_block,
 )
 from dfrot_engine.forward.stream import run_block
 from dfrot_engine.job import Job
 from dfrot_engine.outer import fold_outer
 from dfrot_engine.progress import Report
+from dfrot_engine.recipe import CALIBRATED, Qronos
 from dfrot_engine.rotations.fold import fold_block
 from dfrot_engine.rotations.rotation_set import RotationSet
 from dfrot_engine.stages.base import Stage
 from dfrot_engine.stages.calibrate import calibration_tokens
+from dfrot_engine.stages.round_block import Streams, rotate_only_of, round_block
 from dfrot_engine.work_dir import WorkDir
 
 NAME = "quantize"
 OUTER = "outer"  # embedding, final norm and head
 _HIDDEN = "hidden"
-_PROBE_TOKENS = 2_048  # rounding needs no data; errors are measured on this many tokens
+_MEASURED_TOKENS = 2_048  # whose errors are measured; solvers that need data see all of the calibration
 
 
 def run(job: Job, work: WorkDir, fingerprint: str, report: Report) -> None:
@@ -47,16 +46,16 @@ def run(job: Job, work: WorkDir, fingerprint: str, report: Report) -> None:
     with CheckpointReader(job.model_dir) as reader:
         if not work.has_block(NAME, OUTER, fingerprint):
             work.save_block(NAME, OUTER, fold_outer(job, reader, rotations), fingerprint)
-        start, probe = _resume(job, work, fingerprint)
+        start, streams = _resume(job, work, fingerprint)
         for index in range(start, num_blocks):
             started = time.monotonic()
             tensors = _to_device(reader.block(job.architecture.block_prefix(index)), job.device)
             folded = fold_block(tensors, job.architecture, rotations, index)
             say = _sayer(index, num_blocks, report)
-            stored = round_block(job, index, folded, say)
-            probe, errors = _measure(job, factory, index, folded, stored, rotations, probe, say)
+            stored = round_block(job, factory, index, folded, streams, rotations, say, report)
+            streams, errors = _measure(job, factory, index, folded, stored, rotations, streams, say)
             work.save_block(NAME, f"{index:05}", stored, fingerprint)
-            _save_probe(work, fingerprint, index, probe)
+            _save_streams(work, fingerprint, index, streams)
             report(
                 BlockQuantized(
                     block=index,
@@ -74,32 +73,20 @@ def _sayer(index: int, num_blocks: int, report: Report) -> Callable[[str], None]
     return lambda what: report(StageAdvanced(stage=NAME, step=index, steps=num_blocks, label=f"{label}, {what}"))
 
 
-@dataclass(frozen=True)
-class _Probe:
-    """Hidden states of a few calibration sequences in rotated space, [B, T, D] float32.
-
-    Args:
-        exact: through the folded, unquantized blocks.
-        quantized: through the quantized blocks.
-    """
-
-    exact: Tensor
-    quantized: Tensor
-
-
-def _resume(job: Job, work: WorkDir, fingerprint: str) -> tuple[int, _Probe]:
+def _resume(job: Job, work: WorkDir, fingerprint: str) -> tuple[int, Streams]:
     if work.has_block(NAME, _HIDDEN, fingerprint):
         tensors, facts = work.load_block(NAME, _HIDDEN)
-        return int(facts["next_block"]), _Probe(tensors["exact"], tensors["quantized"])
+        return int(facts["next_block"]), Streams(tensors["exact"], tensors["quantized"])
     tokens_BT = calibration_tokens(job, Tokenizer.load(job.model_dir))
-    tokens_BT = tokens_BT[: max(1, _PROBE_TOKENS // tokens_BT.shape[1])]
+    measured = max(1, _MEASURED_TOKENS // tokens_BT.shape[1])
     outer, _ = work.load_block(NAME, OUTER)
-    hidden = outer["embedding"][tokens_BT].float()
-    return 0, _Probe(hidden, hidden)
+    solver = job.recipe.solver
+    hidden = outer["embedding"][tokens_BT if isinstance(solver, CALIBRATED) else tokens_BT[:measured]].float()
+    return 0, Streams(hidden if isinstance(solver, Qronos) else hidden[:measured], hidden)
 
 
-def _save_probe(work: WorkDir, fingerprint: str, index: int, probe: _Probe) -> None:
-    tensors = {"exact": probe.exact, "quantized": probe.quantized.clone()}
+def _save_streams(work: WorkDir, fingerprint: str, index: int, streams: Streams) -> None:
+    tensors = {"exact": streams.exact, "quantized": streams.quantized.clone()}
     work.save_block(NAME, _HIDDEN, tensors, fingerprint, {"next_block": str(index + 1)})
 
 
@@ -110,24 +97,29 @@ def _measure(
     folded: dict[str, Tensor],
     stored: dict[str, Tensor],
     rotations: RotationSet,
-    probe: _Probe,
+    streams: Streams,
     say: Callable[[str], None],
-) -> tuple[_Probe, dict[str, float]]:
+) -> tuple[Streams, dict[str, float]]:
     """Run both streams through the block; the relative error of each linear, and of the block since the embedding."""
     block = fill_quantized_block(factory, job, index, stored, rotations)
     exact_block = fill_exact_block(factory, job, index, folded, rotations)
-    say("measuring")
+    kv = kv_quantizer(job, rotations)
+    measured = max(1, _MEASURED_TOKENS // streams.exact.shape[1])
+
+    def between() -> None:
+        say("measuring")
+
+    between()
     with _linear_errors(job, block, exact_block) as errors:
-        quantized = run_block(factory, block, index, probe.quantized, kv_quantizer(job, rotations))
-    say("measuring")
-    exact = run_block(factory, exact_block, index, probe.exact, _rotate_only(rotations))
-    measured = {name: (float(wrong) / max(float(total), 1e-30)) ** 0.5 for name, (wrong, total) in errors.items()}
-    measured["block"] = float((quantized - exact).norm() / exact.norm().clamp(min=1e-12))
-    return _Probe(exact, quantized), measured
-
-
-def _rotate_only(rotations: RotationSet) -> KVQuantizer | None:
-    return None if rotations.r3 is None else KVQuantizer(rotations.r3, None)
+        quantized = run_block(factory, block, index, streams.quantized[:measured], kv, between=between)
+    if len(streams.quantized) > measured:
+        rest = run_block(factory, block, index, streams.quantized[measured:], kv, between=between)
+        quantized = torch.cat([quantized, rest])
+    exact = run_block(factory, exact_block, index, streams.exact, rotate_only_of(rotations), between=between)
+    relative = {name: (float(wrong) / max(float(total), 1e-30)) ** 0.5 for name, (wrong, total) in errors.items()}
+    difference = quantized[:measured] - exact[:measured]
+    relative["block"] = float(difference.norm() / exact[:measured].norm().clamp(min=1e-12))
+    return Streams(exact, quantized), relative
 
 
 @contextmanager

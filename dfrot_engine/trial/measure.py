@@ -15,7 +15,7 @@ from dfrot_engine.calibration.errors_by_token import error_series, token_errors
 from dfrot_engine.checkpoint.reader import CheckpointReader
 from dfrot_engine.errors import RunError
 from dfrot_engine.forward.block import BlockFactory
-from dfrot_engine.forward.quantized_block import fill_quantized_block, kv_quantizer, round_block
+from dfrot_engine.forward.quantized_block import fill_quantized_block, kv_quantizer
 from dfrot_engine.forward.stream import run_block
 from dfrot_engine.job import Job
 from dfrot_engine.recipe import REFINED, ActivationScheme
@@ -23,6 +23,7 @@ from dfrot_engine.rotation_names import rotation_name
 from dfrot_engine.rotations import BUILDERS, RotationData
 from dfrot_engine.rotations.fold import fold_block
 from dfrot_engine.rotations.rotation_set import RotationSet
+from dfrot_engine.stages.round_block import Streams, round_block
 from dfrot_engine.stages.rotate_inner import given_inner
 from dfrot_engine.trial.sample import TrialSample
 from dfrot_engine.trial.types import TokenError, TrialRow
@@ -118,9 +119,9 @@ def _block_error(bench: Bench, index: int, rotations: RotationSet, say: Callable
     say("folding")
     tensors = bench.reader.block(job.architecture.block_prefix(index))
     folded = fold_block({name: one.to(job.device) for name, one in tensors.items()}, job.architecture, rotations, index)
-    stored = round_block(job, index, folded, say)
-    block = fill_quantized_block(factory, job, index, stored, rotations)
     before, after = (_rotated(hidden, rotations.r1_DD) for hidden in bench.sample.passed[index])
+    stored = round_block(job, factory, index, folded, Streams(before, before), rotations, say, lambda _event: None)
+    block = fill_quantized_block(factory, job, index, stored, rotations)
     say("measuring")
     output = run_block(factory, block, index, before, kv_quantizer(job, rotations), between=lambda: say("measuring"))
     error_BT, update_BT = (output - after).norm(dim=-1), (after - before).norm(dim=-1)
