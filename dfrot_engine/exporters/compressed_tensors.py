@@ -20,14 +20,12 @@ from torch import Tensor
 
 from dfrot_engine.checkpoint.writer import ShardWriter
 from dfrot_engine.exporters.base import copy_side_files, outer_tensors, write_config, write_marker
-from dfrot_engine.forward.quantized_block import block_schemes, stored_weight
+from dfrot_engine.forward.quantized_block import CODE_PARTS, block_schemes, stored_weight
 from dfrot_engine.job import Job
 from dfrot_engine.quantizers.formats import FORMATS
 from dfrot_engine.quantizers.weight import QuantizedWeight
 from dfrot_engine.recipe import ActivationScheme, LinearSchemes, WeightScheme
 from dfrot_engine.work_dir import WorkDir
-
-_CODE_PARTS = (".codes", ".scale", ".zero_point")
 
 
 def write_compressed_tensors(job: Job, work: WorkDir, folder: Path) -> Iterator[int]:
@@ -51,7 +49,7 @@ def write_compressed_tensors(job: Job, work: WorkDir, folder: Path) -> Iterator[
 def _packed_block(job: Job, index: int, stored: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
     schemes = block_schemes(job, index)
     for name, tensor in stored.items():
-        if not name.endswith(_CODE_PARTS):
+        if not name.endswith(CODE_PARTS):
             yield name, tensor
     for name, scheme in schemes.items():
         weight = stored_weight(stored, name, scheme)

@@ -1,14 +1,13 @@
 """A block as the quantize stage stores it, and the module that runs it.
 
-Stored names: `<linear>.codes`, `.scale`, `.zero_point` for a quantized weight, `<linear>.weight` for one left alone,
-everything else under its own name.
+Stored names: `<linear>.codes`, `.scale`, and where there are any `.zero_point` and `.global_scale` for a quantized
+weight, `<linear>.weight` for one left alone, everything else under its own name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor, nn
 
 from dfrot_engine.architectures.base import Linear, Space
@@ -22,7 +21,7 @@ from dfrot_engine.quantizers.weight import QuantizedWeight
 from dfrot_engine.recipe import LinearSchemes
 from dfrot_engine.rotations.rotation_set import RotationSet
 
-_CODE_PARTS = (".codes", ".scale", ".zero_point")
+CODE_PARTS = (".codes", ".scale", ".zero_point", ".global_scale")
 
 
 def block_schemes(job: Job, index: int) -> dict[str, LinearSchemes]:
@@ -47,9 +46,8 @@ def round_block(job: Job, index: int, folded: dict[str, Tensor], say: Callable[[
         weight = stored.pop(f"{name}.weight").float()
         quantized = solve(weight, schemes.weights, job.recipe.solver, scale_dtype=job.checkpoint_dtype)
         stored |= {f"{name}.{part}": tensor for part, tensor in quantized.tensors().items()}
-    is_code = (torch.int8, torch.int32)
     return {
-        name: tensor if tensor.dtype in is_code or name.endswith(".scale") else tensor.to(job.checkpoint_dtype)
+        name: tensor if name.endswith(CODE_PARTS) or not tensor.is_floating_point() else tensor.to(job.checkpoint_dtype)
         for name, tensor in stored.items()
     }
 
@@ -59,7 +57,11 @@ def stored_weight(stored: dict[str, Tensor], name: str, schemes: LinearSchemes) 
     if schemes.weights is None:
         return stored[f"{name}.weight"]
     return QuantizedWeight(
-        stored[f"{name}.codes"], stored[f"{name}.scale"], stored.get(f"{name}.zero_point"), schemes.weights.format
+        stored[f"{name}.codes"],
+        stored[f"{name}.scale"],
+        stored.get(f"{name}.zero_point"),
+        schemes.weights.format,
+        stored.get(f"{name}.global_scale"),
     )
 
 
@@ -73,7 +75,7 @@ def fill_quantized_block(
         weight = stored_weight(stored, linear.name, schemes[linear.name])
         dense = weight.dequantize() if isinstance(weight, QuantizedWeight) else weight
         weights[f"{linear.name}.weight"] = dense.to(factory.device, factory.dtype)
-    others = {name: tensor for name, tensor in stored.items() if not name.endswith(_CODE_PARTS)}
+    others = {name: tensor for name, tensor in stored.items() if not name.endswith(CODE_PARTS)}
     block = factory.fill(index, others | weights)
     for linear in job.architecture.block.linears:
         activations = schemes[linear.name].activations
