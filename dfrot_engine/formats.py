@@ -20,6 +20,7 @@ class Format:
             float32 scale of the whole tensor; "e8m0" ones are powers of two.
         scale_bits: of one scale.
         group_size: columns that share a scale, where the format leaves no choice.
+        granularity: of weights, where nothing else is said and it is not the recipe's default.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Format:
     scales: Literal["free", "e4m3", "e8m0"] = "free"
     scale_bits: int = 16
     group_size: int | None = None
+    granularity: Literal["per-channel", "per-group"] | None = None
 
     @property
     def steps(self) -> int:
@@ -53,9 +55,9 @@ def _integer(bits: int) -> Format:
 
 _ROWS = (
     *(_integer(bits) for bits in range(2, 9)),
-    Format("fp8", 8, -448, 448, mantissa_bits=3, least_exponent=-6),
-    Format("nvfp4", 4, -6, 6, mantissa_bits=1, scales="e4m3", scale_bits=8, group_size=16),
-    Format("mxfp4", 4, -6, 6, mantissa_bits=1, scales="e8m0", scale_bits=8, group_size=32),
+    Format("fp8", 8, -448, 448, mantissa_bits=3, least_exponent=-6, granularity="per-channel"),
+    Format("nvfp4", 4, -6, 6, mantissa_bits=1, scales="e4m3", scale_bits=8, group_size=16, granularity="per-group"),
+    Format("mxfp4", 4, -6, 6, mantissa_bits=1, scales="e8m0", scale_bits=8, group_size=32, granularity="per-group"),
 )
 FORMATS = {row.name: row for row in _ROWS}
 
@@ -69,8 +71,16 @@ def fixed_fields(name: object) -> dict[str, Any]:
     return {"symmetric": True} | grouped
 
 
+def usual_fields(name: object) -> dict[str, Any]:
+    """Fields of a weight scheme that a format brings along where nothing is said about them."""
+    fmt = FORMATS.get(name) if isinstance(name, str) else None
+    usual = {} if fmt is None or fmt.granularity is None else {"granularity": fmt.granularity}
+    return usual | fixed_fields(name)
+
+
 def with_format(scheme: Mapping[str, Any], name: object) -> dict[str, Any]:
-    """A scheme's fields in another format: what the old or the new one leaves no choice about falls to its default."""
-    fixed = fixed_fields(scheme.get("format")) | fixed_fields(name)
-    kept = {field: value for field, value in scheme.items() if field not in fixed or scheme.get("format") == name}
-    return kept | {"format": name}
+    """A scheme's fields in another format: what the old or the new one brings along is left for the new one to say."""
+    if scheme.get("format") == name:
+        return dict(scheme)
+    brought = usual_fields(scheme.get("format")) | usual_fields(name)
+    return {field: value for field, value in scheme.items() if field not in brought} | {"format": name}

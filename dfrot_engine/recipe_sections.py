@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
-from dfrot_engine.formats import FORMATS, fixed_fields
+from dfrot_engine.formats import FORMATS, fixed_fields, usual_fields
 from dfrot_engine.recipe_section import Section
 
 # Rows of FORMATS.
@@ -52,12 +53,12 @@ class Evaluation(Section):
     ] = 0
 
 
-def _filled(scheme: type[Section], data: Any) -> Any:
-    """What the format leaves no choice about, where nothing was said."""
+def _filled(scheme: type[Section], data: Any, fields_of: Callable[[object], dict[str, Any]]) -> Any:
+    """What the format brings along, where nothing was said."""
     if not isinstance(data, dict):
         return data
-    fixed = fixed_fields(data.get("format"))
-    return {name: value for name, value in fixed.items() if name in scheme.model_fields} | data
+    fields = fields_of(data.get("format"))
+    return {name: value for name, value in fields.items() if name in scheme.model_fields} | data
 
 
 def _check_fixed(scheme: WeightScheme | ActivationScheme | KVCacheScheme) -> None:
@@ -68,7 +69,7 @@ def _check_fixed(scheme: WeightScheme | ActivationScheme | KVCacheScheme) -> Non
 
 
 class WeightScheme(Section):
-    """Choosing a format is enough: NVFP4, MXFP4 and FP8 bring the fields with them that they leave no choice about."""
+    """Choosing a format is enough: NVFP4 and MXFP4 bring their groups along, FP8 one scale per channel."""
 
     format: Annotated[AnyFormat, Field(title="Format")] = "int4"
     granularity: Annotated[Literal["per-channel", "per-group"], Field(title="Scale per")] = "per-group"
@@ -84,7 +85,7 @@ class WeightScheme(Section):
     @model_validator(mode="before")
     @classmethod
     def _fill(cls, data: Any) -> Any:
-        return _filled(cls, data)
+        return _filled(cls, data, usual_fields)
 
     @model_validator(mode="after")
     def _fits_format(self) -> WeightScheme:
@@ -103,7 +104,7 @@ class ActivationScheme(Section):
     @model_validator(mode="before")
     @classmethod
     def _fill(cls, data: Any) -> Any:
-        return _filled(cls, data)
+        return _filled(cls, data, fixed_fields)
 
     @model_validator(mode="after")
     def _fits_format(self) -> ActivationScheme:
@@ -122,7 +123,7 @@ class KVCacheScheme(Section):
     @model_validator(mode="before")
     @classmethod
     def _fill(cls, data: Any) -> Any:
-        return _filled(cls, data)
+        return _filled(cls, data, fixed_fields)
 
     @model_validator(mode="after")
     def _fits_format(self) -> KVCacheScheme:

@@ -15,6 +15,7 @@ from compressed_tensors.quantization import (
     QuantizationScheme,
     QuantizationStatus,
     QuantizationStrategy,
+    QuantizationType,
 )
 from torch import Tensor
 
@@ -26,6 +27,8 @@ from dfrot_engine.quantizers.formats import FORMATS
 from dfrot_engine.quantizers.weight import QuantizedWeight
 from dfrot_engine.recipe import ActivationScheme, LinearSchemes, WeightScheme
 from dfrot_engine.work_dir import WorkDir
+
+_PLAIN = {"int8": CompressionFormat.int_quantized, "fp8": CompressionFormat.float_quantized}
 
 
 def write_compressed_tensors(job: Job, work: WorkDir, folder: Path) -> Iterator[int]:
@@ -60,7 +63,7 @@ def _packed_block(job: Job, index: int, stored: dict[str, Tensor]) -> Iterator[t
 
 def _packed(weight: QuantizedWeight, storage: CompressionFormat) -> dict[str, Tensor]:
     """The tensors of one linear as compressed-tensors names and lays them out."""
-    if storage is CompressionFormat.int_quantized:
+    if storage in _PLAIN.values():
         parts = {"weight": weight.codes_OI, "weight_scale": weight.scale_OG}
         return parts if weight.zero_point_OG is None else parts | {"weight_zero_point": weight.zero_point_OG}
     bits = FORMATS[weight.format].bits
@@ -75,10 +78,10 @@ def _packed(weight: QuantizedWeight, storage: CompressionFormat) -> dict[str, Te
 
 
 def _storage(schemes: LinearSchemes) -> CompressionFormat:
-    """8-bit codes with 8-bit activations are stored plain, which is what int8 kernels load; everything else packed."""
+    """8-bit codes with 8-bit activations are stored plain, which is what 8-bit kernels load; everything else packed."""
     assert schemes.weights is not None
-    is_plain = schemes.weights.format == "int8" and schemes.activations is not None
-    return CompressionFormat.int_quantized if is_plain else CompressionFormat.pack_quantized
+    plain = None if schemes.activations is None else _PLAIN.get(schemes.weights.format)
+    return plain or CompressionFormat.pack_quantized
 
 
 def quantization_config(job: Job) -> dict[str, object]:
@@ -127,6 +130,7 @@ def _weight_args(scheme: WeightScheme) -> QuantizationArgs:
     is_grouped = scheme.granularity == "per-group"
     return QuantizationArgs(
         num_bits=FORMATS[scheme.format].bits,
+        type=QuantizationType.FLOAT if FORMATS[scheme.format].is_float else QuantizationType.INT,
         symmetric=scheme.symmetric,
         strategy=QuantizationStrategy.GROUP if is_grouped else QuantizationStrategy.CHANNEL,
         group_size=scheme.group_size if is_grouped else None,
@@ -136,6 +140,7 @@ def _weight_args(scheme: WeightScheme) -> QuantizationArgs:
 def _activation_args(scheme: ActivationScheme) -> QuantizationArgs:
     return QuantizationArgs(
         num_bits=FORMATS[scheme.format].bits,
+        type=QuantizationType.FLOAT if FORMATS[scheme.format].is_float else QuantizationType.INT,
         symmetric=scheme.symmetric,
         strategy=QuantizationStrategy.TOKEN,
         dynamic=True,

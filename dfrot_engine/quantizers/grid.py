@@ -63,13 +63,13 @@ def choose_grid(
 
 def choose_global_scale(values: Tensor, fmt: Format) -> Tensor | None:
     """The number all scales of a tensor are multiplied by before they are rounded to e4m3, so that the largest becomes
-    448; a float32 scalar, or None for formats without.
+    448; a float32 scalar without slope, or None for formats without.
 
     Source: compressed-tensors 0.20, `generate_gparam`.
     """
     if fmt.scales != "e4m3":
         return None
-    largest = values.abs().amax().float().clamp(min=torch.finfo(torch.float32).tiny)
+    largest = values.detach().abs().amax().float().clamp(min=torch.finfo(torch.float32).tiny)
     return torch.nan_to_num(_E4M3.highest * fmt.highest / largest, nan=1.0, posinf=1.0)
 
 

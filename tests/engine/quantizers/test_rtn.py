@@ -32,7 +32,7 @@ SCHEMES = [
     for granularity in ("per-group", "per-channel")
     for symmetric in (True, False)
 ]
-SCHEMES += [{"format": "fp8", "granularity": "per-channel"}, {"format": "fp8", "group_size": 32}]
+SCHEMES += [{"format": "fp8"}, {"format": "fp8", "granularity": "per-group", "group_size": 32}]
 SCHEMES += [{"format": "nvfp4"}, {"format": "mxfp4"}, {"format": "nvfp4", "clip_ratio": 0.9}]
 ERRORS = {"int2": 0.6, "int3": 0.3, "int4": 0.15, "int8": 0.01, "fp8": 0.03, "nvfp4": 0.11, "mxfp4": 0.13}
 SCALES = {"nvfp4": torch.float8_e4m3fn, "mxfp4": torch.float8_e8m0fnu}
