@@ -22,18 +22,19 @@ _HOPELESS = 4.0  # once every row is this many times worse than its best, smalle
 _CHUNK_ELEMENTS = 1 << 18  # fits the cache of one core, which is most of the speed
 
 
-def search_clip_ratio(values_RI: Tensor, fmt: Format, *, symmetric: bool) -> Tensor:
+def search_clip_ratio(values_RI: Tensor, fmt: Format, *, symmetric: bool, global_scale: Tensor | None = None) -> Tensor:
     """The clip ratio of each row with the least Σ|error|^2.4, of 100 ratios from 1.00 down to 0.21; of some above 1
     too where scales are rounded themselves, and of powers of two where scales are.
 
     Args:
-        values_RI: [R, I] float32, one row for each scale, all of one tensor.
+        values_RI: [R, I] float32, one row for each scale.
+        global_scale: of the whole tensor, where these rows are a part of it; see `choose_global_scale`.
     Returns:
         [R, 1] float32.
     Source: QuaRot's weight quantizer (arXiv:2404.00456), after GPTQ's; ratios above 1 after "Four Over Six" for NVFP4.
     """
     rows = max(1, _CHUNK_ELEMENTS // values_RI.shape[1])
-    whole = choose_global_scale(values_RI, fmt)
+    whole = choose_global_scale(values_RI, fmt) if global_scale is None else global_scale
     return torch.cat([_search(chunk, fmt, symmetric, whole) for chunk in values_RI.split(rows)])
 
 

@@ -63,16 +63,23 @@ def grouped(weight_OI: Tensor, group_size: int) -> Tensor:
     return weight_OI.unflatten(1, (-1, group_size))
 
 
-def choose_weight_grid(weight_OI: Tensor, scheme: WeightScheme, scale_dtype: torch.dtype) -> tuple[Grid, Format, int]:
-    """Scales [O, G, 1], already rounded to the dtype they are stored in; the format; the group size in columns."""
+def choose_weight_grid(
+    weight_OI: Tensor, scheme: WeightScheme, scale_dtype: torch.dtype, *, global_scale: Tensor | None = None
+) -> tuple[Grid, Format, int]:
+    """Scales [O, G, 1], already rounded to the dtype they are stored in; the format; the group size in columns.
+
+    Args:
+        global_scale: of the whole weight, where these columns are a part of it; see `choose_global_scale`.
+    """
     fmt = FORMATS[scheme.format]
     group_size = scheme.group_size if scheme.granularity == "per-group" else weight_OI.shape[1]
     groups = grouped(weight_OI.float(), group_size)
-    if scheme.clip_ratio == "search":
-        ratio = search_clip_ratio(groups.flatten(0, 1), fmt, symmetric=scheme.symmetric).unflatten(0, groups.shape[:2])
-    else:
-        ratio = scheme.clip_ratio
-    grid = choose_grid(groups, fmt, symmetric=scheme.symmetric, clip_ratio=ratio)
+    ratio = scheme.clip_ratio
+    if ratio == "search":
+        ratio = search_clip_ratio(
+            groups.flatten(0, 1), fmt, symmetric=scheme.symmetric, global_scale=global_scale
+        ).unflatten(0, groups.shape[:2])
+    grid = choose_grid(groups, fmt, symmetric=scheme.symmetric, clip_ratio=ratio, global_scale=global_scale)
     if fmt.scales in _SCALE_DTYPES:
         return grid, fmt, group_size
     # A scale below the dtype's smallest number would round to zero and take the whole group with it.

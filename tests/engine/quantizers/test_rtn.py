@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from dfrot_engine.quantizers import SOLVERS, clipping, solver_of
 from dfrot_engine.quantizers.clipping import search_clip_ratio
 from dfrot_engine.quantizers.formats import FORMATS
-from dfrot_engine.quantizers.grid import choose_grid, dequantize, quantize
+from dfrot_engine.quantizers.grid import choose_global_scale, choose_grid, dequantize, quantize
 from dfrot_engine.quantizers.rtn import solve_rtn
 from dfrot_engine.quantizers.weight import (
     QuantizedWeight,
@@ -105,6 +105,14 @@ def test_a_search_in_chunks_is_one_search(name: str, monkeypatch: pytest.MonkeyP
     whole = search_clip_ratio(rows, FORMATS[name], symmetric=True)
     monkeypatch.setattr(clipping, "_CHUNK_ELEMENTS", 256)
     assert torch.equal(search_clip_ratio(rows, FORMATS[name], symmetric=True), whole)
+
+
+def test_columns_of_a_weight_take_its_global_scale() -> None:
+    rows, scheme = weight() * torch.linspace(0.1, 3.0, 128), WeightScheme(format="nvfp4")
+    whole, fmt, _ = choose_weight_grid(rows, scheme, torch.bfloat16)
+    shared = choose_global_scale(rows, fmt)
+    part, _, _ = choose_weight_grid(rows[:, 32:64], scheme, torch.bfloat16, global_scale=shared)
+    assert torch.equal(part.scale, whole.scale[:, 2:4])
 
 
 @pytest.mark.parametrize("name", FORMATS)

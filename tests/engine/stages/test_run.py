@@ -142,9 +142,9 @@ def wide_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_floating_point_formats_are_measured_under_every_rotation(
     name: str, rotation: dict[str, Any], wide_model: Path, tmp_path: Path
 ) -> None:
-    fields = {f"rotation__{field}": value for field, value in ({"compare": False} | rotation).items()}
+    fields: dict[str, Any] = {f"rotation__{field}": value for field, value in ({"compare": False} | rotation).items()}
     fields |= {"weights__format": name, "activations__format": name, "exports": []}
-    ended, events = run_tiny(tiny_recipe(wide_model, **fields), tmp_path / "out")
+    ended, events = run_tiny(tiny_recipe(wide_model, None, **fields), tmp_path / "out")
     assert ended.status == "finished", ended
     report = report_of(tmp_path / "out.dfrot")
     assert report["perplexity_quantized"] == pytest.approx(report["perplexity_original"], rel=0.5)
