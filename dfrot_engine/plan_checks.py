@@ -16,14 +16,14 @@ from dfrot_engine.calibration.datasets import HUB_DATASETS, Purpose, dataset_fil
 from dfrot_engine.checkpoint.facts import ModelFacts
 from dfrot_engine.errors import DataError, RecipeError
 from dfrot_engine.options import RunOptions
-from dfrot_engine.plan_linears import PlannedLinear, problems_by_field
+from dfrot_engine.plan_formats import format_problems
+from dfrot_engine.plan_linears import PlannedLinear
 from dfrot_engine.plan_types import Problem
 from dfrot_engine.recipe import REFINED, BlockDescent, BlockHadamard, HeadDescent, NoRotation, Recipe
 from dfrot_engine.rotation_file import START_FIELD, check_inner, find_rotation, named_rotation, named_rotations
 
 MODEL_FIELD = "model.id_or_path"
 FLOAT_DTYPES = ("F64", "F32", "F16", "BF16")
-GROUP_SIZES = (32, 64, 96, 128, 192, 256, 384, 512, 1024)
 # Compressed text says nothing about the number of tokens.
 PLAIN_SUFFIXES = (".txt", ".jsonl")
 
@@ -45,7 +45,7 @@ def model_problems(facts: ModelFacts, architecture: Architecture) -> list[Proble
 def recipe_problems(recipe: Recipe, architecture: Architecture, linears: Sequence[PlannedLinear]) -> list[Problem]:
     """What the recipe asks of this model."""
     problems = [
-        *_group_size_problems(linears),
+        *format_problems(recipe, linears),
         *_length_problems(recipe, architecture),
         *_r1_problems(recipe, architecture),
         *_r4_problems(recipe, architecture),
@@ -183,27 +183,6 @@ def _unused_refinements(recipe: Recipe, linears: Sequence[PlannedLinear]) -> lis
         message = "R4 has nothing to lower: down_proj's inputs are not rounded."
         problems.append(Problem.warning("rotation.r4.kind", message, "Set R4 to none."))
     return problems
-
-
-def _group_size_problems(linears: Sequence[PlannedLinear]) -> list[Problem]:
-    widths: dict[str, dict[str, int]] = {}
-    sizes: dict[str, int] = {}
-    for linear in linears:
-        scheme = linear.weights
-        if scheme is not None and scheme.granularity == "per-group":
-            field = f"{linear.weights_field}.group_size"
-            widths.setdefault(field, {})[linear.short_name] = linear.shape[1]
-            sizes[field] = scheme.group_size
-    found = []
-    for field, width_of in widths.items():
-        bad = {name: width for name, width in width_of.items() if width % sizes[field]}
-        if bad:
-            fitting = [str(size) for size in GROUP_SIZES if all(width % size == 0 for width in width_of.values())]
-            choice = f"Choose {', '.join(fitting)}, or one" if fitting else "Choose one"
-            names = ", ".join(f"{name} ({width} columns)" for name, width in bad.items())
-            message = f"A group size of {sizes[field]} does not divide the input width of {names}."
-            found.append((field, message, f"{choice} scale per channel."))
-    return problems_by_field(found)
 
 
 def _length_problems(recipe: Recipe, architecture: Architecture) -> list[Problem]:

@@ -10,6 +10,7 @@ from dfrot_engine.architectures import Architecture
 from dfrot_engine.calibration.datasets import dataset_file
 from dfrot_engine.checkpoint.facts import ModelFacts
 from dfrot_engine.errors import DataError
+from dfrot_engine.formats import FORMATS
 from dfrot_engine.options import RunOptions
 from dfrot_engine.plan_checks import has_nvidia_gpu
 from dfrot_engine.plan_inner import inner_disk_bytes, inner_memory_bytes, inner_seconds, inner_words
@@ -253,8 +254,7 @@ def _output_bytes(work: Workload, *, is_quantized: bool) -> int:
         if scheme is None or not is_quantized:
             size += 2 * rows * columns
             continue
-        groups = columns // scheme.group_size if scheme.granularity == "per-group" else 1
-        bits = int(scheme.format.removeprefix("int"))
-        zero_point_bits = 0 if scheme.symmetric else bits
-        size += rows * columns * bits // 8 + rows * groups * (16 + zero_point_bits) // 8
+        group_size = scheme.group_size if scheme.granularity == "per-group" else columns
+        stored = FORMATS[scheme.format].stored_bits(rows, columns, group_size=group_size, symmetric=scheme.symmetric)
+        size += stored // 8
     return size

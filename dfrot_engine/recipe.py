@@ -13,6 +13,7 @@ import tomli_w
 from pydantic import Field, ValidationError, model_validator
 
 from dfrot_engine.errors import RecipeError
+from dfrot_engine.formats import with_format
 from dfrot_engine.recipe_rotations import (
     LEARNED,
     R1,
@@ -137,7 +138,8 @@ class Recipe(Section):
     def with_field(self, field: str, value: Any) -> Recipe:
         """A copy with one dotted field set, for example ``with_field("rotation.r1.kind", "hadamard")``.
 
-        Setting a section's ``kind`` starts that section anew from its defaults.
+        Setting a section's ``kind`` starts that section anew from its defaults; setting a scheme's ``format`` does so
+        for the fields that the old or the new format leaves no choice about.
 
         Raises:
             RecipeError: there is no such field, or the value does not fit.
@@ -159,7 +161,9 @@ class Recipe(Section):
         elif isinstance(node, dict):
             if last == "kind" and node.get("kind") != value:
                 node.clear()
-            node[last] = value
+            kept = with_format(node, value) if last == "format" else node | {last: value}
+            node.clear()
+            node.update(kept)
         else:
             raise _no_field(field)
         return Recipe.parse(data)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
+from dfrot_engine.formats import FORMATS, fixed_fields, usual_fields
 from dfrot_engine.recipe_section import Section
 
-IntFormat = Literal["int2", "int3", "int4", "int5", "int6", "int7", "int8"]
+# Rows of FORMATS.
+TokenFormat = Literal["int2", "int3", "int4", "int5", "int6", "int7", "int8", "fp8"]
+AnyFormat = Literal[TokenFormat, "nvfp4", "mxfp4"]
 ClipRatio = Annotated[float, Field(gt=0.0, le=1.0)]
 
 
@@ -49,8 +53,25 @@ class Evaluation(Section):
     ] = 0
 
 
+def _filled(scheme: type[Section], data: Any, fields_of: Callable[[object], dict[str, Any]]) -> Any:
+    """What the format brings along, where nothing was said."""
+    if not isinstance(data, dict):
+        return data
+    fields = fields_of(data.get("format"))
+    return {name: value for name, value in fields.items() if name in scheme.model_fields} | data
+
+
+def _check_fixed(scheme: WeightScheme | ActivationScheme | KVCacheScheme) -> None:
+    for name, value in fixed_fields(scheme.format).items():
+        if getattr(scheme, name, value) != value:
+            word = f"'{value}'" if isinstance(value, str) else str(value).lower()
+            raise ValueError(f"{name} of {scheme.format} is always {word}; leave it out")
+
+
 class WeightScheme(Section):
-    format: Annotated[IntFormat, Field(title="Format")] = "int4"
+    """Choosing a format is enough: NVFP4 and MXFP4 bring their groups along, FP8 one scale per channel."""
+
+    format: Annotated[AnyFormat, Field(title="Format")] = "int4"
     granularity: Annotated[Literal["per-channel", "per-group"], Field(title="Scale per")] = "per-group"
     group_size: Annotated[int, Field(ge=8, le=65_536, title="Group size", description="Columns that share a scale")] = (
         64
@@ -61,21 +82,53 @@ class WeightScheme(Section):
         Field(title="Clip", description="Share of the range that is kept, or 'search' for the least error per scale"),
     ] = "search"
 
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, data: Any) -> Any:
+        return _filled(cls, data, usual_fields)
+
+    @model_validator(mode="after")
+    def _fits_format(self) -> WeightScheme:
+        _check_fixed(self)
+        return self
+
 
 class ActivationScheme(Section):
-    format: Annotated[IntFormat, Field(title="Format")] = "int4"
-    granularity: Annotated[Literal["per-token"], Field(title="Scale per")] = "per-token"
+    format: Annotated[AnyFormat, Field(title="Format")] = "int4"
+    granularity: Annotated[Literal["per-token", "per-group"], Field(title="Scale per")] = "per-token"
     symmetric: Annotated[bool, Field(title="Symmetric")] = True
     clip_ratio: Annotated[
         ClipRatio, Field(title="Clip", description="Share of the range that is kept; 1.0 is what runtimes compute")
     ] = 1.0
 
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, data: Any) -> Any:
+        return _filled(cls, data, fixed_fields)
+
+    @model_validator(mode="after")
+    def _fits_format(self) -> ActivationScheme:
+        _check_fixed(self)
+        if self.granularity == "per-group" and FORMATS[self.format].group_size is None:
+            raise ValueError(f"{self.format} activations have one scale per token; leave granularity out")
+        return self
+
 
 class KVCacheScheme(Section):
-    format: Annotated[IntFormat, Field(title="Format")] = "int4"
+    format: Annotated[TokenFormat, Field(title="Format")] = "int4"
     granularity: Annotated[Literal["per-head"], Field(title="Scale per")] = "per-head"
     symmetric: Annotated[bool, Field(title="Symmetric")] = False
     clip_ratio: Annotated[ClipRatio, Field(title="Clip")] = 0.95
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, data: Any) -> Any:
+        return _filled(cls, data, fixed_fields)
+
+    @model_validator(mode="after")
+    def _fits_format(self) -> KVCacheScheme:
+        _check_fixed(self)
+        return self
 
 
 class Override(Section):

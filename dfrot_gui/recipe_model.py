@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from dfrot_engine import DFRotError, ModelSummary, Plan, Problem, Recipe, RecipeError, RunOptions
+from dfrot_engine.formats import with_format
 from dfrot_engine.recipe import ModelSource
 from dfrot_gui.background import Latest
 
@@ -139,7 +140,7 @@ class RecipeModel(QObject):
         if number_format is None:
             self.set(section, None)
         else:
-            self.set(section, self._put_aside.get(section, {}) | {"format": number_format})
+            self.set(section, with_format(self._put_aside.get(section, {}), number_format))
 
     def undo(self) -> None:
         self._step(self._undo, self._redo)

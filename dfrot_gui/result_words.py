@@ -194,7 +194,7 @@ def _vllm_note(recipe: Recipe | None) -> str:
     if recipe.activations and is_low:
         notes.append("vLLM computes 4-bit weights with 16-bit activations unless told otherwise.")
     if recipe.kv_cache:
-        notes.append("vLLM does not take the integer KV cache from a checkpoint; it is a flag of its own there.")
+        notes.append("vLLM does not take the KV cache's format from a checkpoint; it is a flag of its own there.")
     return " ".join(notes)
 
 

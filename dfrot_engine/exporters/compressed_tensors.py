@@ -15,19 +15,20 @@ from compressed_tensors.quantization import (
     QuantizationScheme,
     QuantizationStatus,
     QuantizationStrategy,
+    QuantizationType,
 )
 from torch import Tensor
 
 from dfrot_engine.checkpoint.writer import ShardWriter
 from dfrot_engine.exporters.base import copy_side_files, outer_tensors, write_config, write_marker
-from dfrot_engine.forward.quantized_block import block_schemes, stored_weight
+from dfrot_engine.forward.quantized_block import CODE_PARTS, block_schemes, stored_weight
 from dfrot_engine.job import Job
 from dfrot_engine.quantizers.formats import FORMATS
 from dfrot_engine.quantizers.weight import QuantizedWeight
 from dfrot_engine.recipe import ActivationScheme, LinearSchemes, WeightScheme
 from dfrot_engine.work_dir import WorkDir
 
-_CODE_PARTS = (".codes", ".scale", ".zero_point")
+_PLAIN = {"int8": CompressionFormat.int_quantized, "fp8": CompressionFormat.float_quantized}
 
 
 def write_compressed_tensors(job: Job, work: WorkDir, folder: Path) -> Iterator[int]:
@@ -51,7 +52,7 @@ def write_compressed_tensors(job: Job, work: WorkDir, folder: Path) -> Iterator[
 def _packed_block(job: Job, index: int, stored: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
     schemes = block_schemes(job, index)
     for name, tensor in stored.items():
-        if not name.endswith(_CODE_PARTS):
+        if not name.endswith(CODE_PARTS):
             yield name, tensor
     for name, scheme in schemes.items():
         weight = stored_weight(stored, name, scheme)
@@ -62,7 +63,7 @@ def _packed_block(job: Job, index: int, stored: dict[str, Tensor]) -> Iterator[t
 
 def _packed(weight: QuantizedWeight, storage: CompressionFormat) -> dict[str, Tensor]:
     """The tensors of one linear as compressed-tensors names and lays them out."""
-    if storage is CompressionFormat.int_quantized:
+    if storage in _PLAIN.values():
         parts = {"weight": weight.codes_OI, "weight_scale": weight.scale_OG}
         return parts if weight.zero_point_OG is None else parts | {"weight_zero_point": weight.zero_point_OG}
     bits = FORMATS[weight.format].bits
@@ -77,10 +78,10 @@ def _packed(weight: QuantizedWeight, storage: CompressionFormat) -> dict[str, Te
 
 
 def _storage(schemes: LinearSchemes) -> CompressionFormat:
-    """8-bit codes with 8-bit activations are stored plain, which is what int8 kernels load; everything else packed."""
+    """8-bit codes with 8-bit activations are stored plain, which is what 8-bit kernels load; everything else packed."""
     assert schemes.weights is not None
-    is_plain = schemes.weights.format == "int8" and schemes.activations is not None
-    return CompressionFormat.int_quantized if is_plain else CompressionFormat.pack_quantized
+    plain = None if schemes.activations is None else _PLAIN.get(schemes.weights.format)
+    return plain or CompressionFormat.pack_quantized
 
 
 def quantization_config(job: Job) -> dict[str, object]:
@@ -129,6 +130,7 @@ def _weight_args(scheme: WeightScheme) -> QuantizationArgs:
     is_grouped = scheme.granularity == "per-group"
     return QuantizationArgs(
         num_bits=FORMATS[scheme.format].bits,
+        type=QuantizationType.FLOAT if FORMATS[scheme.format].is_float else QuantizationType.INT,
         symmetric=scheme.symmetric,
         strategy=QuantizationStrategy.GROUP if is_grouped else QuantizationStrategy.CHANNEL,
         group_size=scheme.group_size if is_grouped else None,
@@ -138,6 +140,7 @@ def _weight_args(scheme: WeightScheme) -> QuantizationArgs:
 def _activation_args(scheme: ActivationScheme) -> QuantizationArgs:
     return QuantizationArgs(
         num_bits=FORMATS[scheme.format].bits,
+        type=QuantizationType.FLOAT if FORMATS[scheme.format].is_float else QuantizationType.INT,
         symmetric=scheme.symmetric,
         strategy=QuantizationStrategy.TOKEN,
         dynamic=True,

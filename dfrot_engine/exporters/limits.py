@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+from dfrot_engine.formats import FORMATS
 from dfrot_engine.plan_linears import PlannedLinear, problems_by_field
 from dfrot_engine.plan_types import Problem
-from dfrot_engine.recipe import ActivationScheme, NoRotation, Recipe
+from dfrot_engine.recipe import NoRotation, Recipe
 
 #: (field, message, remedy)
 Found = tuple[str, str, str]
 
-# compressed-tensors could store any number of bits; no runtime computes with the others.
-STORED_FORMATS = ("int4", "int8")
+# compressed-tensors could store any number of bits; no runtime computes with the other integers.
+STORED_FORMATS = ("int4", "int8", "fp8")
 MEASURE_ONLY = "leave exports empty to only measure it"
 
 
@@ -25,11 +26,12 @@ def export_problems(recipe: Recipe, linears: Sequence[PlannedLinear]) -> list[Pr
 def _compressed_tensors(recipe: Recipe, linears: Sequence[PlannedLinear]) -> list[Problem]:
     problems = _rotation_problems(recipe, "A compressed-tensors checkpoint")
     if recipe.kv_cache is not None:
+        flag = "fp8" if FORMATS[recipe.kv_cache.format].is_float else "int4_per_token_head"
         problems.append(
             Problem.warning(
                 "kv_cache",
                 "The KV cache's format is measured here, but does not travel in the checkpoint.",
-                "When serving, choose it there, for example `vllm serve --kv-cache-dtype int4_per_token_head`.",
+                f"When serving, choose it there, for example `vllm serve --kv-cache-dtype {flag}`.",
             )
         )
     if all(linear.weights is None for linear in linears):
@@ -83,8 +85,20 @@ def _weight_limits(linear: PlannedLinear) -> Iterator[Found]:
     if scheme.format not in STORED_FORMATS:
         yield (
             f"{field}.format",
-            f"No runtime loads {scheme.format} weights from compressed-tensors ({linear.short_name}).",
+            f"{_unwritten(scheme.format)} weights ({linear.short_name}).",
             f"Choose {' or '.join(STORED_FORMATS)}, or {MEASURE_ONLY}.",
+        )
+    if scheme.format == "fp8" and (linear.activations is None or linear.activations.format != "fp8"):
+        yield (
+            f"{field}.format",
+            f"This export writes fp8 weights only together with fp8 activations ({linear.short_name}).",
+            f"Choose fp8 for the activations too, or {MEASURE_ONLY}.",
+        )
+    if scheme.format == "fp8" and scheme.granularity != "per-channel":
+        yield (
+            f"{field}.granularity",
+            f"This export writes fp8 weights with one scale per channel only ({linear.short_name}).",
+            f"Set it to per-channel, or {MEASURE_ONLY}.",
         )
     is_packed = scheme.format != "int8" or linear.activations is None
     if not scheme.symmetric and is_packed:
@@ -108,10 +122,16 @@ def _activation_limits(linear: PlannedLinear) -> Iterator[Found]:
     if scheme.format not in STORED_FORMATS:
         yield (
             f"{field}.format",
-            f"No runtime computes with {scheme.format} activations ({linear.short_name}).",
+            f"{_unwritten(scheme.format)} activations ({linear.short_name}).",
             f"Choose {' or '.join(STORED_FORMATS)}, or {MEASURE_ONLY}.",
         )
-    if not scheme.symmetric and _bits(scheme) < 8:
+    if scheme.format == "fp8" and linear.weights is not None and linear.weights.format != "fp8":
+        yield (
+            f"{field}.format",
+            f"This export writes fp8 activations only together with fp8 weights ({linear.short_name}).",
+            f"Choose fp8 for the weights too, or {MEASURE_ONLY}.",
+        )
+    if not scheme.symmetric and FORMATS[scheme.format].bits < 8:
         yield (
             f"{field}.symmetric",
             f"No runtime computes with asymmetric {scheme.format} activations ({linear.short_name}).",
@@ -125,5 +145,5 @@ def _activation_limits(linear: PlannedLinear) -> Iterator[Found]:
         )
 
 
-def _bits(scheme: ActivationScheme) -> int:
-    return int(scheme.format.removeprefix("int"))
+def _unwritten(name: str) -> str:
+    return f"This export does not write {name}" if FORMATS[name].is_float else f"No runtime computes with {name}"

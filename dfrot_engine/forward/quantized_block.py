@@ -1,7 +1,7 @@
 """A block as the quantize stage stores it, and the module that runs it.
 
-Stored names: `<linear>.codes`, `.scale`, `.zero_point` for a quantized weight, `<linear>.weight` for one left alone,
-everything else under its own name.
+Stored names: `<linear>.codes`, `.scale`, and where there are any `.zero_point` and `.global_scale` for a quantized
+weight, `<linear>.weight` for one left alone, everything else under its own name.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dfrot_engine.quantizers.weight import QuantizedWeight
 from dfrot_engine.recipe import LinearSchemes
 from dfrot_engine.rotations.rotation_set import RotationSet
 
-_CODE_PARTS = (".codes", ".scale", ".zero_point")
+CODE_PARTS = (".codes", ".scale", ".zero_point", ".global_scale")
 
 
 def block_schemes(job: Job, index: int) -> dict[str, LinearSchemes]:
@@ -34,7 +34,11 @@ def stored_weight(stored: dict[str, Tensor], name: str, schemes: LinearSchemes) 
     if schemes.weights is None or f"{name}.weight" in stored:
         return stored[f"{name}.weight"]
     return QuantizedWeight(
-        stored[f"{name}.codes"], stored[f"{name}.scale"], stored.get(f"{name}.zero_point"), schemes.weights.format
+        stored[f"{name}.codes"],
+        stored[f"{name}.scale"],
+        stored.get(f"{name}.zero_point"),
+        schemes.weights.format,
+        stored.get(f"{name}.global_scale"),
     )
 
 
@@ -48,7 +52,7 @@ def fill_quantized_block(
         weight = stored_weight(stored, linear.name, schemes[linear.name])
         dense = weight.dequantize() if isinstance(weight, QuantizedWeight) else weight
         weights[f"{linear.name}.weight"] = dense.to(factory.device, factory.dtype)
-    others = {name: tensor for name, tensor in stored.items() if not name.endswith(_CODE_PARTS)}
+    others = {name: tensor for name, tensor in stored.items() if not name.endswith(CODE_PARTS)}
     block = factory.fill(index, others | weights)
     for linear in job.architecture.block.linears:
         activations = schemes[linear.name].activations

@@ -16,12 +16,18 @@ from dfrot_engine.recipe import ActivationScheme, KVCacheScheme
 def activation_quantizer(
     scheme: ActivationScheme | KVCacheScheme, rounding: Callable[[Tensor], Tensor] = torch.round
 ) -> Callable[[Tensor], Tensor]:
-    """Values → what is left of them: one scale for each token (activations) or token and head (KV cache), on the last
-    dimension."""
-    return partial(
-        fake_quantize,
-        fmt=FORMATS[scheme.format],
-        symmetric=scheme.symmetric,
-        clip_ratio=scheme.clip_ratio,
-        rounding=rounding,
+    """Values → what is left of them, on the last dimension: one scale for each token (activations), for each token and
+    head (KV cache), or for each group of a token where the format prescribes groups.
+
+    NVFP4's scale of the whole tensor is taken from the values at hand. Deployed, it is a number from calibration, so
+    that tokens there do not depend on what else is in the batch; it decides no more than how small scales round.
+    """
+    fmt = FORMATS[scheme.format]
+    quantize = partial(
+        fake_quantize, fmt=fmt, symmetric=scheme.symmetric, clip_ratio=scheme.clip_ratio, rounding=rounding
     )
+    return quantize if fmt.group_size is None else partial(_by_group, quantize, fmt.group_size)
+
+
+def _by_group(quantize: Callable[[Tensor], Tensor], group_size: int, values: Tensor) -> Tensor:
+    return quantize(values.unflatten(-1, (-1, group_size))).flatten(-2)

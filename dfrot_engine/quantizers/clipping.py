@@ -6,33 +6,43 @@ import torch
 from torch import Tensor
 
 from dfrot_engine.quantizers.formats import Format
-from dfrot_engine.quantizers.grid import choose_grid, dequantize, quantize
+from dfrot_engine.quantizers.grid import choose_global_scale, choose_grid, dequantize, quantize
 
 _RATIOS = 100
 _SMALLEST_RATIO = 0.21
 _ERROR_EXPONENT = 2.4
+_FALLING = tuple(torch.linspace(1.0, _SMALLEST_RATIO, _RATIOS).tolist())
+# Scales that are rounded themselves leave room above 1 too, and powers of two know no more than these.
+_RATIOS_OF = {
+    "free": _FALLING,
+    "e4m3": (1.5, 1.4, 1.3, 1.2, 1.1, *_FALLING),
+    "e8m0": (2.0, 1.0, 0.5, 0.25, 0.125),
+}
 _HOPELESS = 4.0  # once every row is this many times worse than its best, smaller ratios cannot win
 _CHUNK_ELEMENTS = 1 << 18  # fits the cache of one core, which is most of the speed
 
 
-def search_clip_ratio(values_RI: Tensor, fmt: Format, *, symmetric: bool) -> Tensor:
-    """The clip ratio of each row with the least Σ|error|^2.4, of 100 ratios from 1.00 down to 0.21.
+def search_clip_ratio(values_RI: Tensor, fmt: Format, *, symmetric: bool, global_scale: Tensor | None = None) -> Tensor:
+    """The clip ratio of each row with the least Σ|error|^2.4, of 100 ratios from 1.00 down to 0.21; of some above 1
+    too where scales are rounded themselves, and of powers of two where scales are.
 
     Args:
         values_RI: [R, I] float32, one row for each scale.
+        global_scale: of the whole tensor, where these rows are a part of it; see `choose_global_scale`.
     Returns:
         [R, 1] float32.
-    Source: QuaRot's weight quantizer (arXiv:2404.00456), after GPTQ's.
+    Source: QuaRot's weight quantizer (arXiv:2404.00456), after GPTQ's; ratios above 1 after "Four Over Six" for NVFP4.
     """
     rows = max(1, _CHUNK_ELEMENTS // values_RI.shape[1])
-    return torch.cat([_search(chunk, fmt, symmetric) for chunk in values_RI.split(rows)])
+    whole = choose_global_scale(values_RI, fmt) if global_scale is None else global_scale
+    return torch.cat([_search(chunk, fmt, symmetric, whole) for chunk in values_RI.split(rows)])
 
 
-def _search(values: Tensor, fmt: Format, symmetric: bool) -> Tensor:
+def _search(values: Tensor, fmt: Format, symmetric: bool, global_scale: Tensor | None) -> Tensor:
     best_error = torch.full((values.shape[0], 1), torch.inf, dtype=values.dtype, device=values.device)
     best_ratio = torch.ones_like(best_error)
-    for ratio in torch.linspace(1.0, _SMALLEST_RATIO, _RATIOS).tolist():
-        grid = choose_grid(values, fmt, symmetric=symmetric, clip_ratio=ratio)
+    for ratio in _RATIOS_OF[fmt.scales]:
+        grid = choose_grid(values, fmt, symmetric=symmetric, clip_ratio=ratio, global_scale=global_scale)
         error = (dequantize(quantize(values, grid, fmt), grid) - values).abs()
         error = error.pow(_ERROR_EXPONENT).sum(-1, keepdim=True)
         better = error < best_error

@@ -98,8 +98,8 @@ class _Grids:
         self._scheme, self._scale_dtype = scheme, scale_dtype
         self._size = group_columns(scheme, weight_OI.shape[1])
         self._is_static = is_static or self._size == weight_OI.shape[1]
-        grid, self.fmt, _ = choose_weight_grid(weight_OI, scheme, scale_dtype)
-        self._groups = self._split(grid, weight_OI.dtype)
+        self._grid, self.fmt, _ = choose_weight_grid(weight_OI, scheme, scale_dtype)
+        self._groups = self._split(self._grid, weight_OI.dtype)
 
     @property
     def lazy_columns(self) -> int:
@@ -112,7 +112,9 @@ class _Grids:
         """Choose the scale of the group that starts here; the columns from here on are given."""
         if self._is_static or column % self._size:
             return
-        grid, _, _ = choose_weight_grid(open_CO[: self._size].T, self._scheme, self._scale_dtype)
+        part_OI = open_CO[: self._size].T
+        whole = self._grid.global_scale
+        grid, _, _ = choose_weight_grid(part_OI, self._scheme, self._scale_dtype, global_scale=whole)
         self._groups[column // self._size] = self._split(grid, open_CO.dtype)[0]
 
     def of(self, column: int) -> Grid:
@@ -123,7 +125,8 @@ class _Grids:
         """[O, G, 1]."""
         zeros = [group.zero_point for group in self._groups if group.zero_point is not None]
         scale = torch.stack([group.scale for group in self._groups], dim=1)[..., None]
-        return Grid(scale, torch.stack(zeros, dim=1)[..., None] if zeros else None)
+        zero_point = torch.stack(zeros, dim=1)[..., None] if zeros else None
+        return self._grid._replace(scale=scale, zero_point=zero_point)
 
     def _split(self, grid: Grid, dtype: torch.dtype) -> list[Grid]:
         scales = grid.scale[..., 0].to(dtype).unbind(1)

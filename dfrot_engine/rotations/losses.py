@@ -18,7 +18,8 @@ def rounding_loss(values_ND: Tensor, scheme: ActivationScheme | KVCacheScheme) -
     """‖y − Q(y)‖² of each token, with the gradient through the scale.
 
     Codes and zero-points are steps of y and have no slope; the scale s follows the largest |y| (both ends if
-    asymmetric). With codes c, e = s·c − y: ∂/∂y = −2e + 2·(Σ e·c)·∂s/∂y, where ∂s/∂y is nonzero at the ends alone.
+    asymmetric), also where it is rounded itself. With codes c, e = s·c − y: ∂/∂y = −2e + 2·(Σ e·c)·∂s/∂y, where
+    ∂s/∂y is nonzero at the ends alone.
 
     Args:
         values_ND: rotated tokens, or heads of tokens, [..., D]; not modified.
@@ -26,6 +27,9 @@ def rounding_loss(values_ND: Tensor, scheme: ActivationScheme | KVCacheScheme) -
         [N] loss, [N, D] gradient.
     """
     fmt = FORMATS[scheme.format]
+    if fmt.group_size is not None and values_ND.shape[-1] != fmt.group_size:
+        loss, slope = rounding_loss(values_ND.unflatten(-1, (-1, fmt.group_size)), scheme)
+        return loss.sum(-1), slope.flatten(-2)
     grid = choose_grid(values_ND, fmt, symmetric=scheme.symmetric, clip_ratio=scheme.clip_ratio)
     codes = quantize(values_ND, grid, fmt)
     if grid.zero_point is not None:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from dfrot_engine.checkpoint.reader import CheckpointReader
 from dfrot_engine.checkpoint.tokenizer import Tokenizer
 from dfrot_engine.events import BlockQuantized, StageAdvanced, StageStarted
+from dfrot_engine.formats import FORMATS
 from dfrot_engine.forward.block import BlockFactory
 from dfrot_engine.forward.quantized_block import (
     block_schemes,
@@ -147,11 +148,12 @@ def _linear_errors(job: Job, block: nn.Module, exact_block: nn.Module) -> Iterat
 
 def _stored_bytes(job: Job, index: int, stored: dict[str, Tensor]) -> int:
     """Bytes of the block in a checkpoint, codes packed."""
-    bits = {name: schemes.weights.format for name, schemes in block_schemes(job, index).items() if schemes.weights}
+    schemes = block_schemes(job, index)
+    bits = {name: FORMATS[one.weights.format].bits for name, one in schemes.items() if one.weights}
     size = 0
     for name, tensor in stored.items():
         linear, _, part = name.rpartition(".")
-        size += tensor.numel() * int(bits[linear][3:]) // 8 if part == "codes" else tensor.nbytes
+        size += tensor.numel() * bits[linear] // 8 if part == "codes" else tensor.nbytes
     return size
 
 

@@ -15,7 +15,13 @@ from dfrot_engine.events import Warned
 from dfrot_engine.forward.attention import KVQuantizer
 from dfrot_engine.forward.block import BlockFactory
 from dfrot_engine.forward.fake_quant import QuantizedLinear
-from dfrot_engine.forward.quantized_block import block_schemes, fill_exact_block, fill_quantized_block, kv_quantizer
+from dfrot_engine.forward.quantized_block import (
+    CODE_PARTS,
+    block_schemes,
+    fill_exact_block,
+    fill_quantized_block,
+    kv_quantizer,
+)
 from dfrot_engine.forward.stream import inputs_of
 from dfrot_engine.job import Job
 from dfrot_engine.progress import Report
@@ -64,9 +70,8 @@ def round_block(
             stored.pop(f"{name}.weight")
             stored |= {f"{name}.{part}": tensor for part, tensor in weight.tensors().items()}
             ready(name, weight)
-    is_code = (torch.int8, torch.int32)
     return {
-        name: tensor if tensor.dtype in is_code or name.endswith(".scale") else tensor.to(job.checkpoint_dtype)
+        name: tensor if name.endswith(CODE_PARTS) or not tensor.is_floating_point() else tensor.to(job.checkpoint_dtype)
         for name, tensor in stored.items()
     }
 

@@ -46,9 +46,9 @@ def shortened(section: Any, most_steps: int) -> Any:
 
 
 def trial_recipe(recipe: Recipe) -> Recipe:
-    """Few tokens, nothing written, nothing evaluated."""
+    """Few tokens, nothing written, nothing evaluated, weights rounded to nearest: too few tokens to solve for them."""
     data = recipe.model_dump(mode="json")
-    data["exports"], data["evaluation"] = [], None
+    data["exports"], data["evaluation"], data["solver"] = [], None, {"kind": "rtn"}
     length = min(recipe.calibration.seq_len, SEQ_LEN)
     data["calibration"] |= {"num_samples": min(recipe.calibration.num_samples, NUM_SAMPLES), "seq_len": length}
     return Recipe.parse(data)

@@ -23,8 +23,8 @@ from dfrot_engine.rotation_names import rotation_name
 from dfrot_engine.rotations import BUILDERS, RotationData
 from dfrot_engine.rotations.fold import fold_block
 from dfrot_engine.rotations.rotation_set import RotationSet
-from dfrot_engine.stages.round_block import Streams, round_block
 from dfrot_engine.stages.rotate_inner import given_inner
+from dfrot_engine.stages.round_block import Streams, round_block
 from dfrot_engine.trial.sample import TrialSample
 from dfrot_engine.trial.types import TokenError, TrialRow
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from PySide6.QtWidgets import QFileDialog, QWidget
 
 from dfrot_engine import Problem, Recipe
+from dfrot_engine.formats import FORMATS, fixed_fields
 from dfrot_gui.pages.recipe_card import RecipeCard
 from dfrot_gui.recipe_form.editors import BoolEditor, ChoiceEditor, IntEditor, SegmentedEditor
 from dfrot_gui.recipe_form.fields import field_spec
@@ -14,7 +15,8 @@ from dfrot_gui.recipe_model import RecipeModel
 from dfrot_gui.widgets import Button, box, label, row
 from dfrot_gui.widgets.reflow import ReflowGrid
 
-BITS = {"": "16 bit", "int8": "8 bit", "int6": "6 bit", "int4": "4 bit", "int3": "3 bit", "int2": "2 bit"}
+_SHOWN = sorted(FORMATS.values(), key=lambda fmt: (fmt.is_float, -fmt.bits))
+BITS = {"": "16 bit"} | {fmt.name: fmt.name.upper() if fmt.is_float else f"{fmt.bits} bit" for fmt in _SHOWN}
 USUAL_BITS = ("", "int8", "int4")
 PER_CHANNEL = 0
 GROUP_SIZES = (32, 64, 128, 256)
@@ -58,8 +60,9 @@ class QuantizationCard(RecipeCard):
             editor.show_only({*USUAL_BITS, word})
             editor.set_current(word)
         weights = recipe.weights
-        for bound in (self._scale, self._symmetric):
-            bound.set_enabled(weights is not None)
+        fixed = fixed_fields(weights.format) if weights is not None else {}
+        self._scale.set_enabled(weights is not None and "group_size" not in fixed)
+        self._symmetric.set_enabled(weights is not None and "symmetric" not in fixed)
         if weights is not None:
             self.group.show_value(PER_CHANNEL if weights.granularity == "per-channel" else weights.group_size)
         self._exceptions.setText(_exceptions(recipe))
@@ -160,7 +163,7 @@ def _exceptions(recipe: Recipe) -> str:
     lines: list[str] = []
     for override in recipe.overrides:
         parts = [
-            f"{name} {scheme.format.removeprefix('int')} bit"
+            f"{name} {BITS[scheme.format]}"
             for name, scheme in (("weights", override.weights), ("activations", override.activations))
             if scheme is not None
         ]

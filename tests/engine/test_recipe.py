@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dfrot_engine import Recipe, RecipeError, preset_names
+from dfrot_engine.formats import FORMATS
 from dfrot_engine.recipe import (
     ActivationScheme,
     Calibration,
@@ -27,6 +28,7 @@ from dfrot_engine.recipe import (
     WeightScheme,
     Whip,
 )
+from dfrot_engine.recipe_sections import AnyFormat, TokenFormat
 
 FULL = Recipe(
     name="everything set",
@@ -57,7 +59,10 @@ rotations = st.one_of(
     st.builds(Householder, seed=st.integers(0, 2**31 - 1)),
     st.builds(FromFile, path=st.sampled_from(["", "own.npy"])),
 )
-weights = st.builds(WeightScheme, clip_ratio=st.one_of(st.just("search"), st.floats(0.01, 1)), symmetric=st.booleans())
+ratios = st.one_of(st.just("search"), st.floats(0.01, 1))
+weights = st.builds(WeightScheme, clip_ratio=ratios, symmetric=st.booleans()) | st.builds(
+    WeightScheme, format=st.sampled_from(list(FORMATS)), clip_ratio=ratios
+)
 recipes = st.builds(
     Recipe,
     name=st.text(max_size=20),
@@ -206,3 +211,54 @@ def test_schemes_of_a_linear() -> None:
 def test_later_exceptions_win() -> None:
     first, last = (Override(linears="*", weights=WeightScheme(group_size=size)) for size in (16, 32))
     assert Recipe(overrides=(first, last)).schemes("x").weights == last.weights
+
+
+FIXED = {"nvfp4": ("per-group", 16), "mxfp4": ("per-group", 32)}
+
+
+def test_recipes_name_every_format() -> None:
+    assert get_args(AnyFormat) == tuple(FORMATS)
+    assert get_args(TokenFormat) == tuple(name for name, fmt in FORMATS.items() if fmt.group_size is None)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_format_is_all_a_scheme_needs(name: str, tmp_path: Path) -> None:
+    recipe = Recipe.parse({"weights": {"format": name}, "activations": {"format": name}})
+    recipe = recipe if name in FIXED else recipe.with_field("kv_cache.format", name)
+    assert recipe.weights is not None
+    assert recipe.activations is not None
+    if name in FIXED:
+        assert (recipe.weights.granularity, recipe.weights.group_size) == FIXED[name]
+    assert recipe.activations.granularity == ("per-group" if name in FIXED else "per-token")
+    recipe.save(tmp_path / "recipe.toml")
+    assert Recipe.load(tmp_path / "recipe.toml") == recipe
+
+
+def test_a_new_format_starts_what_it_decides_anew() -> None:
+    recipe = Recipe(weights=WeightScheme(group_size=128, symmetric=False, clip_ratio=0.9), kv_cache=KVCacheScheme())
+    for name in ("nvfp4", "fp8", "mxfp4", "int8"):
+        recipe = recipe.with_field("weights.format", name).with_field("activations.format", name)
+    assert recipe.weights == WeightScheme(format="int8", clip_ratio=0.9)
+    assert recipe.activations == ActivationScheme(format="int8")
+    assert recipe.with_field("weights.format", "int4").weights == WeightScheme(clip_ratio=0.9)
+    eight = recipe.with_field("kv_cache.format", "fp8")
+    assert eight.kv_cache == KVCacheScheme(format="fp8", symmetric=True)
+    assert eight.with_field("kv_cache.format", "int4").kv_cache == KVCacheScheme()
+
+
+@pytest.mark.parametrize(
+    ("section", "fields", "words"),
+    [
+        ("weights", {"format": "nvfp4", "group_size": 64}, "group_size of nvfp4 is always 16"),
+        ("weights", {"format": "mxfp4", "granularity": "per-channel"}, "granularity of mxfp4 is always 'per-group'"),
+        ("weights", {"format": "fp8", "symmetric": False}, "symmetric of fp8 is always true"),
+        ("activations", {"format": "nvfp4", "granularity": "per-token"}, "always 'per-group'"),
+        ("activations", {"format": "int4", "granularity": "per-group"}, "one scale per token"),
+        ("activations", {"format": "fp8", "granularity": "per-group"}, "one scale per token"),
+        ("kv_cache", {"format": "fp8", "symmetric": False}, "always true"),
+        ("kv_cache", {"format": "nvfp4"}, "kv_cache.format"),
+    ],
+)
+def test_what_a_format_cannot_be(section: str, fields: dict[str, Any], words: str) -> None:
+    with pytest.raises(RecipeError, match=words):
+        Recipe.parse({section: fields})

@@ -109,6 +109,20 @@ def test_unusual_bits_are_shown(page: RecipePage, recipe_model: RecipeModel) -> 
     ]
 
 
+def test_formats_that_prescribe_their_groups(page: RecipePage, recipe_model: RecipeModel) -> None:
+    assert page.quantization.group.isEnabled()
+    for name in ("nvfp4", "fp8", "mxfp4"):
+        recipe_model.set_format("weights", name)
+        recipe_model.set_format("activations", name)
+        assert recipe_model.recipe.weights is not None
+        assert recipe_model.recipe.weights.format == name
+        assert page.quantization.bits["weights"].current() == name
+        assert page.quantization.group.isEnabled() == (name == "fp8")
+        assert not page.quantization.symmetric.isEnabled()
+    recipe_model.set_format("weights", "int4")
+    assert page.quantization.group.isEnabled()
+
+
 def test_group_size_and_per_channel(page: RecipePage, recipe_model: RecipeModel) -> None:
     page.quantization.group.edited.emit(128)
     assert recipe_model.recipe.weights is not None

@@ -12,6 +12,7 @@ import pytest
 
 from dfrot_engine import Plan, StageEstimate
 from dfrot_engine.architectures import ARCHITECTURES, Architecture, llama
+from dfrot_engine.formats import FORMATS
 from dfrot_engine.recipe import Override, WeightScheme
 from tests.engine.plan.conftest import BASE, found
 
@@ -40,6 +41,52 @@ def test_group_size_of_linears_left_alone_does_not_matter(plan: Callable[..., Pl
 
 
 ACT4 = {"format": "int4"}
+FP8 = {"format": "fp8"}
+
+
+def test_groups_that_a_format_prescribes(plan: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch) -> None:
+    def narrow(config: dict[str, Any]) -> Architecture:
+        return replace(llama(config), intermediate_size=120)
+
+    monkeypatch.setitem(ARCHITECTURES, "llama", narrow)
+    made = plan(("weights.format", "nvfp4"), ("activations.format", "mxfp4"), ("exports", []))
+    for field, name in (("weights.group_size", "nvfp4"), ("activations.format", "mxfp4")):
+        assert "mlp.down_proj (120 columns)" in found(made, field).message
+        assert name in found(made, field).remedy
+
+
+@pytest.mark.parametrize("section", ["weights", "activations"])
+def test_rotations_that_do_a_format_no_good(plan: Callable[..., Plan], section: str) -> None:
+    def warned(name: str, r1: str, r4: str = "none") -> set[str]:
+        fields = (f"{section}.format", name), ("rotation.r1.kind", r1), ("rotation.r4.kind", r4), ("exports", [])
+        return {problem.field for problem in plan(*fields).problems}
+
+    assert warned("mxfp4", "none") == set()
+    assert warned("mxfp4", "hadamard") == {"rotation.r1.kind"}
+    assert warned("mxfp4", "none", "hadamard") == {"rotation.r4.kind"}
+    assert warned("mxfp4", "none", "block-hadamard") == set()
+    assert warned("nvfp4", "hadamard", "hadamard") == set()
+    assert warned("nvfp4", "dfrot") == {"rotation.r1.kind"}
+    assert warned("fp8", "dfrot", "hadamard") == set()
+
+
+def test_bytes_of_every_format(plan: Callable[..., Plan]) -> None:
+    """Of one 64 × 128 weight, worked out by hand."""
+    codes = 64 * 128
+    expected = {
+        ("int4", 32, True): codes // 2 + 64 * 4 * 2,
+        ("int4", 32, False): codes // 2 + 64 * 4 * 2 + 64 * 4 // 2,
+        ("fp8", 128, True): codes + 64 * 2,
+        ("nvfp4", 16, True): codes // 2 + 64 * 8 + 4,
+        ("mxfp4", 32, True): codes // 2 + 64 * 4,
+    }
+    for (name, group_size, symmetric), size in expected.items():
+        assert FORMATS[name].stored_bits(64, 128, group_size=group_size, symmetric=symmetric) == 8 * size
+    four, eight = (
+        plan(("weights", {"format": name}), ("activations", {"format": name})).outputs[0].bytes
+        for name in ("int4", "fp8")
+    )
+    assert four < eight
 
 
 @pytest.mark.parametrize("kind", ["compressed-tensors", "rotated-bf16"])
@@ -64,6 +111,11 @@ def test_rotations_that_are_only_measured(plan: Callable[..., Plan]) -> None:
         ([("weights", None)], "weights"),
         ([("skip", ["*"])], "weights"),
         ([("weights", None), ("activations", ACT4)], "activations"),
+        ([("weights.format", "nvfp4")], "weights.format"),
+        ([("activations", {"format": "mxfp4"}), ("rotation.r1.kind", "none")], "activations.format"),
+        ([("weights.format", "fp8")], "weights.format"),
+        ([("activations", {"format": "fp8"})], "activations.format"),
+        ([("weights", FP8 | {"granularity": "per-group"}), ("activations", FP8)], "weights.granularity"),
     ],
 )
 def test_what_compressed_tensors_cannot_carry(
@@ -80,6 +132,10 @@ def test_exceptions_are_checked_under_their_own_field(plan: Callable[..., Plan])
     )
     fields = {problem.field for problem in plan(recipe=BASE.model_copy(update={"overrides": (override,)})).errors}
     assert fields == {"overrides.0.activations.clip_ratio", "overrides.0.weights.format"}
+
+
+def test_fp8_is_written(plan: Callable[..., Plan]) -> None:
+    assert plan(("weights", FP8), ("activations", FP8)).problems == ()
 
 
 @pytest.mark.parametrize("scheme", [ACT4, {"format": "int8"}, {"format": "int8", "symmetric": False}])

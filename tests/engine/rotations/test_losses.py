@@ -16,6 +16,8 @@ SCHEMES = [
     ActivationScheme.model_validate({"format": fmt, "symmetric": symmetric, "clip_ratio": clip})
     for fmt, symmetric, clip in itertools.product(("int2", "int4", "int8"), (True, False), (1.0, 0.8))
 ]
+SCHEMES.append(ActivationScheme(format="fp8"))
+GROUPED = [ActivationScheme(format="nvfp4"), ActivationScheme(format="mxfp4", clip_ratio=0.9)]
 
 
 def values() -> Tensor:
@@ -48,6 +50,21 @@ def test_rounding_loss_is_the_deployed_quantizers_and_its_gradient_autograds(sch
     assert torch.allclose(loss, (left - tokens.detach()).square().sum(-1), atol=1e-12)
     assert tokens.grad is not None
     assert torch.allclose(gradient, tokens.grad, atol=1e-10)
+
+
+@pytest.mark.parametrize("scheme", GROUPED, ids=str)
+def test_rounding_loss_of_groups(scheme: ActivationScheme) -> None:
+    """A rounded scale passes the slope of the unrounded one."""
+    tokens = torch.randn(12, 96, generator=torch.Generator().manual_seed(3))
+    tokens[0, 3] = 20.0
+    tokens.requires_grad_()
+    groups = tokens.unflatten(1, (-1, FORMATS[scheme.format].group_size or 0))
+    with_codes_held(groups, scheme).sum().backward()
+    loss, gradient = rounding_loss(tokens.detach(), scheme)
+    left = activation_quantizer(scheme)(tokens.detach())
+    assert torch.allclose(loss, (left - tokens.detach()).square().sum(-1), rtol=1e-5)
+    assert tokens.grad is not None
+    assert torch.allclose(gradient, tokens.grad, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("scheme", SCHEMES, ids=str)

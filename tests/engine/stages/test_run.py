@@ -94,6 +94,81 @@ def test_reloaded_weights_are_the_stored_codes(scheme: dict, limit: float, model
     assert (actual.float() - expected).abs().max() <= limit * expected.abs().max()
 
 
+def test_fp8_reloads_as_it_was_stored(model: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    recipe = tiny_recipe(model, "w8a8").with_field("weights.format", "fp8").with_field("activations.format", "fp8")
+    ended, _ = run_tiny(recipe, output, keep_work=True)
+    assert ended.status == "finished", ended
+    report = report_of(output)
+    assert report["perplexity_quantized"] == pytest.approx(report["perplexity_original"], rel=0.05)
+    assert report["kl_divergence"] < 0.05
+    assert "loaded by transformers" in report["protocol"]["measured"]
+    config = json.loads((output / "config.json").read_text())["quantization_config"]
+    assert config["format"] == "float-quantized"
+    stored = load_file(output.with_name("out.dfrot") / "quantize" / "00000.safetensors")
+    codes, scale = stored["mlp.down_proj.codes"], stored["mlp.down_proj.scale"]
+    with CheckpointReader(output) as reader:
+        written = reader.tensor("model.layers.0.mlp.down_proj.weight")
+    assert written.dtype is torch.float8_e4m3fn
+    assert torch.equal(written.float(), codes.float())
+    loaded = AutoModelForCausalLM.from_pretrained(output, dtype=torch.float32)
+    with torch.no_grad():
+        loaded(torch.zeros(1, 2, dtype=torch.long))
+    actual = loaded.get_submodule("model.layers.0.mlp.down_proj").weight
+    expected = codes.float() * scale.float()
+    assert isinstance(actual, torch.Tensor)
+    assert (actual.float() - expected).abs().max() <= 1e-6 * expected.abs().max()
+
+
+@pytest.fixture(scope="module")
+def wide_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its columns hold whole groups of 32."""
+    return save_tiny_model("llama-tied", tmp_path_factory.mktemp("wide") / "tiny", hidden_size=64)
+
+
+@pytest.mark.parametrize(
+    "rotation",
+    [
+        {"r1__kind": "none", "r2__kind": "none", "compare": True},
+        {"r1__kind": "hadamard", "r4__kind": "hadamard"},
+        {"r1__kind": "dfrot"},
+        {"r1__kind": "descent", "r2__kind": "descent", "r4": {"kind": "block-descent", "block_size": 32}},
+        {"r1__kind": "whip"},
+        {"r1__kind": "cayley"},
+    ],
+    ids=lambda rotation: rotation["r1__kind"],
+)
+@pytest.mark.parametrize("name", ["fp8", "nvfp4", "mxfp4"])
+def test_floating_point_formats_are_measured_under_every_rotation(
+    name: str, rotation: dict[str, Any], wide_model: Path, tmp_path: Path
+) -> None:
+    fields: dict[str, Any] = {f"rotation__{field}": value for field, value in ({"compare": False} | rotation).items()}
+    fields |= {"weights__format": name, "activations__format": name, "exports": []}
+    ended, events = run_tiny(tiny_recipe(wide_model, None, **fields), tmp_path / "out")
+    assert ended.status == "finished", ended
+    report = report_of(tmp_path / "out.dfrot")
+    assert report["perplexity_quantized"] == pytest.approx(report["perplexity_original"], rel=0.5)
+    blocks = [event for event in events if isinstance(event, BlockQuantized)]
+    limit = 0.05 if name == "fp8" else 0.2
+    assert all(0 < event.relative_error["self_attn.q_proj"] < limit for event in blocks)
+
+
+def test_blocks_of_nvfp4_are_stored_and_read_bit_for_bit(model: Path, tmp_path: Path) -> None:
+    fields = {"weights__format": "nvfp4", "activations__format": "nvfp4", "kv_cache__format": "fp8", "exports": []}
+    ended, events = run_tiny(tiny_recipe(model, **fields), tmp_path / "out", keep_work=True)
+    assert ended.status == "finished", ended
+    stored = load_file(tmp_path / "out.dfrot" / "quantize" / "00000.safetensors")
+    parts = {part: stored[f"mlp.down_proj.{part}"] for part in ("codes", "scale", "global_scale")}
+    assert parts["codes"].dtype is parts["scale"].dtype is torch.float8_e4m3fn
+    assert parts["global_scale"].dtype is torch.float32
+    assert parts["codes"].float().abs().unique().tolist() == [0, 0.5, 1, 1.5, 2, 3, 4, 6]
+    # Codes take half a byte in a checkpoint, a scale of 16 columns one.
+    linears = sum(tensor.numel() for name, tensor in stored.items() if name.endswith(".codes"))
+    others = sum(tensor.nbytes for name, tensor in stored.items() if not name.endswith((".codes", "scale")))
+    size = next(event.bytes for event in events if isinstance(event, BlockQuantized))
+    assert size == linears // 2 + linears // 16 + 7 * 4 + others
+
+
 def test_rotated_bf16_is_the_same_model(model: Path, tmp_path: Path) -> None:
     recipe = tiny_recipe(model, "w8a8").with_field(
         "exports", [{"kind": "compressed-tensors"}, {"kind": "rotated-bf16", "subfolder": "bf16"}]
