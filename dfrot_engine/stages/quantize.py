@@ -22,6 +22,7 @@ from dfrot_engine.forward.quantized_block import (
     kv_quantizer,
     round_block,
 )
+from dfrot_engine.forward.quantized_head import round_outer
 from dfrot_engine.forward.stream import run_block
 from dfrot_engine.job import Job
 from dfrot_engine.outer import fold_outer
@@ -46,7 +47,8 @@ def run(job: Job, work: WorkDir, fingerprint: str, report: Report) -> None:
     factory = BlockFactory(job.model_dir, job.device)
     with CheckpointReader(job.model_dir) as reader:
         if not work.has_block(NAME, OUTER, fingerprint):
-            work.save_block(NAME, OUTER, fold_outer(job, reader, rotations), fingerprint)
+            report(StageAdvanced(stage=NAME, step=0, steps=num_blocks, label="Embedding and head"))
+            work.save_block(NAME, OUTER, round_outer(job, fold_outer(job, reader, rotations)), fingerprint)
         start, probe = _resume(job, work, fingerprint)
         for index in range(start, num_blocks):
             started = time.monotonic()
