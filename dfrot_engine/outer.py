@@ -19,10 +19,9 @@ def head_weight(job: Job, reader: CheckpointReader) -> Tensor:
 
 
 def fold_outer(job: Job, reader: CheckpointReader, rotations: RotationSet) -> dict[str, Tensor]:
-    """ "embedding", "final_norm" and "head" in the checkpoint's dtype; a tied head is untied by this."""
+    """ "embedding" and "head" in float64 and "final_norm", on the job's device; a tied head is untied by this."""
     names = job.architecture
     embedding = reader.tensor(f"{names.embedding}.weight").to(job.device)
     final_norm = reader.tensor(f"{names.final_norm.name}.weight").to(job.device)
     head, neutral = fold_head(head_weight(job, reader).to(job.device), final_norm, names.final_norm, rotations)
-    tensors = {"embedding": fold_embedding(embedding, rotations), "head": head, "final_norm": neutral}
-    return {name: tensor.to(job.checkpoint_dtype) for name, tensor in tensors.items()}
+    return {"embedding": fold_embedding(embedding, rotations), "head": head, "final_norm": neutral}

@@ -52,13 +52,14 @@ def recipe_problems(recipe: Recipe, architecture: Architecture, linears: Sequenc
         *_saved_inner_problems(recipe, architecture),
         *_unused_refinements(recipe, linears),
     ]
-    names = [linear.name for linear in linears] + [architecture.head]
+    names = [linear.name for linear in linears]
     patterns = [(f"skip.{number}", pattern) for number, pattern in enumerate(recipe.skip)]
     patterns += [(f"overrides.{number}.linears", one.linears) for number, one in enumerate(recipe.overrides)]
     for field, pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in names):
             message = f"'{pattern}' matches no linear of this model."
             problems.append(Problem.warning(field, message, f"Names look like '{names[0]}'."))
+    problems += _hidden_overrides(recipe, names)
     if not recipe.exports and recipe.evaluation is None:
         message = "The run writes no files and measures nothing."
         problems.append(Problem.warning("exports", message, "Add an export or an evaluation."))
@@ -182,6 +183,18 @@ def _unused_refinements(recipe: Recipe, linears: Sequence[PlannedLinear]) -> lis
     if isinstance(rotation.r4, BlockDescent) and Space.MLP_HIDDEN not in reads:
         message = "R4 has nothing to lower: down_proj's inputs are not rounded."
         problems.append(Problem.warning("rotation.r4.kind", message, "Set R4 to none."))
+    return problems
+
+
+def _hidden_overrides(recipe: Recipe, names: Sequence[str]) -> list[Problem]:
+    """Exceptions for linears that are all left alone, which wins."""
+    problems: list[Problem] = []
+    for number, override in enumerate(recipe.overrides):
+        matched = [name for name in names if fnmatchcase(name, override.linears)]
+        if matched and all(any(fnmatchcase(name, pattern) for pattern in recipe.skip) for name in matched):
+            message = f"'{override.linears}' changes nothing: what it matches is left alone."
+            remedy = f"Take {matched[0]} out of skip, or this exception out of overrides."
+            problems.append(Problem.warning(f"overrides.{number}.linears", message, remedy))
     return problems
 
 

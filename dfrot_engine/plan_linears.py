@@ -1,4 +1,4 @@
-"""Every linear of the blocks with the schemes the recipe gives it, and the recipe fields they come from."""
+"""Every linear, the head included, with the schemes the recipe gives it, and the recipe fields they come from."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from dfrot_engine.recipe import ActivationScheme, Recipe, WeightScheme
 
 @dataclass(frozen=True)
 class PlannedLinear:
-    """One linear of one block.
+    """One linear of one block, or the head.
 
     Args:
-        name: full name; short_name is relative to the block.
+        name: full name; short_name is relative to the block; the head's are the same.
         shape: (out features, in features).
         reads: the space its input lies in.
         weights_field, activations_field: where the scheme stands in the recipe, for example "overrides.0.weights".
@@ -32,6 +32,10 @@ class PlannedLinear:
     weights_field: str
     activations_field: str
 
+    @property
+    def is_head(self) -> bool:
+        return self.name == self.short_name
+
 
 class _Origin(NamedTuple):
     weights: str
@@ -39,16 +43,25 @@ class _Origin(NamedTuple):
 
 
 def planned_linears(recipe: Recipe, architecture: Architecture) -> tuple[PlannedLinear, ...]:
+    """All linears inside the blocks, in order, then the head."""
+    shape = (architecture.vocab_size, architecture.hidden_size)
+    head = _planned(recipe, architecture.head, architecture.head, shape, Space.RESIDUAL)
+    return (*planned_block_linears(recipe, architecture), head)
+
+
+def planned_block_linears(recipe: Recipe, architecture: Architecture) -> tuple[PlannedLinear, ...]:
     """All linears inside the blocks, in order."""
-    linears: list[PlannedLinear] = []
-    for index in range(architecture.num_blocks):
-        prefix = architecture.block_prefix(index)
-        for linear in architecture.block.linears:
-            name = prefix + linear.name
-            schemes, origin = recipe.schemes(name), _origin(recipe, name)
-            shape = architecture.linear_shape(linear)
-            linears.append(PlannedLinear(name, linear.name, shape, linear.reads, *schemes, *origin))
-    return tuple(linears)
+    return tuple(
+        _planned(
+            recipe,
+            architecture.block_prefix(index) + linear.name,
+            linear.name,
+            architecture.linear_shape(linear),
+            linear.reads,
+        )
+        for index in range(architecture.num_blocks)
+        for linear in architecture.block.linears
+    )
 
 
 def problems_by_field(found: Iterable[tuple[str, str, str]]) -> list[Problem]:
@@ -57,6 +70,10 @@ def problems_by_field(found: Iterable[tuple[str, str, str]]) -> list[Problem]:
     for field, message, remedy in found:
         first.setdefault(field, Problem.error(field, message, remedy))
     return list(first.values())
+
+
+def _planned(recipe: Recipe, name: str, short_name: str, shape: tuple[int, int], reads: Space) -> PlannedLinear:
+    return PlannedLinear(name, short_name, shape, reads, *recipe.schemes(name), *_origin(recipe, name))
 
 
 def _origin(recipe: Recipe, name: str) -> _Origin:

@@ -16,7 +16,9 @@ from transformers.utils import logging as transformers_logging
 from dfrot_engine.checkpoint.reader import CheckpointReader
 from dfrot_engine.errors import RunError
 from dfrot_engine.forward.block import BlockFactory
+from dfrot_engine.forward.fake_quant import QuantizedLinear
 from dfrot_engine.forward.quantized_block import fill_quantized_block, kv_quantizer
+from dfrot_engine.forward.quantized_head import fill_quantized_head
 from dfrot_engine.forward.stream import embed, run_block
 from dfrot_engine.job import Job
 from dfrot_engine.outer import head_weight
@@ -37,7 +39,7 @@ def original_logits(job: Job, tokens_BT: Tensor, say: Callable[[int], None]) -> 
             block = factory.fill(index, reader.block(names.block_prefix(index)))
             hidden = run_block(factory, block, index, hidden, between=lambda index=index: say(index))
         norm = factory.fill_final_norm(reader.tensor(f"{names.final_norm.name}.weight"))
-        head = head_weight(job, reader).to(job.device).float()
+        head = QuantizedLinear(head_weight(job, reader).to(job.device).float(), None, None, None)
     return _head_logits(hidden, norm, head)
 
 
@@ -52,7 +54,7 @@ def quantized_logits(job: Job, work: WorkDir, rotations: RotationSet, tokens_BT:
         block = fill_quantized_block(factory, job, index, stored, rotations)
         hidden = run_block(factory, block, index, hidden, kv_quantizer(job, rotations))
     norm = factory.fill_final_norm(outer["final_norm"])
-    return _head_logits(hidden, norm, outer["head"].to(job.device).float())
+    return _head_logits(hidden, norm, fill_quantized_head(job, outer))
 
 
 def reloaded_logits(folder: Path, tokens_BT: Tensor, device: torch.device) -> LogitsOf:
@@ -86,9 +88,9 @@ def _without_bars() -> contextlib.redirect_stderr[io.StringIO]:
     return contextlib.redirect_stderr(io.StringIO())
 
 
-def _head_logits(hidden_BTD: Tensor, norm: torch.nn.Module, head_VD: Tensor) -> LogitsOf:
+def _head_logits(hidden_BTD: Tensor, norm: nn.Module, head: QuantizedLinear) -> LogitsOf:
     @torch.no_grad()
     def logits(window: int) -> Tensor:
-        return norm(hidden_BTD[window].to(head_VD.device)) @ head_VD.T
+        return head(norm(hidden_BTD[window].to(head.weight.device)))
 
     return logits

@@ -59,11 +59,12 @@ def write_marker(job: Job, folder: Path) -> None:
 
 
 def outer_tensors(job: Job, outer: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
-    """Embedding, final norm and head under the model's own names."""
+    """Embedding, final norm and, unless it is quantized, the head under the model's own names."""
     names = job.architecture
     yield f"{names.embedding}.weight", outer["embedding"]
     yield f"{names.final_norm.name}.weight", outer["final_norm"]
-    yield f"{names.head}.weight", outer["head"]
+    if "head" in outer:
+        yield f"{names.head}.weight", outer["head"]
 
 
 def as_checkpoint(tensor: Tensor, dtype: torch.dtype) -> Tensor:

@@ -22,6 +22,7 @@ from torch import Tensor
 from dfrot_engine.checkpoint.writer import ShardWriter
 from dfrot_engine.exporters.base import copy_side_files, outer_tensors, write_config, write_marker
 from dfrot_engine.forward.quantized_block import CODE_PARTS, block_schemes, stored_weight
+from dfrot_engine.forward.quantized_head import head_schemes, stored_head
 from dfrot_engine.job import Job
 from dfrot_engine.quantizers.formats import FORMATS
 from dfrot_engine.quantizers.weight import QuantizedWeight
@@ -35,7 +36,7 @@ def write_compressed_tensors(job: Job, work: WorkDir, folder: Path) -> Iterator[
     """Write the checkpoint; yields the number of blocks written so far."""
     writer = ShardWriter(folder)
     outer, _ = work.load_block("quantize", "outer")
-    for name, tensor in outer_tensors(job, outer):
+    for name, tensor in _packed_outer(job, outer):
         writer.add(name, tensor)
     for index in range(job.architecture.num_blocks):
         stored, _ = work.load_block("quantize", f"{index:05}")
@@ -49,16 +50,25 @@ def write_compressed_tensors(job: Job, work: WorkDir, folder: Path) -> Iterator[
     write_marker(job, folder)
 
 
+def _packed_outer(job: Job, outer: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
+    yield from outer_tensors(job, outer)
+    yield from _packed_linear(job.architecture.head, stored_head(job, outer), head_schemes(job))
+
+
 def _packed_block(job: Job, index: int, stored: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
     schemes = block_schemes(job, index)
     for name, tensor in stored.items():
         if not name.endswith(CODE_PARTS):
             yield name, tensor
     for name, scheme in schemes.items():
-        weight = stored_weight(stored, name, scheme)
-        if isinstance(weight, QuantizedWeight):
-            for part, tensor in _packed(weight, _storage(scheme)).items():
-                yield f"{name}.{part}", tensor
+        yield from _packed_linear(name, stored_weight(stored, name, scheme), scheme)
+
+
+def _packed_linear(name: str, weight: QuantizedWeight | Tensor, schemes: LinearSchemes) -> Iterator[tuple[str, Tensor]]:
+    """Nothing for a weight left alone."""
+    if isinstance(weight, QuantizedWeight):
+        for part, tensor in _packed(weight, _storage(schemes)).items():
+            yield f"{name}.{part}", tensor
 
 
 def _packed(weight: QuantizedWeight, storage: CompressionFormat) -> dict[str, Tensor]:
@@ -87,7 +97,8 @@ def _storage(schemes: LinearSchemes) -> CompressionFormat:
 def quantization_config(job: Job) -> dict[str, object]:
     """The `quantization_config` of config.json, made by the compressed-tensors package."""
     targets: dict[LinearSchemes, list[str]] = defaultdict(list)
-    ignored = [job.architecture.head]
+    ignored: list[str] = []
+    _place(head_schemes(job), job.architecture.head, targets, ignored)
     by_linear: dict[str, list[LinearSchemes]] = defaultdict(list)
     for index in range(job.architecture.num_blocks):
         for name, schemes in block_schemes(job, index).items():

@@ -34,6 +34,15 @@ def _compressed_tensors(recipe: Recipe, linears: Sequence[PlannedLinear]) -> lis
                 f"When serving, choose it there, for example `vllm serve --kv-cache-dtype {flag}`.",
             )
         )
+    if any(linear.is_head and linear.weights is not None for linear in linears):
+        problems.append(
+            Problem.warning(
+                "skip",
+                "Not every runtime reads a quantized lm_head: transformers and newer versions of vLLM do, others may "
+                "load it and answer nonsense.",
+                "Try the checkpoint in your runtime, or add 'lm_head' to skip.",
+            )
+        )
     if all(linear.weights is None for linear in linears):
         problems.append(
             Problem.error(

@@ -25,7 +25,7 @@ def write_rotated_bf16(job: Job, work: WorkDir, folder: Path) -> Iterator[int]:
     writer = ShardWriter(folder)
     with CheckpointReader(job.model_dir) as reader:
         for name, tensor in outer_tensors(job, fold_outer(job, reader, rotations)):
-            writer.add(name, tensor)
+            writer.add(name, as_checkpoint(tensor, job.checkpoint_dtype))
         for index in range(job.architecture.num_blocks):
             prefix = job.architecture.block_prefix(index)
             tensors = {name: tensor.to(job.device) for name, tensor in reader.block(prefix).items()}

@@ -1,6 +1,10 @@
 """Attention with R3 and a quantized KV cache, through transformers' own registry: nothing is patched.
 
-A block run with the keyword ``kv_quantizer`` rotates query and key (R3) and rounds key and value before attending.
+A block, or a whole model of transformers, that is run with the keyword ``kv_quantizer`` rotates query and key (R3)
+and rounds key and value before attending. A cache keeps keys and values as they were and every pass rounds them again;
+each token and head has a scale of its own, so decoding gives what the whole sequence gives at once. Slots of a static
+cache that are not written yet round to zero and are masked. `generate` refuses keywords it does not know: decode with
+the model's own forward.
 """
 
 from __future__ import annotations

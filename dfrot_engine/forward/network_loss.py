@@ -34,7 +34,8 @@ class NetworkLoss:
     the original's, for which the original goes through all sequences once.
 
     Weights, the inputs of o_proj and down_proj and the KV cache stay exact, since R1 does not change what rounding
-    does to them. A gradient goes through the model three times: forward, forward again block by block, and backward.
+    does to them; so do the head's inputs, which few recipes round. A gradient goes through the model three
+    times: forward, forward again block by block, and backward.
 
     Args:
         reader: open for as long as losses are asked for.

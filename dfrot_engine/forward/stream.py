@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,19 @@ from dfrot_engine.forward.attention import KVQuantizer
 from dfrot_engine.forward.block import BlockFactory
 
 _BATCH_TOKENS = 2_048
+
+
+@dataclass(frozen=True)
+class Streams:
+    """Hidden states in front of a block, in rotated space, [B, T, D] float32.
+
+    Args:
+        exact: through the folded, unquantized blocks; the first sequences only, unless the solver wants them all.
+        quantized: through the quantized blocks.
+    """
+
+    exact: Tensor
+    quantized: Tensor
 
 
 def embed(reader: CheckpointReader, architecture: Architecture, tokens_BT: Tensor) -> Tensor:

@@ -20,7 +20,8 @@ from dfrot_engine.forward.quantized_block import (
     fill_quantized_block,
     kv_quantizer,
 )
-from dfrot_engine.forward.stream import run_block
+from dfrot_engine.forward.quantized_head import round_outer
+from dfrot_engine.forward.stream import Streams, run_block
 from dfrot_engine.job import Job
 from dfrot_engine.outer import fold_outer
 from dfrot_engine.progress import Report
@@ -29,7 +30,7 @@ from dfrot_engine.rotations.fold import fold_block
 from dfrot_engine.rotations.rotation_set import RotationSet
 from dfrot_engine.stages.base import Stage
 from dfrot_engine.stages.calibrate import calibration_tokens
-from dfrot_engine.stages.round_block import Streams, rotate_only_of, round_block
+from dfrot_engine.stages.round_block import rotate_only_of, round_block
 from dfrot_engine.work_dir import WorkDir
 
 NAME = "quantize"
@@ -46,7 +47,8 @@ def run(job: Job, work: WorkDir, fingerprint: str, report: Report) -> None:
     factory = BlockFactory(job.model_dir, job.device)
     with CheckpointReader(job.model_dir) as reader:
         if not work.has_block(NAME, OUTER, fingerprint):
-            work.save_block(NAME, OUTER, fold_outer(job, reader, rotations), fingerprint)
+            report(StageAdvanced(stage=NAME, step=0, steps=num_blocks, label="Embedding and head"))
+            work.save_block(NAME, OUTER, round_outer(job, fold_outer(job, reader, rotations)), fingerprint)
         start, streams = _resume(job, work, fingerprint)
         for index in range(start, num_blocks):
             started = time.monotonic()
@@ -66,6 +68,11 @@ def run(job: Job, work: WorkDir, fingerprint: str, report: Report) -> None:
                 )
             )
             report(StageAdvanced(stage=NAME, step=index + 1, steps=num_blocks, label=f"Block {index + 1}"))
+        if waits_for_moments(job):
+            report(StageAdvanced(stage=NAME, step=num_blocks, steps=num_blocks, label="Head"))
+            outer, _ = work.load_block(NAME, OUTER)
+            moments = head_moments(job, factory, outer, streams)
+            work.save_block(NAME, OUTER, round_outer(job, fold_outer(job, reader, rotations), moments), fingerprint)
 
 
 def _sayer(index: int, num_blocks: int, report: Report) -> Callable[[str], None]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import repeat
 
 import torch
@@ -22,7 +21,7 @@ from dfrot_engine.forward.quantized_block import (
     fill_quantized_block,
     kv_quantizer,
 )
-from dfrot_engine.forward.stream import inputs_of
+from dfrot_engine.forward.stream import Streams, inputs_of
 from dfrot_engine.job import Job
 from dfrot_engine.progress import Report
 from dfrot_engine.quantizers import solver_of
@@ -31,19 +30,6 @@ from dfrot_engine.quantizers.rtn import solve_rtn
 from dfrot_engine.quantizers.weight import QuantizedWeight
 from dfrot_engine.recipe import CALIBRATED, Qronos, WeightScheme
 from dfrot_engine.rotations.rotation_set import RotationSet
-
-
-@dataclass(frozen=True)
-class Streams:
-    """Hidden states in front of a block, in rotated space, [B, T, D] float32.
-
-    Args:
-        exact: through the folded, unquantized blocks; the first sequences only, unless the solver wants them all.
-        quantized: through the quantized blocks.
-    """
-
-    exact: Tensor
-    quantized: Tensor
 
 
 def round_block(

@@ -16,7 +16,7 @@ from dfrot_engine.checkpoint.reader import CheckpointReader
 from dfrot_engine.errors import RunError
 from dfrot_engine.forward.block import BlockFactory
 from dfrot_engine.forward.quantized_block import fill_quantized_block, kv_quantizer
-from dfrot_engine.forward.stream import run_block
+from dfrot_engine.forward.stream import Streams, run_block
 from dfrot_engine.job import Job
 from dfrot_engine.recipe import REFINED, ActivationScheme
 from dfrot_engine.rotation_names import rotation_name
@@ -24,7 +24,7 @@ from dfrot_engine.rotations import BUILDERS, RotationData
 from dfrot_engine.rotations.fold import fold_block
 from dfrot_engine.rotations.rotation_set import RotationSet
 from dfrot_engine.stages.rotate_inner import given_inner
-from dfrot_engine.stages.round_block import Streams, round_block
+from dfrot_engine.stages.round_block import round_block
 from dfrot_engine.trial.sample import TrialSample
 from dfrot_engine.trial.types import TokenError, TrialRow
 

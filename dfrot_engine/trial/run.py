@@ -30,7 +30,7 @@ from dfrot_engine.memory import PeakMemory
 from dfrot_engine.options import RunOptions
 from dfrot_engine.plan import Plan, make_plan
 from dfrot_engine.plan_estimates import Workload
-from dfrot_engine.plan_linears import planned_linears
+from dfrot_engine.plan_linears import planned_block_linears
 from dfrot_engine.progress import Control, Report, cancellable
 from dfrot_engine.recipe import Cayley, Hadamard, NoRotation, Recipe
 from dfrot_engine.rotation_names import rotation_name
@@ -122,11 +122,11 @@ def _plan(short: Recipe, options: RunOptions) -> tuple[Plan, Workload]:
     facts = inspect(short.model)
     architecture = architecture_of(facts.config)
     _refuse_no_rounding(short, architecture)
-    return plan, Workload(short, options, facts, architecture, planned_linears(short, architecture))
+    return plan, Workload(short, options, facts, architecture, planned_block_linears(short, architecture))
 
 
 def _refuse_no_rounding(recipe: Recipe, architecture: Architecture) -> None:
-    linears = planned_linears(recipe, architecture)
+    linears = planned_block_linears(recipe, architecture)
     if recipe.kv_cache is None and all(one.weights is None and one.activations is None for one in linears):
         raise RecipeError(
             "This recipe rounds nothing, so there is nothing a rotation could make better.",

@@ -36,7 +36,7 @@ def test_group_size_of_an_exception(plan: Callable[..., Plan]) -> None:
 
 
 def test_group_size_of_linears_left_alone_does_not_matter(plan: Callable[..., Plan]) -> None:
-    assert plan(("weights.group_size", 128), ("skip", ["*_proj"]), ("exports", [])).errors == ()
+    assert plan(("weights.group_size", 128), ("skip", ["*_proj", "lm_head"]), ("exports", [])).errors == ()
     assert plan(("weights.group_size", 96), ("weights.granularity", "per-channel")).errors == ()
 
 
@@ -171,6 +171,37 @@ def test_patterns_that_match_nothing(plan: Callable[..., Plan]) -> None:
     made = plan(recipe=BASE.model_copy(update={"overrides": overrides, "skip": ("lm_head", "*.typo")}))
     assert found(made, "overrides.0.linears").severity == "warning"
     assert "model.layers.0.self_attn.q_proj" in found(made, "skip.1").remedy
+
+
+def test_an_exception_for_the_head_that_is_left_alone(plan: Callable[..., Plan]) -> None:
+    overrides = [{"linears": "lm_head", "weights": {"format": "int8", "group_size": 32}}]
+    problem = found(plan(("overrides", overrides)), "overrides.0.linears")
+    assert problem.severity == "warning"
+    assert "Take lm_head out of skip" in problem.remedy
+    assert not [one for one in plan(("overrides", overrides), ("skip", [])).problems if one.field != "skip"]
+
+
+def test_the_head_is_checked_like_every_linear(plan: Callable[..., Plan]) -> None:
+    overrides = [{"linears": "lm_head", "weights": {"format": "int5", "group_size": 24}}]
+    made = plan(("overrides", overrides), ("skip", []))
+    assert "lm_head (64 columns)" in found(made, "overrides.0.weights.group_size").message
+    assert "lm_head" in found(made, "overrides.0.weights.format").message
+
+
+def test_not_every_runtime_reads_a_quantized_head(plan: Callable[..., Plan]) -> None:
+    assert "lm_head" in found(plan(("skip", [])), "skip").message
+    assert plan(("skip", []), ("exports", [{"kind": "rotated-bf16"}])).problems == ()
+    assert plan().problems == ()
+
+
+def test_a_quantized_head_counts(plan: Callable[..., Plan]) -> None:
+    """64 × 64 weights from 16 bits to 4, and a scale for every 32 of them."""
+    before, after = plan(), plan(("skip", []))
+    assert before.outputs[0].bytes - after.outputs[0].bytes == 64 * 64 * 12 // 8 - 64 * 2 * 2
+    summaries = {stage.stage: stage for stage in after.stages}
+    assert summaries["quantize"].summary.startswith("15 linears")
+    disk = {stage.stage: stage.disk_bytes for stage in before.stages}
+    assert disk["quantize"] - summaries["quantize"].disk_bytes == 64 * 64
 
 
 def test_run_without_any_result(plan: Callable[..., Plan]) -> None:

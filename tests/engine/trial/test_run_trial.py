@@ -140,8 +140,12 @@ def test_a_stop_lands_everywhere(model: Path, stage: str) -> None:
     assert not any(isinstance(event, TrialFinished) for event in events)
 
 
-def test_a_recipe_that_rounds_nothing_is_refused(model: Path) -> None:
-    ended, events = trial(tiny_recipe(model, "w4a4", weights=None, activations=None, overrides=[]))
+@pytest.mark.parametrize("only_head", [False, True])
+def test_a_recipe_that_rounds_nothing_is_refused(only_head: bool, model: Path) -> None:
+    """Of the blocks, which is where a trial looks."""
+    overrides = [{"linears": "lm_head", "weights": {"format": "int8", "group_size": 16}}] if only_head else []
+    fields = {"weights": None, "activations": None, "overrides": overrides, "skip": []}
+    ended, events = trial(tiny_recipe(model, "w4a4", **fields))
     assert ended.status == "failed"
     assert ended.field == "weights"
     assert "rounds nothing" in ended.message
