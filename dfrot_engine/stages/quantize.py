@@ -20,7 +20,7 @@ from dfrot_engine.forward.quantized_block import (
     fill_quantized_block,
     kv_quantizer,
 )
-from dfrot_engine.forward.quantized_head import round_outer
+from dfrot_engine.forward.quantized_head import head_moments, round_outer, waits_for_moments
 from dfrot_engine.forward.stream import Streams, run_block
 from dfrot_engine.job import Job
 from dfrot_engine.outer import fold_outer
