@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from dfrot_engine.calibration.statistics import InputMoments
 from dfrot_engine.quantizers import SOLVERS, clipping, solver_of
 from dfrot_engine.quantizers.clipping import search_clip_ratio
 from dfrot_engine.quantizers.formats import FORMATS
@@ -43,7 +44,9 @@ SCALES = {"nvfp4": torch.float8_e4m3fn, "mxfp4": torch.float8_e8m0fnu}
 def test_stored_parts_fit_every_scheme(solver, fields: dict[str, Any]) -> None:
     scheme = WeightScheme(**fields)
     name, fmt = scheme.format, FORMATS[scheme.format]
-    quantized = solver_of(solver())(weight(), scheme, solver(), scale_dtype=torch.bfloat16)
+    moments = InputMoments(128, torch.device("cpu"), with_exact=True)
+    moments.add(weight(), weight())
+    quantized = solver_of(solver())(weight(), scheme, solver(), scale_dtype=torch.bfloat16, moments=moments)
     groups = 128 // scheme.group_size if scheme.granularity == "per-group" else 1
     assert quantized.codes_OI.dtype is (torch.float8_e4m3fn if fmt.is_float else torch.int8)
     assert quantized.codes_OI.float().amin() >= fmt.lowest
@@ -52,8 +55,9 @@ def test_stored_parts_fit_every_scheme(solver, fields: dict[str, Any]) -> None:
     assert quantized.scale_OG.dtype is SCALES.get(name, torch.bfloat16)
     assert (quantized.zero_point_OG is None) == scheme.symmetric
     assert (quantized.global_scale is None) == (name != "nvfp4")
-    error = (quantized.dequantize() - weight()).norm() / weight().norm()
-    assert error < ERRORS[name]
+    if solver is RTN:  # the others trade the weight's error for the output's
+        error = (quantized.dequantize() - weight()).norm() / weight().norm()
+        assert error < ERRORS[name]
 
 
 @pytest.mark.parametrize("name", ["fp8", "nvfp4", "mxfp4"])
