@@ -1,4 +1,4 @@
-"""Held-out perplexity under 4-bit activations and 16-bit weights: ``python -m tests.benchmarks.accuracy --help``."""
+"""Held-out perplexity of rotations and of solvers: ``python -m tests.benchmarks.accuracy --help``."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from dfrot_engine.options import RunOptions
 from dfrot_engine.recipe import Recipe
 from dfrot_engine.stages import calibrate, rotate
 from dfrot_engine.work_dir import WorkDir
+from tests.benchmarks import rounding
 from tests.benchmarks.held_out import HeldOut, Text, evaluation_text
 from tests.benchmarks.strategies import GRIDS, SWEEP, Strategy, base_recipe, rotation_strategies
 
@@ -36,7 +37,8 @@ def main(arguments: list[str] | None = None) -> int:
     except DFRotError as error:
         print(f"{error.message} {error.remedy}", file=sys.stderr)
         return 1
-    print(json.dumps(found, indent=1) if asked.json else _table(found))
+    table = rounding.table if asked.what == "rounding" else _table
+    print(json.dumps(found, indent=1) if asked.json else table(found))
     return 0
 
 
@@ -51,6 +53,8 @@ def _run_in(asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
     settings = {
         key: getattr(asked, key) for key in ("model", "what", "windows", "seq_len", "skip_windows", "dtype", "steps")
     }
+    if asked.what == "rounding":
+        settings["samples"] = asked.samples
     settings |= {"text": text.name, "calibration": text.calibration_name}
     found: dict[str, Any] = {"settings": settings, "original": None, "runs": {}}
     path = _RESULTS / asked.out if asked.out else None
@@ -63,6 +67,9 @@ def _run_in(asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
+    if asked.what == "rounding":
+        rounding.run(asked, text, folder, found, keep)
+        return found
     bench = _Bench(asked, text, folder)
     found["original"] = found["original"] or bench.held_out.original()
     keep()
@@ -155,11 +162,15 @@ def _table(found: dict[str, Any]) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.accuracy", description=__doc__)
-    parser.add_argument("--what", choices=("rotation", "sweep"), default="rotation")
+    parser.add_argument("--what", choices=("rotation", "sweep", "rounding"), default="rotation")
     parser.add_argument("--model", default="sample")
     parser.add_argument("--grids", nargs="+", choices=tuple(GRIDS), default=list(GRIDS))
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--only", nargs="+", default=[], help="names of strategies; all otherwise")
+    parser.add_argument("--first-seed", type=int, default=0, help="of rounding")
+    parser.add_argument("--schemes", nargs="+", choices=tuple(rounding.SCHEMES), default=list(rounding.SCHEMES))
+    parser.add_argument("--solvers", nargs="+", choices=rounding.SOLVERS, default=list(rounding.SOLVERS))
+    parser.add_argument("--samples", type=int, default=32, help="calibration sequences of rounding")
+    parser.add_argument("--only", nargs="+", default=[], help="names of strategies or rotations; all otherwise")
     parser.add_argument("--steps", type=int, default=0, help="iterations of descent and whip; 0 takes the defaults")
     parser.add_argument("--windows", type=int, default=8)
     parser.add_argument("--skip-windows", type=int, default=0, help="of the text's start, to tune on other text")

@@ -35,3 +35,16 @@ def test_measures_and_goes_on(arguments: list[str], tmp_path: Path, capsys: pyte
     (tmp_path / "found.json").write_text(json.dumps(found))
     assert accuracy.main(arguments) == 0
     assert json.loads((tmp_path / "found.json").read_text()) == found, "what stands in the file is not measured again"
+
+
+def test_compares_solvers(arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    small = ["--what", "rounding", "--only", "hadamard", "descent", "--schemes", "w4a4kv4-paper", "--samples", "8"]
+    assert accuracy.main([*arguments, *small]) == 0
+    runs = json.loads((tmp_path / "found.json").read_text())["runs"]
+    names = {
+        f"w4a4kv4-paper/{one}/{solver}/0" for one in ("hadamard", "descent") for solver in ("rtn", "gptq", "qronos")
+    }
+    assert set(runs) == names
+    assert all(one["perplexity"] > 1 and one["kl"] > 0 and 0 < one["top1"] <= 1 for one in runs.values())
+    assert runs["w4a4kv4-paper/hadamard/qronos/0"]["kl"] < runs["w4a4kv4-paper/hadamard/rtn/0"]["kl"]
+    assert "gap of descent/qronos is" in capsys.readouterr().out
