@@ -13,10 +13,12 @@ from rich.table import Table
 
 from dfrot_engine.events import (
     Event,
+    Logged,
     MassiveTokensFound,
     Measured,
     RunEnded,
     RunStarted,
+    SensitivityFinished,
     StageAdvanced,
     StageFinished,
     StageStarted,
@@ -27,6 +29,7 @@ from dfrot_engine.options import RunOptions
 from dfrot_engine.plan_types import Plan
 from dfrot_engine.rotation_names import rotation_name
 from dfrot_engine.run_report import read_report
+from dfrot_engine.sensitivity.table import print_sensitivity
 from dfrot_engine.trial.types import TrialResult
 from dfrot_engine.units import duration_text, format_bytes
 
@@ -43,7 +46,7 @@ def quiet_libraries() -> None:
 
 
 class TerminalProgress:
-    """One bar for each stage while a run or a trial goes on, and the table at its end."""
+    """One bar for each stage while a run, a trial or a sensitivity pass goes on, and the table at its end."""
 
     def __init__(self, options: RunOptions) -> None:
         self._options = options
@@ -57,7 +60,7 @@ class TerminalProgress:
         )
         self._tasks: dict[str, TaskID] = {}
         self._has_found = False
-        self._is_trial = False
+        self._has_table = False
 
     def __enter__(self) -> TerminalProgress:
         self._bars.start()
@@ -86,9 +89,15 @@ class TerminalProgress:
             case MassiveTokensFound():
                 self._found(event)
             case TrialFinished():
-                self._is_trial = True
+                self._has_table = True
                 self._bars.stop()
                 print_trial(event.result, self._console)
+            case SensitivityFinished():
+                self._has_table = True
+                self._bars.stop()
+                print_sensitivity(event.result, self._console)
+            case Logged(stage="measure"):
+                self._print(event.message)
             case Warned():
                 self._print(f"[yellow]Note:[/] {event.message} {event.remedy}")
             case RunEnded():
@@ -120,8 +129,8 @@ class TerminalProgress:
         if event.status != "finished":
             self._print(f"[red]{event.message}[/] {event.remedy}")
             return
-        # A trial leaves no report; its table has been printed.
-        report = None if self._is_trial else read_report(self._options.work_path)
+        # What is no run leaves no report; its table has been printed.
+        report = None if self._has_table else read_report(self._options.work_path)
         if report is not None:
             print_report(report, self._console)
 
