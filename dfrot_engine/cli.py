@@ -111,12 +111,16 @@ def _add_evaluate(commands: Any) -> None:
     parser.add_argument("folder", type=Path, help="checkpoint folder")
     parser.add_argument("--original", help="compare with this model: Hub id, folder, GGUF file, or 'sample'")
     parser.add_argument("--dataset", default="builtin", help="text to measure on, as in a recipe")
-    parser.add_argument("--seq-len", type=int, default=1024, help="tokens in each window")
+    parser.add_argument("--seq-len", type=_window, default=1024, help="tokens in each window, or 'model'")
     parser.add_argument("--windows", type=int, default=0, help="windows measured; 0 measures the whole text")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 takes all cores")
     parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
     parser.set_defaults(command=_evaluate)
+
+
+def _window(text: str) -> int | str:
+    return text if text == "model" else int(text)
 
 
 def recipe_from(arguments: argparse.Namespace) -> Recipe:

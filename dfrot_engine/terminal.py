@@ -135,6 +135,21 @@ class TerminalProgress:
             print_report(report, self._console)
 
 
+def print_tasks(report: Mapping[str, Any], console: Console) -> None:
+    """The tasks of lm-evaluation-harness before and after, with their standard errors and examples."""
+    table = Table("Task", "Version", "Metric", "Examples", "Before", "After")
+    for row in report["tasks"]:
+        numbers = [_with_error(row[side], row[f"{side}_stderr"]) for side in ("original", "quantized")]
+        table.add_row(row["task"], row["version"], row["metric"], f"{row['num_examples']:,}", *numbers)
+    console.print(table)
+    protocol = report["task_protocol"]
+    console.print(f"{protocol['harness']}, ± standard error; measured: {protocol['measured']}.", soft_wrap=True)
+
+
+def _with_error(value: float, stderr: float | None) -> str:
+    return f"{value:.4f}" if stderr is None else f"{value:.4f} ± {stderr:.4f}"
+
+
 def print_plan(plan: Plan) -> None:
     """What a run would do, and what stands in its way."""
     console = Console(highlight=False)
@@ -168,6 +183,8 @@ def print_report(report: Mapping[str, Any], console: Console | None = None) -> N
     console = console or Console(highlight=False)
     if "perplexity_quantized" in report:
         print_numbers(report, console)
+    if report.get("tasks"):
+        print_tasks(report, console)
     errors = report.get("token_error", {})
     if errors:
         table = Table("Relative error of a token's activations", "Mean", "99.9 %", "Massive tokens")
