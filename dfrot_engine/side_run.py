@@ -51,11 +51,11 @@ def finishing(stage: str, report: Report) -> Iterator[None]:
     report(StageFinished(stage=stage, seconds=time.monotonic() - started, peak_bytes=memory.peak_bytes))
 
 
-def plan_without_output(recipe: Recipe, options: RunOptions, why_not_exact: str) -> tuple[Plan, Workload]:
+def plan_without_output(recipe: Recipe, options: RunOptions, nothing_that: str) -> tuple[Plan, Workload]:
     """The plan of a recipe that writes nothing, so that folders and disks are no matter.
 
     Args:
-        why_not_exact: what a recipe that rounds nothing is of no use for, to complete "so there is nothing …".
+        nothing_that: ends the sentence "This recipe rounds nothing, so there is nothing …".
     Raises:
         RecipeError: the recipe does not fit the model, or rounds nothing.
     """
@@ -65,15 +65,15 @@ def plan_without_output(recipe: Recipe, options: RunOptions, why_not_exact: str)
     plan.raise_problems()
     facts = inspect(recipe.model)
     architecture = architecture_of(facts.config)
-    _refuse_no_rounding(recipe, architecture, why_not_exact)
+    _refuse_no_rounding(recipe, architecture, nothing_that)
     return plan, Workload(recipe, options, facts, architecture, planned_linears(recipe, architecture))
 
 
-def _refuse_no_rounding(recipe: Recipe, architecture: Architecture, why_not_exact: str) -> None:
+def _refuse_no_rounding(recipe: Recipe, architecture: Architecture, nothing_that: str) -> None:
     linears = planned_linears(recipe, architecture)
     if recipe.kv_cache is None and all(one.weights is None and one.activations is None for one in linears):
         raise RecipeError(
-            f"This recipe rounds nothing, so there is nothing {why_not_exact}.",
+            f"This recipe rounds nothing, so there is nothing {nothing_that}.",
             "Choose a format for weights or activations.",
             "weights",
         )

@@ -54,6 +54,7 @@ def cost_of(work: Workload, sources: Sequence[Source], *, check: bool) -> Cost:
     seconds = work.seconds(flops) + search_seconds(work) * (3 if check else 1)
     hidden = streams * tokens * sizes.hidden_size
     batch = 3 * BATCH_TOKENS * sizes.intermediate_size
-    # A block lies in the checkpoint's precision, in float64 and in float32 while it is folded; then the head does.
-    inside = max(4 * batch + 14 * work.block_parameters, 14 * head + 20 * CHUNK_TOKENS * sizes.vocab_size)
+    # A block lies in the checkpoint's precision, in float64 and in float32 while it is folded; the head, which is
+    # folded last, in float64 three times over.
+    inside = max(4 * batch + 14 * work.block_parameters, 32 * head + 20 * CHUNK_TOKENS * sizes.vocab_size)
     return Cost(seconds, PROCESS_BYTES + 4 * hidden + inside)

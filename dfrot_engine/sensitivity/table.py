@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Console
 from rich.table import Table
 
@@ -34,18 +36,22 @@ def print_sensitivity(result: SensitivityResult, console: Console) -> None:
     for note in result.notes:
         console.print(note, soft_wrap=True)
     if result.proposal is not None:
-        _print_proposal(result.proposal, console)
+        _print_proposal(result, result.proposal, console)
 
 
-def _print_proposal(proposal: Proposal, console: Console) -> None:
+def _print_proposal(result: SensitivityResult, proposal: Proposal, console: Console) -> None:
     console.print(
         f"For {proposal.bits_wanted:g} bits: {len(proposal.raised):,} linears get 8 bits, "
         f"{proposal.bits_before:.2f} → {proposal.bits_after:.2f} bits a weight on average, scales not counted.",
         style="bold",
         soft_wrap=True,
     )
-    for override in proposal.overrides:
-        console.print(f"  {override.linears}", soft_wrap=True)
+    blocks: dict[str, list[int]] = {}
+    for row in sorted(result.rows, key=lambda row: row.block):
+        if row.name in proposal.raised:
+            blocks.setdefault(row.linear, []).append(row.block)
+    for kind, numbers in blocks.items():
+        console.print(f"  {kind}, blocks {_ranges(numbers)}", soft_wrap=True)
     if proposal.kl_before is not None and proposal.kl_after is not None:
         console.print(
             f"The whole model rounded to nearest, on the same tokens: KL {proposal.kl_before:.4f} without the "
@@ -56,3 +62,14 @@ def _print_proposal(proposal: Proposal, console: Console) -> None:
         console.print("What it gains was not measured; --check does.")
     if proposal.out:
         console.print(f"Recipe: {proposal.out}", soft_wrap=True)
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """[0, 2, 3, 4] → "0, 2–4"."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}–{run[-1]}" for run in runs)

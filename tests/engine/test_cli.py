@@ -160,6 +160,7 @@ def test_sensitivity_as_text_and_as_events(model: Path, tmp_path: Path, capfd: p
     assert "22 more rows" in printed
     assert "For 5 bits" in printed
     assert "without the proposal" in printed
+    assert "self_attn.o_proj, blocks 0" in printed
     assert main([*command, "--json"]) == 0
     events = [parse_event(line) for line in capfd.readouterr().out.splitlines()]
     assert [event.event for event in events[-2:]] == ["sensitivity_finished", "run_ended"]
