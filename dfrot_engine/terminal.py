@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -97,9 +98,9 @@ class TerminalProgress:
                 self._bars.stop()
                 print_sensitivity(event.result, self._console)
             case Logged(stage="measure"):
-                self._print(event.message)
+                self._print(escape(event.message))
             case Warned():
-                self._print(f"[yellow]Note:[/] {event.message} {event.remedy}")
+                self._print(f"[yellow]Note:[/] {escape(f'{event.message} {event.remedy}')}")
             case RunEnded():
                 self._end(event)
             case _:
@@ -127,7 +128,7 @@ class TerminalProgress:
     def _end(self, event: RunEnded) -> None:
         self._bars.stop()
         if event.status != "finished":
-            self._print(f"[red]{event.message}[/] {event.remedy}")
+            self._print(f"[red]{escape(event.message)}[/] {escape(event.remedy)}")
             return
         # What is no run leaves no report; its table has been printed.
         report = None if self._has_table else read_report(self._options.work_path)
@@ -174,7 +175,8 @@ def print_plan(plan: Plan) -> None:
     for problem in plan.problems:
         color = "red" if problem.severity == "error" else "yellow"
         console.print(
-            f"[{color}]{problem.severity}[/] {problem.field}: {problem.message} {problem.remedy}", soft_wrap=True
+            f"[{color}]{problem.severity}[/] {problem.field}: {escape(f'{problem.message} {problem.remedy}')}",
+            soft_wrap=True,
         )
 
 

@@ -34,7 +34,7 @@ def print_sensitivity(result: SensitivityResult, console: Console) -> None:
         soft_wrap=True,
     )
     for note in result.notes:
-        console.print(note, soft_wrap=True)
+        console.print(note, soft_wrap=True, markup=False)
     if result.proposal is not None:
         _print_proposal(result, result.proposal, console)
 
@@ -61,7 +61,7 @@ def _print_proposal(result: SensitivityResult, proposal: Proposal, console: Cons
     else:
         console.print("What it gains was not measured; --check does.")
     if proposal.out:
-        console.print(f"Recipe: {proposal.out}", soft_wrap=True)
+        console.print(f"Recipe: {proposal.out}", soft_wrap=True, markup=False)
 
 
 def _ranges(numbers: Sequence[int]) -> str:

@@ -176,6 +176,10 @@ def test_plan_lists_problems(model: Path, tmp_path: Path, capsys: pytest.Capture
     assert any(problem["field"].startswith("weights.group_size") for problem in plan["problems"])
     assert main([*base, "--set", "weights.group_size=16"]) == 0
     assert "quantize" in capsys.readouterr().out
+    # Brackets in a remedy are no markup.
+    assert main([*base, "--set", "weights.group_size=16", "--set", 'evaluation.tasks=["/nowhere/[x].yaml"]']) == 2
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "/nowhere/[x].yaml does not exist" in printed or "dfrot-gui[tasks]" in printed
 
 
 @pytest.mark.parametrize(
