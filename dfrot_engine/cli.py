@@ -1,4 +1,4 @@
-"""The command line: plan, run, trial, evaluate, show, rotations. The window starts its runs and trials through it."""
+"""The command line, one subcommand for each thing to do. The window starts its runs and trials through it."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from dfrot_engine.cli_rotations import add_rotations
 from dfrot_engine.errors import DFRotError, RecipeError
 from dfrot_engine.options import RunOptions
 from dfrot_engine.recipe import Recipe, preset_names
+from dfrot_engine.sensitivity.types import Ask
 
 EXIT_OK, EXIT_FAILED, EXIT_BAD_RECIPE, EXIT_CANCELLED = 0, 1, 2, 130
 _EXITS = {"finished": EXIT_OK, "failed": EXIT_FAILED, "cancelled": EXIT_CANCELLED}
@@ -55,6 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_recipe_arguments(trial)
     _add_process_arguments(trial)
     trial.set_defaults(command=_trial)
+    _add_sensitivity(commands)
     _add_evaluate(commands)
     add_rotations(commands)
     show = commands.add_parser("show", help="show the results of a run")
@@ -62,6 +64,19 @@ def build_parser() -> argparse.ArgumentParser:
     show.add_argument("--json", action="store_true", help="print report.json")
     show.set_defaults(command=_show)
     return parser
+
+
+def _add_sensitivity(commands: Any) -> None:
+    usual = Ask()
+    parser = commands.add_parser("sensitivity", help="measure what rounding each linear alone costs; propose 8 bits")
+    _add_recipe_arguments(parser)
+    _add_process_arguments(parser)
+    parser.add_argument("--num-samples", type=int, default=usual.num_samples, help="sequences of the calibration text")
+    parser.add_argument("--seq-len", type=int, default=usual.seq_len, help="tokens in each sequence")
+    parser.add_argument("--bits", type=float, help="propose 8 bits for the worst, up to this average of the weights")
+    parser.add_argument("--out", type=Path, help="write the recipe with the proposal to this TOML file")
+    parser.add_argument("--check", action="store_true", help="measure the whole model with and without the proposal")
+    parser.set_defaults(command=_sensitivity)
 
 
 def _add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
@@ -96,12 +111,16 @@ def _add_evaluate(commands: Any) -> None:
     parser.add_argument("folder", type=Path, help="checkpoint folder")
     parser.add_argument("--original", help="compare with this model: Hub id, folder, GGUF file, or 'sample'")
     parser.add_argument("--dataset", default="builtin", help="text to measure on, as in a recipe")
-    parser.add_argument("--seq-len", type=int, default=1024, help="tokens in each window")
+    parser.add_argument("--seq-len", type=_window, default=1024, help="tokens in each window, or 'model'")
     parser.add_argument("--windows", type=int, default=0, help="windows measured; 0 measures the whole text")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 takes all cores")
     parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
     parser.set_defaults(command=_evaluate)
+
+
+def _window(text: str) -> int | str:
+    return text if text == "model" else int(text)
 
 
 def recipe_from(arguments: argparse.Namespace) -> Recipe:
@@ -174,6 +193,21 @@ def _trial(arguments: argparse.Namespace) -> int:
     from dfrot_engine.trial.candidates import trial_options
 
     ended = trial_process(
+        recipe_from(arguments),
+        trial_options(arguments.device, arguments.threads),
+        as_json=arguments.json,
+        stdin_commands=arguments.stdin_commands,
+    )
+    return _EXITS[ended.status]
+
+
+def _sensitivity(arguments: argparse.Namespace) -> int:
+    from dfrot_engine.run_process import sensitivity_process
+    from dfrot_engine.trial.candidates import trial_options
+
+    out = arguments.out.expanduser().absolute() if arguments.out else None
+    ended = sensitivity_process(
+        Ask(arguments.num_samples, arguments.seq_len, arguments.bits, out, arguments.check),
         recipe_from(arguments),
         trial_options(arguments.device, arguments.threads),
         as_json=arguments.json,

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from dfrot_engine.errors import DFRotError
+from dfrot_engine.sensitivity.types import SensitivityResult
 from dfrot_engine.trial.types import TrialResult, TrialRow
 
 JOURNAL = "events.jsonl"
@@ -131,6 +132,13 @@ class TrialFinished(EventBase):
     result: TrialResult
 
 
+class SensitivityFinished(EventBase):
+    """What a sensitivity pass came to; its process says `run_ended` after it."""
+
+    event: Literal["sensitivity_finished"] = "sensitivity_finished"
+    result: SensitivityResult
+
+
 class Warned(EventBase):
     event: Literal["warned"] = "warned"
     message: str
@@ -171,6 +179,7 @@ Event = Annotated[
     | Evaluated
     | RotationTried
     | TrialFinished
+    | SensitivityFinished
     | Warned
     | Logged
     | PauseChanged

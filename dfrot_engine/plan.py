@@ -7,6 +7,7 @@ from dfrot_engine.checkpoint.facts import ModelFacts
 from dfrot_engine.checkpoint.headers import total_bytes
 from dfrot_engine.checkpoint.source import inspect
 from dfrot_engine.errors import DFRotError
+from dfrot_engine.evaluation.harness import task_problems
 from dfrot_engine.exporters.limits import export_problems
 from dfrot_engine.hadamard_orders import hadamard_order
 from dfrot_engine.options import RunOptions
@@ -40,6 +41,7 @@ def make_plan(recipe: Recipe, options: RunOptions) -> Plan:
         *model_problems(facts, architecture),
         *recipe_problems(recipe, architecture, linears),
         *export_problems(recipe, linears),
+        *task_problems(recipe),
         *problems,
         *folder_problems(recipe, options, facts.folder),
     ]

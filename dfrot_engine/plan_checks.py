@@ -47,6 +47,7 @@ def recipe_problems(recipe: Recipe, architecture: Architecture, linears: Sequenc
     problems = [
         *format_problems(recipe, linears),
         *_length_problems(recipe, architecture),
+        *_window_problems(recipe, architecture),
         *_r1_problems(recipe, architecture),
         *_r4_problems(recipe, architecture),
         *_saved_inner_problems(recipe, architecture),
@@ -73,7 +74,9 @@ def data_problems(recipe: Recipe) -> list[Problem]:
     problems = _text_problems(calibration.dataset, "calibration", needed, "calibration.num_samples")
     if evaluation is None:
         return problems
-    problems += _text_problems(evaluation.dataset, "evaluation", evaluation.seq_len, "evaluation.seq_len")
+    # The model's own window is not known here; recipe_problems looks at it.
+    window = 1 if evaluation.seq_len == "model" else evaluation.seq_len
+    problems += _text_problems(evaluation.dataset, "evaluation", window, "evaluation.seq_len")
     if _is_same_file(calibration.dataset, evaluation.dataset):
         problems.append(
             Problem.warning(
@@ -201,7 +204,7 @@ def _hidden_overrides(recipe: Recipe, names: Sequence[str]) -> list[Problem]:
 def _length_problems(recipe: Recipe, architecture: Architecture) -> list[Problem]:
     lengths = {"calibration.seq_len": recipe.calibration.seq_len}
     if recipe.evaluation is not None:
-        lengths["evaluation.seq_len"] = recipe.evaluation.seq_len
+        lengths["evaluation.seq_len"] = recipe.evaluation.window(architecture.max_length)
     longest = architecture.max_length
     return [
         Problem.error(
@@ -210,6 +213,15 @@ def _length_problems(recipe: Recipe, architecture: Architecture) -> list[Problem
         for field, length in lengths.items()
         if length > longest
     ]
+
+
+def _window_problems(recipe: Recipe, architecture: Architecture) -> list[Problem]:
+    evaluation = recipe.evaluation
+    if evaluation is None or evaluation.seq_len != "model":
+        return []
+    window = evaluation.window(architecture.max_length)
+    found = _text_problems(evaluation.dataset, "evaluation", window, "evaluation.seq_len")
+    return [problem for problem in found if problem.field == "evaluation.seq_len"]
 
 
 def _text_problems(dataset: str, purpose: Purpose, num_tokens: int, short_field: str) -> list[Problem]:

@@ -218,22 +218,26 @@ def _export(work: Workload) -> StageEstimate:
 
 def _evaluate(work: Workload, wanted: Evaluation) -> StageEstimate:
     sizes = work.architecture
-    windows = wanted.num_windows or max(1, _evaluation_tokens(wanted) // wanted.seq_len)
-    tokens = windows * wanted.seq_len
+    window = wanted.window(sizes.max_length)
+    windows = wanted.num_windows or max(1, _evaluation_tokens(wanted, window) // window)
+    tokens = windows * window
     parameters = work.block_parameters * sizes.num_blocks + work.outer_parameters // 2
-    logits_bytes = 3 * 4 * wanted.seq_len * sizes.vocab_size
+    logits_bytes = 3 * 4 * window * sizes.vocab_size
     memory = 4 * (parameters + work.outer_parameters // 2) + logits_bytes + 4 * tokens * sizes.hidden_size
     about = "" if wanted.num_windows else "about "
-    summary = f"{about}{windows:,} windows of {wanted.seq_len:,} tokens"
+    summary = f"{about}{windows:,} windows of {window:,} tokens"
+    if wanted.tasks:
+        # How long they take depends on their data, which nobody knows before they are loaded.
+        summary += f", then {len(wanted.tasks)} {'task' if len(wanted.tasks) == 1 else 'tasks'} (not in the time)"
     # The original and the quantized model.
     return work.stage("evaluate", summary, memory, 0, work.seconds(2 * 2 * parameters * tokens))
 
 
-def _evaluation_tokens(wanted: Evaluation) -> int:
+def _evaluation_tokens(wanted: Evaluation, window: int) -> int:
     try:
         path = dataset_file(wanted.dataset, "evaluation")
     except DataError:  # already a problem of the plan
-        return wanted.seq_len
+        return window
     if path is None:
         return HUB_EVALUATION_TOKENS[wanted.dataset]
     return path.stat().st_size // BYTES_PER_TOKEN

@@ -14,6 +14,8 @@ from dfrot_engine.recipe_section import Section
 # Rows of FORMATS.
 TokenFormat = Literal["int2", "int3", "int4", "int5", "int6", "int7", "int8", "fp8"]
 AnyFormat = Literal[TokenFormat, "nvfp4", "mxfp4"]
+# The window that is usual in the field; longer models are cut to it, so that figures can be compared.
+USUAL_WINDOW = 2_048
 ClipRatio = Annotated[float, Field(gt=0.0, le=1.0)]
 
 
@@ -34,7 +36,7 @@ class Calibration(Section):
         str,
         Field(
             title="Data",
-            description="'builtin' (the app's own text), 'wikitext-2' or 'c4', or a .txt, .jsonl or .parquet file",
+            description="'builtin' (the app's own text), 'wikitext-2', 'c4', or a .txt, .jsonl, .parquet or .raw file",
         ),
     ] = "builtin"
     num_samples: Annotated[int, Field(ge=1, le=100_000, title="Samples", description="Sequences that are run")] = 8
@@ -46,11 +48,32 @@ class Evaluation(Section):
     dataset: Annotated[
         str, Field(title="Data", description="Same names as for calibration; never the same text by default")
     ] = "builtin"
-    seq_len: Annotated[int, Field(ge=16, le=131_072, title="Window", description="Tokens in each window")] = 1024
+    seq_len: Annotated[
+        Annotated[int, Field(ge=16, le=131_072)] | Literal["model"],
+        Field(
+            title="Window",
+            description=f"Tokens in each window; 'model' takes what the model can, at most {USUAL_WINDOW:,}",
+        ),
+    ] = 1024
     num_windows: Annotated[
         int,
         Field(ge=0, le=100_000, title="Windows", description="Windows that are measured; 0 measures the whole text"),
     ] = 0
+    tasks: Annotated[
+        tuple[str, ...],
+        Field(title="Tasks", description="Of lm-evaluation-harness, by name or as a .yaml file; run before and after"),
+    ] = ()
+    task_limit: Annotated[
+        int, Field(ge=0, le=1_000_000, title="Examples", description="Of each task that are run; 0 runs all")
+    ] = 0
+
+    def window(self, max_length: int) -> int:
+        """Tokens in a window.
+
+        Args:
+            max_length: of the model, in tokens.
+        """
+        return min(max_length, USUAL_WINDOW) if self.seq_len == "model" else self.seq_len
 
 
 def _filled(scheme: type[Section], data: Any, fields_of: Callable[[object], dict[str, Any]]) -> Any:

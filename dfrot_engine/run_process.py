@@ -1,4 +1,4 @@
-"""A run or a trial as a process of its own: where events go, how commands and Ctrl-C come in."""
+"""A run, a trial or a sensitivity pass as a process of its own: where events go, how commands and Ctrl-C come in."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from types import FrameType
 
 import psutil
@@ -19,6 +20,8 @@ from dfrot_engine.options import RunOptions
 from dfrot_engine.progress import Control
 from dfrot_engine.recipe import Recipe
 from dfrot_engine.run import run
+from dfrot_engine.sensitivity.run import run_sensitivity
+from dfrot_engine.sensitivity.types import Ask
 from dfrot_engine.terminal import TerminalProgress, quiet_libraries
 from dfrot_engine.trial.run import run_trial
 
@@ -36,6 +39,14 @@ def run_process(recipe: Recipe, options: RunOptions, *, as_json: bool, stdin_com
 def trial_process(recipe: Recipe, options: RunOptions, *, as_json: bool, stdin_commands: bool) -> RunEnded:
     """Try rotations for a recipe, in the same way."""
     return _as_process(run_trial, recipe, options, as_json=as_json, stdin_commands=stdin_commands)
+
+
+def sensitivity_process(
+    ask: Ask, recipe: Recipe, options: RunOptions, *, as_json: bool, stdin_commands: bool
+) -> RunEnded:
+    """Measure what rounding each linear alone costs, in the same way."""
+    work = partial(run_sensitivity, ask)
+    return _as_process(work, recipe, options, as_json=as_json, stdin_commands=stdin_commands)
 
 
 def _as_process(work: Work, recipe: Recipe, options: RunOptions, *, as_json: bool, stdin_commands: bool) -> RunEnded:

@@ -8,15 +8,18 @@ from types import TracebackType
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from dfrot_engine.events import (
     Event,
+    Logged,
     MassiveTokensFound,
     Measured,
     RunEnded,
     RunStarted,
+    SensitivityFinished,
     StageAdvanced,
     StageFinished,
     StageStarted,
@@ -27,6 +30,7 @@ from dfrot_engine.options import RunOptions
 from dfrot_engine.plan_types import Plan
 from dfrot_engine.rotation_names import rotation_name
 from dfrot_engine.run_report import read_report
+from dfrot_engine.sensitivity.table import print_sensitivity
 from dfrot_engine.trial.types import TrialResult
 from dfrot_engine.units import duration_text, format_bytes
 
@@ -43,7 +47,7 @@ def quiet_libraries() -> None:
 
 
 class TerminalProgress:
-    """One bar for each stage while a run or a trial goes on, and the table at its end."""
+    """One bar for each stage while a run, a trial or a sensitivity pass goes on, and the table at its end."""
 
     def __init__(self, options: RunOptions) -> None:
         self._options = options
@@ -57,7 +61,7 @@ class TerminalProgress:
         )
         self._tasks: dict[str, TaskID] = {}
         self._has_found = False
-        self._is_trial = False
+        self._has_table = False
 
     def __enter__(self) -> TerminalProgress:
         self._bars.start()
@@ -86,11 +90,17 @@ class TerminalProgress:
             case MassiveTokensFound():
                 self._found(event)
             case TrialFinished():
-                self._is_trial = True
+                self._has_table = True
                 self._bars.stop()
                 print_trial(event.result, self._console)
+            case SensitivityFinished():
+                self._has_table = True
+                self._bars.stop()
+                print_sensitivity(event.result, self._console)
+            case Logged(stage="measure"):
+                self._print(escape(event.message))
             case Warned():
-                self._print(f"[yellow]Note:[/] {event.message} {event.remedy}")
+                self._print(f"[yellow]Note:[/] {escape(f'{event.message} {event.remedy}')}")
             case RunEnded():
                 self._end(event)
             case _:
@@ -118,12 +128,27 @@ class TerminalProgress:
     def _end(self, event: RunEnded) -> None:
         self._bars.stop()
         if event.status != "finished":
-            self._print(f"[red]{event.message}[/] {event.remedy}")
+            self._print(f"[red]{escape(event.message)}[/] {escape(event.remedy)}")
             return
-        # A trial leaves no report; its table has been printed.
-        report = None if self._is_trial else read_report(self._options.work_path)
+        # What is no run leaves no report; its table has been printed.
+        report = None if self._has_table else read_report(self._options.work_path)
         if report is not None:
             print_report(report, self._console)
+
+
+def print_tasks(report: Mapping[str, Any], console: Console) -> None:
+    """The tasks of lm-evaluation-harness before and after, with their standard errors and examples."""
+    table = Table("Task", "Version", "Metric", "Examples", "Before", "After")
+    for row in report["tasks"]:
+        numbers = [_with_error(row[side], row[f"{side}_stderr"]) for side in ("original", "quantized")]
+        table.add_row(row["task"], row["version"], row["metric"], f"{row['num_examples']:,}", *numbers)
+    console.print(table)
+    protocol = report["task_protocol"]
+    console.print(f"{protocol['harness']}, ± standard error; measured: {protocol['measured']}.", soft_wrap=True)
+
+
+def _with_error(value: float, stderr: float | None) -> str:
+    return f"{value:.4f}" if stderr is None else f"{value:.4f} ± {stderr:.4f}"
 
 
 def print_plan(plan: Plan) -> None:
@@ -150,7 +175,8 @@ def print_plan(plan: Plan) -> None:
     for problem in plan.problems:
         color = "red" if problem.severity == "error" else "yellow"
         console.print(
-            f"[{color}]{problem.severity}[/] {problem.field}: {problem.message} {problem.remedy}", soft_wrap=True
+            f"[{color}]{problem.severity}[/] {problem.field}: {escape(f'{problem.message} {problem.remedy}')}",
+            soft_wrap=True,
         )
 
 
@@ -159,6 +185,8 @@ def print_report(report: Mapping[str, Any], console: Console | None = None) -> N
     console = console or Console(highlight=False)
     if "perplexity_quantized" in report:
         print_numbers(report, console)
+    if report.get("tasks"):
+        print_tasks(report, console)
     errors = report.get("token_error", {})
     if errors:
         table = Table("Relative error of a token's activations", "Mean", "99.9 %", "Massive tokens")

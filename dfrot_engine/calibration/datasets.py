@@ -21,7 +21,7 @@ Purpose = Literal["calibration", "evaluation"]
 
 BUILTIN = "builtin"
 HUB_DATASETS = ("wikitext-2", "c4")
-FILE_SUFFIXES = (".txt", ".jsonl", ".parquet")
+FILE_SUFFIXES = (".txt", ".jsonl", ".parquet", ".raw")
 # C4 is streamed; this is some four million tokens, more than any calibration here asks for by default.
 C4_CHARACTERS = 16_000_000
 BETWEEN_DOCUMENTS = "\n\n"
@@ -31,7 +31,7 @@ def dataset_file(dataset: str, purpose: Purpose) -> Path | None:
     """The file behind a dataset's name; None for those on the Hub.
 
     Raises:
-        DataError: neither a known name nor a .txt, .jsonl or .parquet file that exists.
+        DataError: neither a known name nor a .txt, .jsonl, .parquet or .raw file that exists.
     """
     if dataset in HUB_DATASETS:
         return None
@@ -51,8 +51,11 @@ def dataset_file(dataset: str, purpose: Purpose) -> Path | None:
 def load_text(dataset: str, purpose: Purpose) -> str:
     """The text of a dataset; documents are joined by an empty line.
 
-    "wikitext-2" gives its train text for calibration and its test text for evaluation, "c4" the first
-    C4_CHARACTERS of train or validation.
+    "wikitext-2" gives its train text for calibration and its test text for evaluation, its rows (one for each line,
+    empty ones too) joined by empty lines, which is the text that GPTQ's and later papers measure on. WikiText's own
+    file, wiki.test.raw, is read in the same way. "c4" gives the first C4_CHARACTERS of train or validation.
+
+    Source: GPTQ (github.com/IST-DASLab/gptq, datautils.py).
 
     Raises:
         DataError: unknown name, missing or unreadable file, not UTF-8, no "text" in it, or no network.
@@ -100,6 +103,10 @@ def evaluation_windows(
 ) -> NDArray[np.int64]:
     """Consecutive windows from the start of the text, without overlap; the rest of the text is left out.
 
+    The first token of a window only conditions; every other is predicted from those before it in the window. So do the
+    papers from GPTQ on, with windows of 2,048; their tokenizers may put a start token in front of the whole text, which
+    is not done here.
+
     Args:
         num_windows: at most this many; 0 for all there are.
     Returns:
@@ -135,7 +142,15 @@ def _read_file(path: Path) -> str:
         raise DataError(f"Cannot read {path}: {error.strerror}.", "Check its permissions.") from None
     if path.suffix.lower() == ".jsonl":
         return BETWEEN_DOCUMENTS.join(_jsonl_texts(text, path))
+    if path.suffix.lower() == ".raw":
+        return BETWEEN_DOCUMENTS.join(_wikitext_rows(text.replace("\r\n", "\n")))
     return text
+
+
+def _wikitext_rows(text: str) -> Iterator[str]:
+    """Rows as the Hub's dataset has them: a line with its line break, or nothing for one of spaces alone."""
+    for line in text.removesuffix("\n").split("\n"):
+        yield f"{line}\n" if line.strip() else ""
 
 
 def _jsonl_texts(lines: str, path: Path) -> Iterator[str]:

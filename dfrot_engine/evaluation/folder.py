@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
+from dfrot_engine.architectures.base import config_int
 from dfrot_engine.calibration.datasets import evaluation_windows, load_text
 from dfrot_engine.checkpoint import source
 from dfrot_engine.checkpoint.tokenizer import Tokenizer
@@ -15,11 +17,12 @@ from dfrot_engine.evaluation.metrics import Metrics
 from dfrot_engine.evaluation.models import original_logits, reloaded_logits
 from dfrot_engine.job import Job, choose_device
 from dfrot_engine.options import RunOptions
-from dfrot_engine.recipe import ModelSource, Recipe
+from dfrot_engine.recipe import Evaluation, ModelSource, Recipe
+from dfrot_engine.recipe_sections import USUAL_WINDOW
 
 
 def evaluate_folder(
-    folder: Path, *, original: str | None, dataset: str, seq_len: int, num_windows: int, device: str
+    folder: Path, *, original: str | None, dataset: str, seq_len: int | Literal["model"], num_windows: int, device: str
 ) -> dict[str, Any]:
     """Perplexity of a folder, and KL divergence and agreement when the original is given.
 
@@ -29,8 +32,10 @@ def evaluate_folder(
     """
     if not (folder / "config.json").is_file():
         raise ModelError(f"{folder} holds no checkpoint (no config.json).", "Give the output folder of a run.")
+    wanted = Evaluation(dataset=dataset, seq_len=seq_len, num_windows=num_windows)
+    length = wanted.window(_max_length(folder))
     tokens = Tokenizer.load(folder).encode(load_text(dataset, "evaluation"))
-    tokens_BT = torch.from_numpy(evaluation_windows(tokens, seq_len, num_windows))
+    tokens_BT = torch.from_numpy(evaluation_windows(tokens, length, num_windows))
     before, after = Metrics(), Metrics()
     reference = None
     if original is not None:
@@ -49,12 +54,18 @@ def evaluate_folder(
         numbers["top1_agreement"] = after.top1_agreement
     numbers["protocol"] = {
         "dataset": dataset,
-        "seq_len": seq_len,
+        "seq_len": length,
         "num_windows": len(tokens_BT),
         "tokens": after.tokens,
         "measured": f"{folder}, loaded by transformers",
     }
     return numbers
+
+
+def _max_length(folder: Path) -> int:
+    """As config.json says it; any model that transformers loads may be measured, known to our tables or not."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return config_int(config, "max_position_embeddings", USUAL_WINDOW, largest=1_000_000_000)
 
 
 def _job_of(original: str, folder: Path, device: str) -> Job:

@@ -1,6 +1,10 @@
-"""Perplexity, KL divergence and top-1 agreement: the original against what was written, reloaded from disk."""
+"""Perplexity, KL divergence, top-1 agreement and tasks: the original against what was written, reloaded from disk."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,9 +14,11 @@ from dfrot_engine.checkpoint.tokenizer import Tokenizer
 from dfrot_engine.errors import RunError
 from dfrot_engine.evaluation.metrics import Metrics
 from dfrot_engine.evaluation.models import LogitsOf, original_logits, quantized_logits, reloaded_logits
+from dfrot_engine.evaluation.tasks import harness_version, run_tasks
 from dfrot_engine.events import Evaluated, StageAdvanced, StageStarted
 from dfrot_engine.job import Job
 from dfrot_engine.progress import Report
+from dfrot_engine.recipe import Evaluation
 from dfrot_engine.rotations.rotation_set import RotationSet
 from dfrot_engine.stages.base import Stage
 from dfrot_engine.stages.export import output_folder
@@ -21,6 +27,9 @@ from dfrot_engine.work_dir import WorkDir
 NAME = "evaluate"
 RESULT = "evaluation.json"
 
+#: (finished steps, what is being done)
+Advance = Callable[[int, str], None]
+
 
 def run(job: Job, work: WorkDir, _fingerprint: str, report: Report) -> None:
     """Leaves `evaluation.json`."""
@@ -28,7 +37,8 @@ def run(job: Job, work: WorkDir, _fingerprint: str, report: Report) -> None:
     assert wanted is not None
     tokens_BT = _windows(job)
     num_blocks, num_windows = job.architecture.num_blocks, len(tokens_BT)
-    steps = num_blocks + num_windows
+    text_steps = num_blocks + num_windows
+    steps = text_steps + 2 * len(wanted.tasks)
     report(StageStarted(stage=NAME, steps=steps))
 
     def advance(step: int, label: str) -> None:
@@ -55,20 +65,51 @@ def run(job: Job, work: WorkDir, _fingerprint: str, report: Report) -> None:
     }
     protocol = {
         "dataset": wanted.dataset,
-        "seq_len": wanted.seq_len,
+        "seq_len": tokens_BT.shape[1],
         "num_windows": num_windows,
         "tokens": after.tokens,
         "measured": measured,
     }
-    work.write_json(RESULT, numbers | {"protocol": protocol})
+    tasks = _tasks(job, wanted, lambda step, label: advance(text_steps + step, label)) if wanted.tasks else {}
+    work.write_json(RESULT, numbers | {"protocol": protocol} | tasks)
     _report_numbers(wanted.dataset, numbers, report)
+    for row in tasks.get("tasks", ()):
+        # With the task's name, since tasks have metrics such as "perplexity" too.
+        metric = f"{row['task']}/{row['metric']}"
+        report(Evaluated(dataset=row["task"], metric=metric, value=row["quantized"], baseline=row["original"]))
+
+
+def _tasks(job: Job, wanted: Evaluation, advance: Advance) -> dict[str, Any]:
+    """What goes into the result: "tasks", a row for each task and metric, and "task_protocol"."""
+    before = run_tasks(
+        job.model_dir, wanted.tasks, wanted.task_limit, job.device, lambda done: advance(done, "Original: tasks")
+    )
+    export = job.recipe.exports[0]
+    after = run_tasks(
+        output_folder(job, export),
+        wanted.tasks,
+        wanted.task_limit,
+        job.device,
+        lambda done: advance(len(wanted.tasks) + done, "Quantized: tasks"),
+    )
+    rows = []
+    for original, quantized in zip(before, after, strict=True):
+        row = asdict(quantized)
+        row |= {"quantized": row.pop("value"), "quantized_stderr": row.pop("stderr")}
+        rows.append(row | {"original": original.value, "original_stderr": original.stderr})
+    protocol = {
+        "harness": f"lm-evaluation-harness {harness_version()}",
+        "task_limit": wanted.task_limit,
+        "measured": f"{export.kind}, loaded by transformers",
+    }
+    return {"tasks": rows, "task_protocol": protocol}
 
 
 def _windows(job: Job) -> Tensor:
     wanted = job.recipe.evaluation
     assert wanted is not None
     tokens = Tokenizer.load(job.model_dir).encode(load_text(wanted.dataset, "evaluation"))
-    return torch.from_numpy(evaluation_windows(tokens, wanted.seq_len, wanted.num_windows))
+    return torch.from_numpy(evaluation_windows(tokens, wanted.window(job.architecture.max_length), wanted.num_windows))
 
 
 def _measured_model(job: Job, work: WorkDir, tokens_BT: Tensor) -> tuple[LogitsOf, str]:

@@ -3,38 +3,30 @@
 from __future__ import annotations
 
 import math
-import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from dataclasses import replace
 
-import torch
-
-from dfrot_engine.architectures import Architecture, architecture_of
 from dfrot_engine.checkpoint.reader import CheckpointReader
-from dfrot_engine.checkpoint.source import inspect
-from dfrot_engine.errors import DeviceError, DFRotError, DiskError, RecipeError
 from dfrot_engine.events import (
     Event,
     RotationTried,
     RunEnded,
     RunStarted,
     StageAdvanced,
-    StageFinished,
     StageStarted,
     TrialFinished,
 )
 from dfrot_engine.forward.block import BlockFactory
 from dfrot_engine.job import Job, choose_device
-from dfrot_engine.memory import PeakMemory
 from dfrot_engine.options import RunOptions
-from dfrot_engine.plan import Plan, make_plan
+from dfrot_engine.plan import Plan
 from dfrot_engine.plan_estimates import Workload
-from dfrot_engine.plan_linears import planned_block_linears
-from dfrot_engine.progress import Control, Report, cancellable
+from dfrot_engine.progress import Control, Report
 from dfrot_engine.recipe import Cayley, Hadamard, NoRotation, Recipe
 from dfrot_engine.rotation_names import rotation_name
-from dfrot_engine.run import LOAD, ended_by, load_job
+from dfrot_engine.run import LOAD, load_job
+from dfrot_engine.side_run import ending, finishing, plan_without_output
 from dfrot_engine.stages import calibrate
 from dfrot_engine.stages.rotate_inner import learns_by_block
 from dfrot_engine.trial.advice import notes, recommend, sentence
@@ -54,19 +46,7 @@ def run_trial(recipe: Recipe, options: RunOptions, emit: Callable[[Event], None]
     Returns:
         The last event, which was emitted; `trial_finished` stands before it when the trial came to an end.
     """
-    report = cancellable(emit, control)
-    try:
-        emit(TrialFinished(result=_try_all(recipe, options, report)))
-        ended = RunEnded(status="finished", message="Finished.")
-    except DFRotError as error:
-        ended = _ended_without_result(error)
-    except (torch.OutOfMemoryError, MemoryError):
-        remedy = "Close other programs, or choose another device."
-        ended = ended_by(DeviceError("The memory does not hold this trial.", remedy, "options.device"))
-    except OSError as error:
-        ended = ended_by(DiskError(f"A file cannot be read: {error.strerror or error}.", "Check the model's folder."))
-    emit(ended)
-    return ended
+    return ending(lambda report: TrialFinished(result=_try_all(recipe, options, report)), emit, control, what="trial")
 
 
 def _try_all(recipe: Recipe, options: RunOptions, report: Report) -> TrialResult:
@@ -74,24 +54,15 @@ def _try_all(recipe: Recipe, options: RunOptions, report: Report) -> TrialResult
     plan, work = _plan(short, options)
     budget = plan_trial(work, candidates(short))
     _start(plan, recipe, options, report)
-    with _finishing(LOAD, report):
+    with finishing(LOAD, report):
         job = load_job(plan, short, options, report)
     factory = BlockFactory(job.model_dir, job.device)
     with CheckpointReader(job.model_dir) as reader:
-        with _finishing(calibrate.NAME, report):
+        with finishing(calibrate.NAME, report):
             sample = sample_original(job, budget, factory, reader, report)
-        with _finishing(COMPARE, report):
+        with finishing(COMPARE, report):
             rows = list(_compare(Bench(job, sample, factory, reader), budget, report))
     return _result(job, recipe, budget, sample, rows)
-
-
-@contextmanager
-def _finishing(stage: str, report: Report) -> Iterator[None]:
-    """Says that a stage is done, with its time and peak memory."""
-    started = time.monotonic()
-    with PeakMemory() as memory:
-        yield
-    report(StageFinished(stage=stage, seconds=time.monotonic() - started, peak_bytes=memory.peak_bytes))
 
 
 def _compare(bench: Bench, budget: Budget, report: Report) -> Iterator[TrialRow]:
@@ -114,25 +85,9 @@ def _plan(short: Recipe, options: RunOptions) -> tuple[Plan, Workload]:
     rotation = short.rotation
     if isinstance(rotation.r1, NoRotation | Cayley):
         rotation = rotation.model_copy(update={"r1": Hadamard()})
-    plan = make_plan(short.model_copy(update={"rotation": rotation}), options)
-    # Nothing is written, so folders and disks are no matter.
-    folders = {"options.output_dir", "options.work_dir", "options.overwrite"}
-    plan = plan.model_copy(update={"problems": tuple(one for one in plan.problems if one.field not in folders)})
-    plan.raise_problems()
-    facts = inspect(short.model)
-    architecture = architecture_of(facts.config)
-    _refuse_no_rounding(short, architecture)
-    return plan, Workload(short, options, facts, architecture, planned_block_linears(short, architecture))
-
-
-def _refuse_no_rounding(recipe: Recipe, architecture: Architecture) -> None:
-    linears = planned_block_linears(recipe, architecture)
-    if recipe.kv_cache is None and all(one.weights is None and one.activations is None for one in linears):
-        raise RecipeError(
-            "This recipe rounds nothing, so there is nothing a rotation could make better.",
-            "Choose a format for weights or activations.",
-            "weights",
-        )
+    rotated = short.model_copy(update={"rotation": rotation})
+    plan, work = plan_without_output(rotated, options, "a rotation could make better")
+    return plan, replace(work, recipe=short)
 
 
 def _start(plan: Plan, recipe: Recipe, options: RunOptions, report: Report) -> None:
@@ -188,9 +143,3 @@ def _result(job: Job, recipe: Recipe, budget: Budget, sample: TrialSample, rows:
         massive_count=sample.massive_count,
         places=sample.places,
     )
-
-
-def _ended_without_result(error: DFRotError) -> RunEnded:
-    """As of a run, but nothing is kept that could be resumed."""
-    ended = ended_by(error)
-    return ended.model_copy(update={"remedy": ""}) if ended.status == "cancelled" else ended

@@ -151,6 +151,23 @@ def test_a_trial_as_text(model: Path, capfd: pytest.CaptureFixture[str]) -> None
     assert "does not divide" in " ".join(capfd.readouterr().out.split())
 
 
+def test_sensitivity_as_text_and_as_events(model: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    settings = ["--num-samples", "2", "--seq-len", "48", "--set", "weights.group_size=16", "--device", "cpu"]
+    command = ["sensitivity", "--model", str(model), *settings]
+    assert main([*command, "--bits", "5", "--check", "--out", str(tmp_path / "recipe.toml")]) == 0
+    printed = " ".join(capfd.readouterr().out.split())
+    assert "of memory" in printed
+    assert "22 more rows" in printed
+    assert "For 5 bits" in printed
+    assert "without the proposal" in printed
+    assert "self_attn.o_proj, blocks 0" in printed
+    assert main([*command, "--json"]) == 0
+    events = [parse_event(line) for line in capfd.readouterr().out.splitlines()]
+    assert [event.event for event in events[-2:]] == ["sensitivity_finished", "run_ended"]
+    assert main([*command, "--bits", "9"]) == 1
+    assert "cannot have 9 bits" in " ".join(capfd.readouterr().out.split())
+
+
 def test_plan_lists_problems(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     base = ["plan", "--model", str(model), "--output", str(tmp_path / "out"), "--set", "calibration.seq_len=64"]
     base += ["--set", "evaluation.seq_len=64"]
@@ -159,6 +176,10 @@ def test_plan_lists_problems(model: Path, tmp_path: Path, capsys: pytest.Capture
     assert any(problem["field"].startswith("weights.group_size") for problem in plan["problems"])
     assert main([*base, "--set", "weights.group_size=16"]) == 0
     assert "quantize" in capsys.readouterr().out
+    # Brackets in a remedy are no markup.
+    assert main([*base, "--set", "weights.group_size=16", "--set", 'evaluation.tasks=["/nowhere/[x].yaml"]']) == 2
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "/nowhere/[x].yaml does not exist" in printed or "dfrot-gui[tasks]" in printed
 
 
 @pytest.mark.parametrize(

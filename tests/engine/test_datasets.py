@@ -80,6 +80,16 @@ def test_parquet_of_other_things(tmp_path: Path, columns: dict[str, list[object]
         load_text(str(path), "calibration")
 
 
+def test_wikitexts_own_file_has_the_rows_of_the_hub(tmp_path: Path) -> None:
+    path = tmp_path / "wiki.test.raw"
+    path.write_text(" \n = A Title = \n \n Some text . \n", encoding="utf-8")
+    # As the Hub's dataset: a row for each line, empty ones without their line break.
+    rows = ["", " = A Title = \n", "", " Some text . \n"]
+    assert load_text(str(path), "evaluation") == "\n\n".join(rows)
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert load_text(str(path), "evaluation") == "\n\n".join(rows)
+
+
 @pytest.mark.parametrize("dataset", ["", "nonsense", "wikitext", "model.gguf", "folder/"])
 def test_unknown_names_list_the_known_ones(dataset: str) -> None:
     with pytest.raises(DataError, match="There is no dataset") as caught:
