@@ -19,7 +19,8 @@ _RATIOS_OF = {
     "e8m0": (2.0, 1.0, 0.5, 0.25, 0.125),
 }
 _HOPELESS = 4.0  # once every row is this many times worse than its best, smaller ratios cannot win
-_CHUNK_ELEMENTS = 1 << 18  # fits the cache of one core, which is most of the speed
+# (elements of a chunk, ratios tried at once): what fits the cache of one core, and what keeps a GPU busy.
+_PASS = {"cpu": (1 << 18, 1), "cuda": (1 << 26, 20)}
 
 
 def search_clip_ratio(values_RI: Tensor, fmt: Format, *, symmetric: bool, global_scale: Tensor | None = None) -> Tensor:
@@ -33,21 +34,23 @@ def search_clip_ratio(values_RI: Tensor, fmt: Format, *, symmetric: bool, global
         [R, 1] float32.
     Source: QuaRot's weight quantizer (arXiv:2404.00456), after GPTQ's; ratios above 1 after "Four Over Six" for NVFP4.
     """
-    rows = max(1, _CHUNK_ELEMENTS // values_RI.shape[1])
+    elements, at_once = _PASS[values_RI.device.type]
+    rows = max(1, elements // at_once // values_RI.shape[1])
     whole = choose_global_scale(values_RI, fmt) if global_scale is None else global_scale
-    return torch.cat([_search(chunk, fmt, symmetric, whole) for chunk in values_RI.split(rows)])
+    return torch.cat([_search(chunk, fmt, symmetric, whole, at_once) for chunk in values_RI.split(rows)])
 
 
-def _search(values: Tensor, fmt: Format, symmetric: bool, global_scale: Tensor | None) -> Tensor:
+def _search(values: Tensor, fmt: Format, symmetric: bool, global_scale: Tensor | None, at_once: int) -> Tensor:
     best_error = torch.full((values.shape[0], 1), torch.inf, dtype=values.dtype, device=values.device)
     best_ratio = torch.ones_like(best_error)
-    for ratio in _RATIOS_OF[fmt.scales]:
+    for ratios in torch.tensor(_RATIOS_OF[fmt.scales], dtype=values.dtype, device=values.device).split(at_once):
+        ratio = ratios[:, None, None]
         grid = choose_grid(values, fmt, symmetric=symmetric, clip_ratio=ratio, global_scale=global_scale)
         error = (dequantize(quantize(values, grid, fmt), grid) - values).abs()
-        error = error.pow(_ERROR_EXPONENT).sum(-1, keepdim=True)
+        error, at = error.pow(_ERROR_EXPONENT).sum(-1, keepdim=True).min(0)
         better = error < best_error
         best_error = torch.where(better, error, best_error)
-        best_ratio = torch.where(better, ratio, best_ratio)
+        best_ratio = torch.where(better, ratios[at], best_ratio)
         if bool((error > _HOPELESS * best_error).all()):
             break
     return best_ratio

@@ -7,12 +7,13 @@ from torch import Tensor
 
 from dfrot_engine.calibration.statistics import InputMoments
 from dfrot_engine.errors import DFRotError
-from dfrot_engine.quantizers.grid import Grid, dequantize, quantize
+from dfrot_engine.quantizers.columns import round_run
+from dfrot_engine.quantizers.grid import Grid
 from dfrot_engine.quantizers.weight import QuantizedWeight, choose_weight_grid, group_columns, to_quantized_weight
 from dfrot_engine.recipe import GPTQ, WeightScheme
 
 _LADDER = 4  # the damping, and ten times as much three times over
-_LAZY_COLUMNS = 128  # columns whose errors are gathered before the rest of the matrix hears of them
+_LAZY_COLUMNS = 128  # columns whose errors are gathered before the rest of the matrix hears of them, if no group ends
 
 
 class NotPositiveDefinite(DFRotError):
@@ -72,19 +73,12 @@ def round_columns(
     # Transposed, so that a column of the weight is a row in memory.
     weight_IO = weight_OI.T.contiguous() if order is None else weight_OI.T[order]
     codes_IO = torch.empty_like(weight_IO)
-    columns = range(len(weight_IO)) if order is None else order.tolist()
-    step = grids.lazy_columns
-    for start in range(0, len(weight_IO), step):
-        end = min(start + step, len(weight_IO))
-        open_CO, upper_CC = weight_IO[start:end], upper[start:end, start:end]
-        error_CO = torch.empty_like(open_CO)
-        for column in range(end - start):
-            grids.reach(columns[start + column], open_CO[column:])
-            grid = grids.of(columns[start + column])
-            codes = quantize(open_CO[column], grid, grids.fmt)
-            codes_IO[start + column] = codes
-            error_CO[column] = (open_CO[column] - dequantize(codes, grid)) / upper_CC[column, column]
-            open_CO[column + 1 :].addr_(upper_CC[column, column + 1 :], error_CO[column], alpha=-1)
+    columns = torch.arange(len(weight_IO), device=weight_IO.device) if order is None else order
+    for start in range(0, len(weight_IO), grids.step):
+        end = min(start + grids.step, len(weight_IO))
+        open_CO = weight_IO[start:end]
+        grid = grids.of(columns[start:end], open_CO)
+        codes_IO[start:end], error_CO = round_run(open_CO, upper[start:end, start:end], grid, grids.fmt)
         weight_IO[end:].addmm_(upper[start:end, end:].T, error_CO, alpha=-1)
     if order is not None:
         codes_IO = codes_IO[order.argsort()]
@@ -99,41 +93,27 @@ class _Grids:
         self._size = group_columns(scheme, weight_OI.shape[1])
         self._is_static = is_static or self._size == weight_OI.shape[1]
         self._grid, self.fmt, _ = choose_weight_grid(weight_OI, scheme, scale_dtype)
-        self._groups = self._split(self._grid, weight_OI.dtype)
+        self._grid = self._grid._replace(scale=self._grid.scale.clone())
+        self.step = _LAZY_COLUMNS if self._is_static else self._size
 
-    @property
-    def lazy_columns(self) -> int:
-        """So many that groups and batches of columns start together."""
-        if self._is_static:
-            return _LAZY_COLUMNS
-        return max(1, _LAZY_COLUMNS // self._size) * self._size
-
-    def reach(self, column: int, open_CO: Tensor) -> None:
-        """Choose the scale of the group that starts here; the columns from here on are given."""
-        if self._is_static or column % self._size:
-            return
-        part_OI = open_CO[: self._size].T
-        whole = self._grid.global_scale
-        grid, _, _ = choose_weight_grid(part_OI, self._scheme, self._scale_dtype, global_scale=whole)
-        self._groups[column // self._size] = self._split(grid, open_CO.dtype)[0]
-
-    def of(self, column: int) -> Grid:
-        """Scales [O] of one column."""
-        return self._groups[column // self._size]
+    def of(self, columns_C: Tensor, open_CO: Tensor) -> Grid:
+        """Scales [C, O] of columns that are rounded together; chosen now, from the open columns, unless static."""
+        groups = columns_C // self._size
+        if not self._is_static:
+            grid, _, _ = choose_weight_grid(
+                open_CO.T, self._scheme, self._scale_dtype, global_scale=self._grid.global_scale
+            )
+            group = int(groups[0])
+            self._grid.scale[:, group] = grid.scale[:, 0]
+            if self._grid.zero_point is not None and grid.zero_point is not None:
+                self._grid.zero_point[:, group] = grid.zero_point[:, 0]
+        zero_point = self._grid.zero_point
+        scale_CO = self._grid.scale[:, groups, 0].T.to(open_CO.dtype)
+        return Grid(scale_CO, None if zero_point is None else zero_point[:, groups, 0].T.to(open_CO.dtype))
 
     def whole(self) -> Grid:
         """[O, G, 1]."""
-        zeros = [group.zero_point for group in self._groups if group.zero_point is not None]
-        scale = torch.stack([group.scale for group in self._groups], dim=1)[..., None]
-        zero_point = torch.stack(zeros, dim=1)[..., None] if zeros else None
-        return self._grid._replace(scale=scale, zero_point=zero_point)
-
-    def _split(self, grid: Grid, dtype: torch.dtype) -> list[Grid]:
-        scales = grid.scale[..., 0].to(dtype).unbind(1)
-        if grid.zero_point is None:
-            return [Grid(scale.contiguous(), None) for scale in scales]
-        zeros = grid.zero_point[..., 0].to(dtype).unbind(1)
-        return [Grid(scale.contiguous(), zero.contiguous()) for scale, zero in zip(scales, zeros, strict=True)]
+        return self._grid
 
 
 def _inverse_factor(hessian_II: Tensor, damping: float) -> Tensor:

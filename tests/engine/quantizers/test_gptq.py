@@ -135,3 +135,16 @@ def test_inputs_are_not_modified() -> None:
     solve_gptq(weight, GROUPS, GPTQ(), scale_dtype=torch.float32, moments=moments)
     assert torch.equal(weight, before)
     assert torch.equal(moments.hessian_II, hessian)
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("scheme", [CHANNEL, GROUPS, GROUPS.model_copy(update={"symmetric": False, "format": "int3"})])
+@pytest.mark.parametrize("act_order", [False, True])
+def test_a_gpu_gives_the_cpus_codes(scheme: WeightScheme, act_order: bool) -> None:
+    """Through recorded kernels, in float64, where the order of sums does not reach a code."""
+    weight, moments = problem(16, 288, 900)
+    here = solve_gptq(weight, scheme, GPTQ(act_order=act_order), scale_dtype=torch.float32, moments=moments)
+    moments.hessian_II = moments.hessian_II.cuda()
+    for _ in range(2):  # recorded, then replayed
+        there = solve_gptq(weight.cuda(), scheme, GPTQ(act_order=act_order), scale_dtype=torch.float32, moments=moments)
+        assert torch.allclose(there.dequantize().cpu(), here.dequantize(), atol=1e-6)

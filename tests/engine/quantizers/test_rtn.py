@@ -102,12 +102,15 @@ def test_searched_clip_is_no_worse_than_any_fixed_one(name: str, symmetric: bool
     assert (error(found) < error(1.0)).any() or name == "mxfp4"
 
 
-@pytest.mark.parametrize("name", ["nvfp4", "mxfp4", "fp8"])
-def test_a_search_in_chunks_is_one_search(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The scale of the whole tensor is chosen before the rows are split."""
+@pytest.mark.parametrize("name", ["int4", "nvfp4", "mxfp4", "fp8"])
+@pytest.mark.parametrize("elements_and_ratios", [(256, 1), (1 << 20, 20)])
+def test_a_search_in_chunks_is_one_search(
+    name: str, elements_and_ratios: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The scale of the whole tensor is chosen before the rows are split, and ratios may be tried several at once."""
     rows = weight() * torch.arange(1, 25)[:, None]
     whole = search_clip_ratio(rows, FORMATS[name], symmetric=True)
-    monkeypatch.setattr(clipping, "_CHUNK_ELEMENTS", 256)
+    monkeypatch.setitem(clipping._PASS, "cpu", elements_and_ratios)
     assert torch.equal(search_clip_ratio(rows, FORMATS[name], symmetric=True), whole)
 
 
