@@ -45,10 +45,9 @@ def fill_rounded_block(
         tensors: the original's, by name relative to the block; not modified.
         turn_DD: in the factory's dtype, on its device.
     """
-    # Without rotations, folding moves the norms' gains into the linears: the quantizer sees tokens without gain.
-    folded = fold_block(
-        {name: tensor.to(factory.device) for name, tensor in tensors.items()}, job.architecture, RotationSet(), index
-    )
+    # With the norms' gains in the linears, the quantizer sees tokens without gain, as it will behind R1.
+    placed = {name: tensor.to(factory.device) for name, tensor in tensors.items()}
+    folded = fold_block(placed, job.architecture, RotationSet(), index, fold_norms=True)
     block = factory.fill(index, folded)
     schemes = block_schemes(job, index)
     for norm in job.architecture.block.norms:

@@ -51,7 +51,7 @@ class QuantizedWeight:
         """The weights that were stacked along O."""
         zeros = [None] * len(sizes) if self.zero_point_OG is None else self.zero_point_OG.split(sizes)
         return [
-            replace(self, codes_OI=codes, scale_OG=scale, zero_point_OG=zero)
+            replace(self, codes_OI=codes, scale_OG=scale, zero_point_OG=zero, global_scale=_copy(self.global_scale))
             for codes, scale, zero in zip(self.codes_OI.split(sizes), self.scale_OG.split(sizes), zeros, strict=True)
         ]
 
@@ -64,6 +64,10 @@ class QuantizedWeight:
             "global_scale": self.global_scale,
         }
         return {name: part for name, part in parts.items() if part is not None}
+
+
+def _copy(tensor: Tensor | None) -> Tensor | None:
+    return None if tensor is None else tensor.clone()
 
 
 def grouped(weight_OI: Tensor, group_size: int) -> Tensor:

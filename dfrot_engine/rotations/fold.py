@@ -13,20 +13,28 @@ _MLP_CHANNELS = (Space.MLP_HIDDEN, Space.MLP_GATE)
 
 
 def fold_block(
-    tensors: dict[str, Tensor], architecture: Architecture, rotations: RotationSet, block: int
+    tensors: dict[str, Tensor],
+    architecture: Architecture,
+    rotations: RotationSet,
+    block: int,
+    *,
+    fold_norms: bool | None = None,
 ) -> dict[str, Tensor]:
     """A block's tensors with norm gains, R1, R2, R4 and its order of channels folded in; R3 folds nothing.
 
     Args:
         tensors: by name relative to the block; not modified.
+        fold_norms: None folds their gains only where there is an R1, which cannot pass them; otherwise they would only
+            make columns that share a scale less alike.
     Returns:
         The same names in float64; norms that were folded hold the gain 1. Other tensors as they were.
     """
     folded = dict(tensors)
     table = architecture.block
+    fold_norms = rotations.r1_DD is not None if fold_norms is None else fold_norms
     for linear in table.linears:
         weight = tensors[f"{linear.name}.weight"].double()
-        norm = table.norm_before(linear.name)
+        norm = table.norm_before(linear.name) if fold_norms else None
         if norm is not None:
             weight = weight * _gain(norm, tensors[f"{norm.name}.weight"])
         weight = _fold_reads(weight, linear, architecture, rotations, block)
@@ -35,7 +43,7 @@ def fold_block(
         if bias is not None:
             column = bias.double()[:, None]
             folded[f"{linear.name}.bias"] = _fold_writes(column, linear, architecture, rotations, block)[:, 0]
-    for norm in table.norms:
+    for norm in table.norms if fold_norms else ():
         folded[f"{norm.name}.weight"] = _neutral(norm, tensors[f"{norm.name}.weight"])
     return folded
 
@@ -46,7 +54,9 @@ def fold_embedding(embedding_VD: Tensor, rotations: RotationSet) -> Tensor:
 
 
 def fold_head(head_VD: Tensor, final_norm_D: Tensor, norm: Norm, rotations: RotationSet) -> tuple[Tensor, Tensor]:
-    """The head reads the residual stream through the final norm: (head', norm's neutral weight), head' in float64."""
+    """The head reads the residual stream through the final norm: (head' in float64, the norm's weight, 1 with R1)."""
+    if rotations.r1_DD is None:
+        return head_VD.double(), final_norm_D
     head = head_VD.double() * _gain(norm, final_norm_D)
     return _times(head, rotations.r1_DD), _neutral(norm, final_norm_D)
 

@@ -26,7 +26,9 @@ def test_every_preset_measures_what_the_cpu_measures(preset: str, tmp_path: Path
     model = save_tiny_model("llama-tied", tmp_path / "model")
     here, there = (measured(model, tmp_path / device, device, preset) for device in ("cpu", "cuda"))
     assert there["perplexity_original"] == pytest.approx(here["perplexity_original"], rel=1e-3)
-    assert there["perplexity_quantized"] == pytest.approx(here["perplexity_quantized"], rel=0.03)
+    # Sums in another order let a refinement end elsewhere, and a code fall on the other side.
+    assert there["kl_divergence"] < 1.5 * here["kl_divergence"] + 0.005
+    assert abs(there["top1_agreement"] - here["top1_agreement"]) < 0.15
 
 
 def test_r2_and_r4_are_refined_on_the_gpu(tmp_path: Path) -> None:
