@@ -102,7 +102,8 @@ def test_scales_that_are_no_free_floats_stay(name: str, tmp_path: Path) -> None:
 
 def test_a_block_that_gets_no_better_stays(model: Path, tmp_path: Path) -> None:
     finished(recipe_of(model), tmp_path / "without")
-    finished(recipe_of(model, **(RECOVERY | {"recovery__learning_rate": 1.0})), tmp_path / "with")
+    fields: dict[str, Any] = RECOVERY | {"recovery__learning_rate": 1.0}
+    finished(recipe_of(model, **fields), tmp_path / "with")
     recovery = report_of(tmp_path / "with")["recovery"]
     assert recovery["after"] == recovery["before"]
     for without, recovered in zip(blocks_of(tmp_path / "without"), blocks_of(tmp_path / "with"), strict=True):
@@ -144,5 +145,6 @@ def test_what_is_reloaded_is_what_was_trained(model: Path, tmp_path: Path) -> No
 
 
 def test_too_few_sequences_to_hold_any_out_still_recover(model: Path, tmp_path: Path) -> None:
-    finished(recipe_of(model, **(RECOVERY | {"calibration__num_samples": 1})), tmp_path / "out")
+    fields: dict[str, Any] = RECOVERY | {"calibration__num_samples": 1}
+    finished(recipe_of(model, **fields), tmp_path / "out")
     assert all(after < before for before, after in zip(*report_of(tmp_path / "out")["recovery"].values(), strict=True))
