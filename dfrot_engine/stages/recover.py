@@ -48,7 +48,7 @@ def recover_block(
         stored: not modified.
         streams: in front of the block, every calibration sequence in both.
         wanted_BTD: the exact stream behind the block.
-        say: called before each step; what it raises ends the work.
+        say: called before each step and each batch that is measured; what it raises ends the work.
     """
     section = job.recipe.recovery
     assert section is not None
@@ -62,11 +62,12 @@ def recover_block(
     @torch.no_grad()
     def measure(candidate: dict[str, Tensor]) -> float:
         block = fill_quantized_block(factory, job, index, candidate, rotations)
-        return sum(float(targets.loss(block, chunk, kv)) * len(chunk) for chunk in targets.chunks(held_out)) / len(
-            held_out
-        )
+        total = 0.0
+        for chunk in targets.chunks(held_out):
+            say("recovery, measuring")
+            total += float(targets.loss(block, chunk, kv)) * len(chunk)
+        return total / len(held_out)
 
-    say("recovery")
     best, lowest = stored, measure(stored)
     before = lowest
     trainable = fill_trainable_block(factory, job, index, stored, rotations)
