@@ -193,7 +193,7 @@ class Recovery(Section):
     steps: Annotated[int, Field(ge=1, le=100_000, title="Steps", description="For each block")] = 100
     learning_rate: Annotated[
         float, Field(gt=0, le=1, title="Learning rate", description="Relative change of a scale in the first step")
-    ] = 2e-3
+    ] = 5e-3
     batch_size: Annotated[int, Field(ge=1, le=1024, title="Batch", description="Sequences of a step")] = 2
 
 
