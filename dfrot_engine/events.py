@@ -71,13 +71,17 @@ class Measured(EventBase):
 
 
 class BlockQuantized(EventBase):
-    """relative_error: ‖ŷ − y‖/‖y‖ of each linear on its own inputs, and of the "block" output since the embedding."""
+    """relative_error: ‖ŷ − y‖/‖y‖ of each linear on its own inputs, and of the "block" output since the embedding.
+
+    recovery: error of what the block adds, on held-out sequences, before and after its recovery; None without.
+    """
 
     event: Literal["block_quantized"] = "block_quantized"
     block: int
     relative_error: dict[str, float]
     seconds: float
     bytes: int
+    recovery: tuple[float, float] | None = None
 
 
 class MassiveToken(BaseModel):

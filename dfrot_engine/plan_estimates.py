@@ -17,6 +17,7 @@ from dfrot_engine.plan_inner import inner_disk_bytes, inner_memory_bytes, inner_
 from dfrot_engine.plan_linears import PlannedLinear
 from dfrot_engine.plan_network import network_bytes, network_seconds
 from dfrot_engine.plan_places import gigabytes
+from dfrot_engine.plan_recovery import recovery_bytes, recovery_seconds
 from dfrot_engine.plan_types import Output, StageEstimate
 from dfrot_engine.recipe import REFINED, Cayley, Descent, DFRot, Evaluation, NoRotation, Recipe, Whip
 
@@ -197,17 +198,26 @@ def _rotate_r1(work: Workload) -> StageEstimate:
 
 
 def _quantize(work: Workload) -> StageEstimate:
-    sizes = work.architecture
+    sizes, recipe = work.architecture, work.recipe
     weights = {linear.name: linear.shape[0] * linear.shape[1] for linear in work.linears if linear.weights}
     # Folding in float64 takes two products with R1; the probe goes through both versions of each block.
     parameters = work.block_parameters * sizes.num_blocks
     flops = 2 * (parameters + work.outer_parameters) * sizes.hidden_size + 8 * parameters * PROBE_TOKENS
     outer_bytes = ROUNDED_OUTER_BYTES if sizes.head in weights else OUTER_BYTES
-    memory = max(3 * 4 * work.block_parameters + _batch_bytes(work), outer_bytes * work.outer_parameters)
+    memory = max(
+        3 * 4 * work.block_parameters + _batch_bytes(work),
+        outer_bytes * work.outer_parameters,
+        recovery_bytes(work),
+    )
     # Codes take a byte each until they are packed.
     disk = parameters - sum(weights.values()) + parameters + 2 * work.outer_parameters
     count = f"{len(weights):,} linears, round to nearest" if weights else "weights keep their precision"
-    return work.stage("quantize", count, memory, disk, search_seconds(work) + work.seconds(flops))
+    recovery = recipe.recovery
+    if recovery is not None:
+        count += f"; recovery in {recovery.steps:,} steps a block"
+        disk += 2 * work.hidden_bytes
+    seconds = search_seconds(work) + work.seconds(flops) + recovery_seconds(work)
+    return work.stage("quantize", count, memory, disk, seconds)
 
 
 def _export(work: Workload) -> StageEstimate:

@@ -39,6 +39,8 @@ from dfrot_engine.recipe_section import Section
 from dfrot_engine.recipe_sections import (
     CALIBRATED,
     GPTQ,
+    LEAST_FOR_HOLD_OUT,
+    MEASURED_EVERY,
     RTN,
     ActivationScheme,
     Calibration,
@@ -49,8 +51,10 @@ from dfrot_engine.recipe_sections import (
     ModelSource,
     Override,
     Qronos,
+    Recovery,
     Solver,
     WeightScheme,
+    held_out_sequences,
 )
 from dfrot_engine.resources import preset_path, preset_paths
 
@@ -58,6 +62,8 @@ __all__ = [
     "CALIBRATED",
     "GPTQ",
     "LEARNED",
+    "LEAST_FOR_HOLD_OUT",
+    "MEASURED_EVERY",
     "R1",
     "R2",
     "R4",
@@ -85,10 +91,12 @@ __all__ = [
     "Qronos",
     "RandomOrthogonal",
     "Recipe",
+    "Recovery",
     "RotationPlan",
     "Section",
     "WeightScheme",
     "Whip",
+    "held_out_sequences",
     "preset_names",
 ]
 
@@ -105,6 +113,7 @@ class Recipe(Section):
     activations: Annotated[ActivationScheme | None, Field(title="Activations")] = None
     kv_cache: Annotated[KVCacheScheme | None, Field(title="KV cache")] = None
     solver: Solver = RTN()
+    recovery: Annotated[Recovery | None, Field(title="Recovery")] = None
     overrides: Annotated[tuple[Override, ...], Field(title="Exceptions")] = ()
     skip: Annotated[
         tuple[str, ...], Field(title="Left alone", description="Globs of linears that stay as they are")

@@ -206,6 +206,31 @@ Solver = Annotated[RTN | GPTQ | Qronos, Field(discriminator="kind", title="Round
 CALIBRATED = (GPTQ, Qronos)
 
 
+class Recovery(Section):
+    """After the weights of a block were rounded, train its scales and norm gains towards the original block's output.
+
+    Codes stay as they are, so that a checkpoint is as large as before and loads like before.
+    """
+
+    kind: Literal["scales"] = "scales"
+    steps: Annotated[int, Field(ge=1, le=100_000, title="Steps", description="For each block")] = 100
+    learning_rate: Annotated[
+        float, Field(gt=0, le=1, title="Learning rate", description="Relative change of a scale in the first step")
+    ] = 5e-3
+    batch_size: Annotated[int, Field(ge=1, le=1024, title="Batch", description="Sequences of a step")] = 2
+
+
+#: Steps of a recovery between two measurements on the sequences held out.
+MEASURED_EVERY = 10
+#: With fewer sequences a recovery holds none out.
+LEAST_FOR_HOLD_OUT = 4
+
+
+def held_out_sequences(num_samples: int) -> int:
+    """Of the calibration's sequences, the last ones, which a recovery measures on and does not train on."""
+    return num_samples // 4 if num_samples >= LEAST_FOR_HOLD_OUT else 0
+
+
 class Export(Section):
     kind: Annotated[Literal["compressed-tensors", "rotated-bf16"], Field(title="Files")] = "compressed-tensors"
     subfolder: Annotated[

@@ -8,7 +8,7 @@ from typing import Any
 
 from dfrot_engine.exporters.base import MARKER
 from dfrot_engine.job import Job
-from dfrot_engine.stages import evaluate, rotate
+from dfrot_engine.stages import evaluate, quantize, rotate
 from dfrot_engine.stages.export import output_folder
 from dfrot_engine.work_dir import WorkDir
 
@@ -51,6 +51,7 @@ def _content(job: Job, work: WorkDir) -> dict[str, Any]:
     numbers = work.read_json(evaluate.RESULT) if job.recipe.evaluation else None
     rotation = work.read_json(rotate.RESULT) or {}
     massive = work.read_json("massive.json") or {}
+    recovery = work.read_json(quantize.RESULT) if job.recipe.recovery else None
     outputs = {export.kind: str(output_folder(job, export)) for export in job.recipe.exports}
     return {
         "model": job.model_id,
@@ -65,6 +66,7 @@ def _content(job: Job, work: WorkDir) -> dict[str, Any]:
         "loss": rotation.get("loss", []),
         "inner_loss": rotation.get("inner_loss", {}),
         "token_error": rotation.get("token_error", {}),
+        **({"recovery": recovery} if recovery else {}),
     }
 
 

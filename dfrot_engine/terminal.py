@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from statistics import fmean
 from types import TracebackType
 from typing import Any
 
@@ -199,6 +200,9 @@ def print_report(report: Mapping[str, Any], console: Console | None = None) -> N
                 "–" if massive is None else f"{massive:.4f}",
             )
         console.print(table)
+    if "recovery" in report:
+        before, after = (fmean(report["recovery"][which]) for which in ("before", "after"))
+        console.print(f"Recovery: held-out error of what a block adds {before:.1%} → {after:.1%}, mean of the blocks.")
     seconds = sum(stage.get("seconds", 0.0) for stage in report.get("stages", {}).values())
     peak = max((stage.get("peak_bytes", 0) for stage in report.get("stages", {}).values()), default=0)
     console.print(f"Took {duration_text(seconds)}, peak memory {format_bytes(peak)}.")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 
 from dfrot_engine.architectures.base import Linear, Space
@@ -43,9 +44,19 @@ def stored_weight(stored: dict[str, Tensor], name: str, schemes: LinearSchemes) 
 
 
 def fill_quantized_block(
-    factory: BlockFactory, job: Job, index: int, stored: dict[str, Tensor], rotations: RotationSet
+    factory: BlockFactory,
+    job: Job,
+    index: int,
+    stored: dict[str, Tensor],
+    rotations: RotationSet,
+    *,
+    rounding: Callable[[Tensor], Tensor] = torch.round,
 ) -> nn.Module:
-    """The block as the quantized model runs it, on the factory's device; weights without codes as they are."""
+    """The block as the quantized model runs it, on the factory's device; weights without codes as they are.
+
+    Args:
+        rounding: of activations, to whole numbers; decides what slope they have.
+    """
     schemes = block_schemes(job, index)
     weights: dict[str, Tensor] = {}
     for linear in job.architecture.block.linears:
@@ -56,7 +67,7 @@ def fill_quantized_block(
     block = factory.fill(index, others | weights)
     for linear in job.architecture.block.linears:
         activations = schemes[linear.name].activations
-        _replace(block, index, linear, rotations, activation_quantizer(activations) if activations else None)
+        _replace(block, index, linear, rotations, activation_quantizer(activations, rounding) if activations else None)
     return block
 
 
@@ -70,12 +81,14 @@ def fill_exact_block(
     return block
 
 
-def kv_quantizer(job: Job, rotations: RotationSet) -> KVQuantizer | None:
+def kv_quantizer(
+    job: Job, rotations: RotationSet, *, rounding: Callable[[Tensor], Tensor] = torch.round
+) -> KVQuantizer | None:
     """What attention does to query, key and value; None when neither R3 nor a KV scheme is on."""
     scheme = job.recipe.kv_cache
     if rotations.r3 is None and scheme is None:
         return None
-    return KVQuantizer(rotations.r3, activation_quantizer(scheme) if scheme else None)
+    return KVQuantizer(rotations.r3, activation_quantizer(scheme, rounding) if scheme else None)
 
 
 def _replace(

@@ -13,7 +13,7 @@ from dfrot_engine.checkpoint.reader import CheckpointReader
 from dfrot_engine.forward.attention import KVQuantizer
 from dfrot_engine.forward.block import BlockFactory
 
-_BATCH_TOKENS = 2_048
+BATCH_TOKENS = 2_048
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def run_block(
 
 def batches(hidden_BTD: Tensor) -> Iterator[Tensor]:
     """A few whole sequences at a time, about two thousand tokens."""
-    yield from hidden_BTD.split(max(1, _BATCH_TOKENS // hidden_BTD.shape[1]))
+    yield from hidden_BTD.split(max(1, BATCH_TOKENS // hidden_BTD.shape[1]))
 
 
 class _Reached(Exception):

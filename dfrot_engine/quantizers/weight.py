@@ -50,6 +50,7 @@ class QuantizedWeight:
     def split_rows(self, sizes: list[int]) -> list[QuantizedWeight]:
         """The weights that were stacked along O."""
         zeros = [None] * len(sizes) if self.zero_point_OG is None else self.zero_point_OG.split(sizes)
+        # A copy of the global scale each: safetensors refuses to write one tensor under several names.
         return [
             replace(self, codes_OI=codes, scale_OG=scale, zero_point_OG=zero, global_scale=_copy(self.global_scale))
             for codes, scale, zero in zip(self.codes_OI.split(sizes), self.scale_OG.split(sizes), zeros, strict=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -25,22 +27,24 @@ from dfrot_engine.forward.stream import Streams, run_block
 from dfrot_engine.job import Job
 from dfrot_engine.outer import fold_outer
 from dfrot_engine.progress import Report
-from dfrot_engine.recipe import CALIBRATED, Qronos
+from dfrot_engine.recipe import CALIBRATED, Qronos, Recipe
 from dfrot_engine.rotations.fold import fold_block
 from dfrot_engine.rotations.rotation_set import RotationSet
 from dfrot_engine.stages.base import Stage
 from dfrot_engine.stages.calibrate import calibration_tokens
+from dfrot_engine.stages.recover import recover_block
 from dfrot_engine.stages.round_block import rotate_only_of, round_block
 from dfrot_engine.work_dir import WorkDir
 
 NAME = "quantize"
+RESULT = "recovery.json"
 OUTER = "outer"  # embedding, final norm and head
 _HIDDEN = "hidden"
 _MEASURED_TOKENS = 2_048  # whose errors are measured; solvers that need data see all of the calibration
 
 
 def run(job: Job, work: WorkDir, fingerprint: str, report: Report) -> None:
-    """Leaves `quantize/outer.safetensors` and `quantize/00000.safetensors` …"""
+    """Leaves `quantize/outer.safetensors` and `quantize/00000.safetensors` …, and `recovery.json` if asked for."""
     num_blocks = job.architecture.num_blocks
     report(StageStarted(stage=NAME, steps=num_blocks))
     rotations = RotationSet.load(work.rotations).to(job.device)
@@ -56,7 +60,14 @@ def run(job: Job, work: WorkDir, fingerprint: str, report: Report) -> None:
             folded = fold_block(tensors, job.architecture, rotations, index)
             say = _sayer(index, num_blocks, report)
             stored = round_block(job, factory, index, folded, streams, rotations, say, report)
-            streams, errors = _measure(job, factory, index, folded, stored, rotations, streams, say)
+            exact_block = fill_exact_block(factory, job, index, folded, rotations)
+            exact = _run_exact(factory, exact_block, index, streams, rotations, say)
+            recovery = None
+            if job.recipe.recovery is not None:
+                recovered = recover_block(job, factory, index, stored, streams, exact, rotations, say)
+                stored, recovery = recovered.stored, (recovered.before, recovered.after)
+                _note_recovery(work, index, recovery)
+            streams, errors = _measure(job, factory, index, exact_block, exact, stored, rotations, streams, say)
             work.save_block(NAME, f"{index:05}", stored, fingerprint)
             _save_streams(work, fingerprint, index, streams)
             report(
@@ -65,6 +76,7 @@ def run(job: Job, work: WorkDir, fingerprint: str, report: Report) -> None:
                     relative_error=errors,
                     seconds=time.monotonic() - started,
                     bytes=_stored_bytes(job, index, stored),
+                    recovery=recovery,
                 )
             )
             report(StageAdvanced(stage=NAME, step=index + 1, steps=num_blocks, label=f"Block {index + 1}"))
@@ -88,9 +100,30 @@ def _resume(job: Job, work: WorkDir, fingerprint: str) -> tuple[int, Streams]:
     tokens_BT = calibration_tokens(job, Tokenizer.load(job.model_dir))
     measured = max(1, _MEASURED_TOKENS // tokens_BT.shape[1])
     outer, _ = work.load_block(NAME, OUTER)
-    solver = job.recipe.solver
-    hidden = outer["embedding"][tokens_BT if isinstance(solver, CALIBRATED) else tokens_BT[:measured]].float()
-    return 0, Streams(hidden if isinstance(solver, Qronos) else hidden[:measured], hidden)
+    wanted = _wants_every_sequence(job.recipe)
+    hidden = outer["embedding"][tokens_BT if wanted.quantized else tokens_BT[:measured]].float()
+    return 0, Streams(hidden if wanted.exact else hidden[:measured], hidden)
+
+
+class _Wanted(NamedTuple):
+    exact: bool
+    quantized: bool
+
+
+def _wants_every_sequence(recipe: Recipe) -> _Wanted:
+    """Which streams hold every calibration sequence; the others hold no more than errors are measured on."""
+    recovers = recipe.recovery is not None
+    return _Wanted(
+        exact=recovers or isinstance(recipe.solver, Qronos), quantized=recovers or isinstance(recipe.solver, CALIBRATED)
+    )
+
+
+def _note_recovery(work: WorkDir, index: int, errors: tuple[float, float]) -> None:
+    """Errors of each block before and after; a block done again, or for the first time, has nothing behind it."""
+    known = work.read_json(RESULT) or {"before": [], "after": []}
+    work.write_json(
+        RESULT, {name: [*known[name][:index], error] for name, error in zip(("before", "after"), errors, strict=True)}
+    )
 
 
 def _save_streams(work: WorkDir, fingerprint: str, index: int, streams: Streams) -> None:
@@ -98,19 +131,31 @@ def _save_streams(work: WorkDir, fingerprint: str, index: int, streams: Streams)
     work.save_block(NAME, _HIDDEN, tensors, fingerprint, {"next_block": str(index + 1)})
 
 
+def _run_exact(
+    factory: BlockFactory,
+    exact_block: nn.Module,
+    index: int,
+    streams: Streams,
+    rotations: RotationSet,
+    say: Callable[[str], None],
+) -> Tensor:
+    between = partial(say, "the original")
+    return run_block(factory, exact_block, index, streams.exact, rotate_only_of(rotations), between=between)
+
+
 def _measure(
     job: Job,
     factory: BlockFactory,
     index: int,
-    folded: dict[str, Tensor],
+    exact_block: nn.Module,
+    exact: Tensor,
     stored: dict[str, Tensor],
     rotations: RotationSet,
     streams: Streams,
     say: Callable[[str], None],
 ) -> tuple[Streams, dict[str, float]]:
-    """Run both streams through the block; the relative error of each linear, and of the block since the embedding."""
+    """Both streams behind the block; the relative error of each linear, and of the block since the embedding."""
     block = fill_quantized_block(factory, job, index, stored, rotations)
-    exact_block = fill_exact_block(factory, job, index, folded, rotations)
     kv = kv_quantizer(job, rotations)
     measured = max(1, _MEASURED_TOKENS // streams.exact.shape[1])
 
@@ -123,7 +168,6 @@ def _measure(
     if len(streams.quantized) > measured:
         rest = run_block(factory, block, index, streams.quantized[measured:], kv, between=between)
         quantized = torch.cat([quantized, rest])
-    exact = run_block(factory, exact_block, index, streams.exact, rotate_only_of(rotations), between=between)
     relative = {name: (float(wrong) / max(float(total), 1e-30)) ** 0.5 for name, (wrong, total) in errors.items()}
     difference = quantized[:measured] - exact[:measured]
     relative["block"] = float(difference.norm() / exact[:measured].norm().clamp(min=1e-12))
@@ -175,6 +219,7 @@ STAGE = Stage(
         recipe.activations,
         recipe.kv_cache,
         recipe.solver,
+        recipe.recovery,
         recipe.overrides,
         recipe.skip,
         recipe.calibration,

@@ -143,6 +143,7 @@ def test_inputs_are_not_modified() -> None:
 def test_a_gpu_gives_the_cpus_codes(scheme: WeightScheme, act_order: bool) -> None:
     """Through recorded kernels, in float64, where the order of sums does not reach a code."""
     weight, moments = problem(16, 288, 900)
+    scheme = scheme.model_copy(update={"clip_ratio": 0.95})  # at 1.0 the largest value lies between two codes
     here = solve_gptq(weight, scheme, GPTQ(act_order=act_order), scale_dtype=torch.float32, moments=moments)
     moments.hessian_II = moments.hessian_II.cuda()
     for _ in range(2):  # recorded, then replayed

@@ -41,3 +41,13 @@ def test_r2_and_r4_are_refined_on_the_gpu(tmp_path: Path) -> None:
     found = measured(model, tmp_path / "out", "cuda", "w4a4kv4-paper", **fields)
     for before, after in (*found["inner_loss"]["r2"], *found["inner_loss"]["r4"]):
         assert after < before
+
+
+def test_recovery_runs_on_the_gpu(tmp_path: Path) -> None:
+    model = save_tiny_model("llama", tmp_path / "model")
+    fields: dict[str, Any] = {"recovery__kind": "scales", "recovery__learning_rate": 5e-3}
+    without = measured(model, tmp_path / "without", "cuda", "w4a4", calibration__num_samples=8)
+    recovered = measured(model, tmp_path / "with", "cuda", "w4a4", calibration__num_samples=8, **fields)
+    assert recovered["kl_divergence"] < without["kl_divergence"]
+    for before, after in zip(*recovered["recovery"].values(), strict=True):
+        assert after <= before

@@ -1,0 +1,105 @@
+"""A quantized block that autograd can follow to its scales and to the gains of its norms; codes stay as they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from dfrot_engine.forward.attention import KVQuantizer
+from dfrot_engine.forward.block import BlockFactory
+from dfrot_engine.forward.fake_quant import QuantizedLinear, replace_linear
+from dfrot_engine.forward.quantized_block import block_schemes, fill_quantized_block, kv_quantizer, stored_weight
+from dfrot_engine.job import Job
+from dfrot_engine.quantizers.formats import FORMATS
+from dfrot_engine.quantizers.grid import Grid, dequantize, round_straight_through
+from dfrot_engine.quantizers.weight import QuantizedWeight, grouped
+from dfrot_engine.rotations.rotation_set import RotationSet
+
+
+class ScaledLinear(nn.Module):
+    """Takes the place of a QuantizedLinear: weight = (codes − zero-point) · scale · (1 + change), change is trained.
+
+    Relative changes let one learning rate serve scales of any size.
+
+    Args:
+        weight: of a format whose scales are free floats.
+        plain: what is replaced; its dense weight is not kept.
+    """
+
+    def __init__(self, weight: QuantizedWeight, plain: QuantizedLinear) -> None:
+        super().__init__()
+        self.quantized = weight
+        self.change_OG = nn.Parameter(torch.zeros_like(weight.scale_OG, dtype=plain.weight.dtype))
+        self._input = QuantizedLinear(plain.weight.new_empty(0), plain.bias, plain.quantize_input, plain.online)
+
+    def scale(self) -> Tensor:
+        return self.quantized.scale_OG.to(self.change_OG.dtype) * (1 + self.change_OG)
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight, dtype = self.quantized, self.change_OG.dtype
+        zero_point = None if weight.zero_point_OG is None else weight.zero_point_OG.to(dtype)[..., None]
+        codes = grouped(weight.codes_OI.to(dtype), weight.group_size)
+        dense = dequantize(codes, Grid(self.scale()[..., None], zero_point)).flatten(1)
+        return nn.functional.linear(self._input.read(x), dense, self._input.bias)
+
+
+@dataclass(frozen=True)
+class TrainableBlock:
+    """
+    Args:
+        module: the block, on the factory's device.
+        kv: what attention does to query, key and value.
+        linears: those whose scales are trained.
+        gains: weights of the norms in front of linears, by stored name.
+    """
+
+    module: nn.Module
+    kv: KVQuantizer | None
+    linears: dict[str, ScaledLinear]
+    gains: dict[str, nn.Parameter]
+
+    def parameters(self) -> list[nn.Parameter]:
+        return [linear.change_OG for linear in self.linears.values()] + list(self.gains.values())
+
+    @torch.no_grad()
+    def trained(self, stored: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The stored block with scales and gains as they are now, rounded to the dtypes they are stored in."""
+        result = dict(stored)
+        for name, linear in self.linears.items():
+            old = stored[f"{name}.scale"]
+            result[f"{name}.scale"] = linear.scale().clamp(min=torch.finfo(old.dtype).tiny).to(old)
+        for name, gain in self.gains.items():
+            result[name] = gain.detach().to(stored[name], copy=True)
+        return result
+
+
+def fill_trainable_block(
+    factory: BlockFactory, job: Job, index: int, stored: dict[str, Tensor], rotations: RotationSet
+) -> TrainableBlock:
+    """The block as the quantized model runs it; rounding of activations and of the KV cache passes gradients through.
+
+    Scales that are no free floats, those of NVFP4 and MXFP4, are left alone.
+
+    Args:
+        stored: a rounded block; not modified.
+    """
+    module = fill_quantized_block(factory, job, index, stored, rotations, rounding=round_straight_through)
+    linears: dict[str, ScaledLinear] = {}
+    for name, schemes in block_schemes(job, index).items():
+        weight = stored_weight(stored, name, schemes)
+        if isinstance(weight, QuantizedWeight) and FORMATS[weight.format].scales == "free":
+            plain = module.get_submodule(name)
+            assert isinstance(plain, QuantizedLinear)
+            linears[name] = ScaledLinear(weight, plain)
+            replace_linear(module, name, linears[name])
+    gains: dict[str, nn.Parameter] = {}
+    for norm in job.architecture.block.norms:
+        weight = module.get_submodule(norm.name).weight
+        assert isinstance(weight, nn.Parameter)
+        # The block's own tensor may be the stored one.
+        weight.data = weight.data.clone()
+        weight.requires_grad_()
+        gains[f"{norm.name}.weight"] = weight
+    return TrainableBlock(module, kv_quantizer(job, rotations, rounding=round_straight_through), linears, gains)

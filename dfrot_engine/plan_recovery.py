@@ -1,0 +1,70 @@
+"""What recovery after rounding takes, and when it is no good idea."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from dfrot_engine.plan_linears import PlannedLinear
+from dfrot_engine.plan_types import Problem
+from dfrot_engine.recipe import LEAST_FOR_HOLD_OUT, MEASURED_EVERY, Recipe, held_out_sequences
+
+if TYPE_CHECKING:
+    from dfrot_engine.plan_estimates import Workload
+
+BATCH_TOKENS = 2_048
+# Both streams, what they become behind the block, and the batch results before they are joined.
+STREAM_COPIES = 6
+# For each number of a block while it is trained, and for each token what its backward pass keeps; both measured.
+BLOCK_BYTES, TOKEN_HIDDENS, TOKEN_INTERMEDIATES = 28, 60, 12
+
+
+def recovery_problems(recipe: Recipe, linears: Sequence[PlannedLinear]) -> list[Problem]:
+    """Nothing to recover, or too little text to tell what helps."""
+    if recipe.recovery is None:
+        return []
+    if recipe.kv_cache is None and not any(linear.weights or linear.activations for linear in linears):
+        message = "There is nothing to recover: this recipe rounds neither weights nor activations."
+        return [Problem.error("recovery", message, "Choose a format, or leave the recovery out.")]
+    num_samples = recipe.calibration.num_samples
+    if num_samples >= LEAST_FOR_HOLD_OUT:
+        return []
+    message = (
+        f"With {num_samples:,} calibration sequences none is held out, and recovery may fit them rather than the model."
+    )
+    return [
+        Problem.warning("calibration.num_samples", message, f"Choose {LEAST_FOR_HOLD_OUT} or more; 32 serve better.")
+    ]
+
+
+def recovery_seconds(work: Workload) -> float:
+    """Both streams through every block, and three passes a step: forward, and backward to inputs and to weights."""
+    recovery = work.recipe.recovery
+    if recovery is None:
+        return 0.0
+    seq_len = work.recipe.calibration.seq_len
+    measures = 1 + -(-recovery.steps // MEASURED_EVERY)
+    tokens = 3 * recovery.steps * _batch(work) + measures * _held_out(work)
+    passes = 2 * work.calibration_tokens + tokens * seq_len
+    return work.seconds(2 * work.block_parameters * work.architecture.num_blocks * passes)
+
+
+def recovery_bytes(work: Workload) -> int:
+    """The streams of all calibration sequences, the block with its slopes, and one batch's backward pass."""
+    if work.recipe.recovery is None:
+        return 0
+    sizes, seq_len = work.architecture, work.recipe.calibration.seq_len
+    in_batch = min(_batch(work) * seq_len, max(BATCH_TOKENS, seq_len))
+    per_token = TOKEN_HIDDENS * sizes.hidden_size + TOKEN_INTERMEDIATES * sizes.intermediate_size
+    return STREAM_COPIES * work.hidden_bytes + BLOCK_BYTES * work.block_parameters + 4 * in_batch * per_token
+
+
+def _batch(work: Workload) -> int:
+    assert work.recipe.recovery is not None
+    num_samples = work.recipe.calibration.num_samples
+    return min(work.recipe.recovery.batch_size, num_samples - held_out_sequences(num_samples))
+
+
+def _held_out(work: Workload) -> int:
+    num_samples = work.recipe.calibration.num_samples
+    return held_out_sequences(num_samples) or num_samples

@@ -1,0 +1,150 @@
+"""Recovery after rounding: closer to the original, codes untouched, the same bits after a stop and after export."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+from transformers import AutoModelForCausalLM
+
+from dfrot_engine import Recipe, RunOptions
+from dfrot_engine.evaluation.models import quantized_logits
+from dfrot_engine.events import BlockQuantized, Event, StageAdvanced
+from dfrot_engine.job import Job
+from dfrot_engine.progress import Control
+from dfrot_engine.rotations.rotation_set import RotationSet
+from dfrot_engine.work_dir import WorkDir
+from tests.engine.runs import run_tiny, tiny_recipe
+from tests.tiny_models import save_tiny_model
+
+TOKENS = torch.randint(0, 257, (2, 40), generator=torch.Generator().manual_seed(4))
+BASE: dict[str, Any] = {"rotation__r1__kind": "hadamard", "rotation__compare": False, "calibration__num_samples": 8}
+RECOVERY: dict[str, Any] = {"recovery__kind": "scales", "recovery__steps": 40, "recovery__learning_rate": 5e-3}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny_model("llama-biased", tmp_path_factory.mktemp("model") / "tiny")
+
+
+def recipe_of(model: Path, preset: str = "w4a4", **fields: Any) -> Recipe:
+    return tiny_recipe(model, preset, **(BASE | fields))
+
+
+def report_of(output: Path) -> dict[str, Any]:
+    return json.loads((output.with_name(f"{output.name}.dfrot") / "report.json").read_text())
+
+
+def finished(recipe: Recipe, output: Path) -> list[Event]:
+    ended, events = run_tiny(recipe, output, keep_work=True)
+    assert ended.status == "finished", ended
+    return events
+
+
+def blocks_of(output: Path) -> list[dict[str, Tensor]]:
+    folder = output.with_name(f"{output.name}.dfrot") / "quantize"
+    return [load_file(folder / f"0000{index}.safetensors") for index in (0, 1)]
+
+
+@pytest.mark.parametrize(
+    ("preset", "fields"),
+    [
+        ("w4a4", {}),
+        ("w4a16", {}),
+        ("w4a4", {"solver__kind": "gptq"}),
+        ("w4a4kv4-paper", {"calibration__num_samples": 16}),
+    ],
+    ids=["w4a4", "w4a16", "gptq", "w4a4kv4-paper"],
+)
+def test_recovery_brings_the_model_closer(preset: str, fields: dict[str, Any], model: Path, tmp_path: Path) -> None:
+    finished(recipe_of(model, preset, **fields), tmp_path / "without")
+    events = finished(recipe_of(model, preset, **fields, **RECOVERY), tmp_path / "with")
+    without, recovered = report_of(tmp_path / "without"), report_of(tmp_path / "with")
+    assert recovered["kl_divergence"] < 0.9 * without["kl_divergence"]
+    assert "recovery" not in without
+    errors = list(zip(recovered["recovery"]["before"], recovered["recovery"]["after"], strict=True))
+    assert len(errors) == 2
+    assert all(0 < after < before for before, after in errors)
+    said = [event.recovery for event in events if isinstance(event, BlockQuantized)]
+    assert said == [pytest.approx(pair) for pair in errors]
+
+
+def test_the_first_blocks_codes_are_untouched(model: Path, tmp_path: Path) -> None:
+    """Nothing is recovered in front of it, so that rounding sees the same."""
+    finished(recipe_of(model), tmp_path / "without")
+    finished(recipe_of(model, **RECOVERY), tmp_path / "with")
+    without, recovered = blocks_of(tmp_path / "without")[0], blocks_of(tmp_path / "with")[0]
+    assert without.keys() == recovered.keys()
+    changed = {name for name in without if not torch.equal(without[name], recovered[name])}
+    linears = {name.removesuffix(".codes") for name in without if name.endswith(".codes")}
+    norms = {"input_layernorm.weight", "post_attention_layernorm.weight"}
+    assert len(linears) == 7
+    assert changed == {f"{linear}.scale" for linear in linears} | norms
+    assert all(without[name].dtype == recovered[name].dtype for name in without)
+
+
+@pytest.mark.parametrize("name", ["nvfp4", "mxfp4"])
+def test_scales_that_are_no_free_floats_stay(name: str, tmp_path: Path) -> None:
+    model = save_tiny_model("llama-tied", tmp_path / "tiny", hidden_size=64)
+    fields = {"weights__format": name, "activations__format": name, "overrides": [], "exports": []}
+    finished(recipe_of(model, **fields), tmp_path / "without")
+    finished(recipe_of(model, **fields, **RECOVERY), tmp_path / "with")
+    without, recovered = blocks_of(tmp_path / "without")[0], blocks_of(tmp_path / "with")[0]
+    changed = {key for key in without if not torch.equal(without[key].float(), recovered[key].float())}
+    assert changed == {"input_layernorm.weight", "post_attention_layernorm.weight"}
+    assert all(after < before for before, after in zip(*report_of(tmp_path / "with")["recovery"].values(), strict=True))
+
+
+def test_a_block_that_gets_no_better_stays(model: Path, tmp_path: Path) -> None:
+    finished(recipe_of(model), tmp_path / "without")
+    fields: dict[str, Any] = RECOVERY | {"recovery__learning_rate": 1.0}
+    finished(recipe_of(model, **fields), tmp_path / "with")
+    recovery = report_of(tmp_path / "with")["recovery"]
+    assert recovery["after"] == recovery["before"]
+    for without, recovered in zip(blocks_of(tmp_path / "without"), blocks_of(tmp_path / "with"), strict=True):
+        assert all(torch.equal(without[name], recovered[name]) for name in without)
+
+
+def test_a_cancel_lands_between_two_steps_and_the_run_goes_on_to_the_same_bits(model: Path, tmp_path: Path) -> None:
+    recipe = recipe_of(model, **RECOVERY)
+    finished(recipe, tmp_path / "straight")
+    heard: list[str] = []
+
+    def stop(event: Event, control: Control) -> None:
+        if isinstance(event, StageAdvanced) and event.stage == "quantize":
+            heard.append(event.label)
+            if event.label == "Block 2 of 2, recovery, step 7 of 40":
+                control.cancel()
+
+    stopped, _ = run_tiny(recipe, tmp_path / "out", stop, keep_work=True)
+    assert stopped.status == "cancelled"
+    assert heard[-1] == "Block 2 of 2, recovery, step 7 of 40"
+    events = finished(recipe, tmp_path / "out")
+    assert [event.block for event in events if isinstance(event, BlockQuantized)] == [1]
+    written = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("straight", "out")]
+    assert written[0] == written[1]
+    assert report_of(tmp_path / "out")["recovery"] == report_of(tmp_path / "straight")["recovery"]
+
+
+def test_what_is_reloaded_is_what_was_trained(model: Path, tmp_path: Path) -> None:
+    recipe = recipe_of(model, "w4a16", **RECOVERY)
+    finished(recipe, tmp_path / "out")
+    loaded: Any = AutoModelForCausalLM.from_pretrained(tmp_path / "out", dtype=torch.float32)
+    with torch.no_grad():
+        reloaded = loaded(TOKENS).logits
+    job = Job.prepare(recipe, RunOptions(output_dir=tmp_path / "out", device="cpu"), "tiny", model)
+    work = WorkDir(tmp_path / "out.dfrot")
+    logits = quantized_logits(job, work, RotationSet.load(work.rotations), TOKENS)
+    engine = torch.stack([logits(window) for window in range(len(TOKENS))])
+    assert (reloaded - engine).abs().max() <= 1e-5 * engine.abs().max()
+
+
+def test_too_few_sequences_to_hold_any_out_still_recover(model: Path, tmp_path: Path) -> None:
+    fields: dict[str, Any] = RECOVERY | {"calibration__num_samples": 1}
+    finished(recipe_of(model, **fields), tmp_path / "out")
+    assert all(after < before for before, after in zip(*report_of(tmp_path / "out")["recovery"].values(), strict=True))
