@@ -31,6 +31,7 @@ from dfrot_engine.plan_types import Plan
 from dfrot_engine.rotation_names import rotation_name
 from dfrot_engine.run_report import read_report
 from dfrot_engine.sensitivity.table import print_sensitivity
+from dfrot_engine.stages.note_clips import clip_words
 from dfrot_engine.trial.types import TrialResult
 from dfrot_engine.units import duration_text, format_bytes
 
@@ -199,6 +200,8 @@ def print_report(report: Mapping[str, Any], console: Console | None = None) -> N
                 "–" if massive is None else f"{massive:.4f}",
             )
         console.print(table)
+    if report.get("clip_ratios"):
+        console.print(clip_words(report["clip_ratios"]), soft_wrap=True)
     seconds = sum(stage.get("seconds", 0.0) for stage in report.get("stages", {}).values())
     peak = max((stage.get("peak_bytes", 0) for stage in report.get("stages", {}).values()), default=0)
     console.print(f"Took {duration_text(seconds)}, peak memory {format_bytes(peak)}.")

@@ -60,7 +60,8 @@ def head_size(model: Any) -> int:
 
 def quantizer(model: Any, *, r3: bool = True, **scheme: Any) -> KVQuantizer:
     rotation = random_hadamard(head_size(model), 1) if r3 else None
-    return KVQuantizer(rotation, activation_quantizer(KVCacheScheme(**scheme)))
+    quantize = activation_quantizer(KVCacheScheme(**scheme))
+    return KVQuantizer(rotation, quantize, quantize)
 
 
 @torch.no_grad()
@@ -78,7 +79,7 @@ def in_parts(model: Any, cache: Any, sizes: tuple[int, ...], kv_quantizer: KVQua
 def test_r3_alone_keeps_the_logits(folder: Path, dtype: torch.dtype, limit: float) -> None:
     model = load(folder, dtype)
     expected = whole(load(folder, dtype, "sdpa"))
-    rotated = whole(model, kv_quantizer=KVQuantizer(random_hadamard(head_size(model), 1), None))
+    rotated = whole(model, kv_quantizer=KVQuantizer(random_hadamard(head_size(model), 1)))
     assert torch.equal(whole(model), expected)
     assert (rotated - expected).norm() <= limit * expected.norm()
 
@@ -90,7 +91,7 @@ def test_r3_of_any_head_size_keeps_the_logits(size: int, tmp_path: Path) -> None
     r3 = random_hadamard(size, 1)
     matrix = r3.matrix()
     assert torch.allclose(matrix @ matrix.T, torch.eye(size, dtype=torch.float64), atol=1e-12)
-    assert (whole(model, kv_quantizer=KVQuantizer(r3, None)) - whole(model)).abs().max() < 1e-10
+    assert (whole(model, kv_quantizer=KVQuantizer(r3)) - whole(model)).abs().max() < 1e-10
     scheme = {"format": "int4", "clip_ratio": 1.0}
     assert not torch.allclose(
         whole(model, kv_quantizer=quantizer(model, **scheme)),
@@ -172,7 +173,8 @@ def heads(seed: int = 0, size: int = 24) -> tuple[Tensor, Tensor, Tensor]:
 def test_rounding_is_per_token_and_head(fmt: str, symmetric: bool, r3: HadamardRotation | None) -> None:
     query, key, value = heads()
     scheme = KVCacheScheme.model_validate({"format": fmt, "symmetric": symmetric, "clip_ratio": 0.9})
-    actual = attend(query, key, value, KVQuantizer(r3, activation_quantizer(scheme)))
+    quantize = activation_quantizer(scheme)
+    actual = attend(query, key, value, KVQuantizer(r3, quantize, quantize))
     if r3 is not None:
         query, key = query @ r3.matrix(), key @ r3.matrix()
     by_hand = {"bits": FORMATS[fmt].bits, "symmetric": symmetric, "clip_ratio": 0.9}
@@ -246,5 +248,5 @@ def test_both_cached_tensors_of_every_block_are_rounded(llama: Path) -> None:
         shapes.append(values.shape)
         return values
 
-    whole(load(llama), kv_quantizer=KVQuantizer(None, quantize))
+    whole(load(llama), kv_quantizer=KVQuantizer(None, quantize, quantize))
     assert shapes == [torch.Size([2, 2, LENGTH, 16])] * 4
