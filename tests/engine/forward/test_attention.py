@@ -58,6 +58,13 @@ def head_size(model: Any) -> int:
     return model.model.layers[0].self_attn.head_dim
 
 
+def searched_quantizer(model: Any, key: float, value: float, **scheme: Any) -> KVQuantizer:
+    """Keys and values with a ratio each, as a search finds them."""
+    kv_cache = KVCacheScheme.model_validate(scheme | {"clip_ratio": "search"})
+    quantize_key, quantize_value = (activation_quantizer(kv_cache, searched=ratio) for ratio in (key, value))
+    return KVQuantizer(random_hadamard(head_size(model), 1), quantize_key, quantize_value)
+
+
 def quantizer(model: Any, *, r3: bool = True, **scheme: Any) -> KVQuantizer:
     rotation = random_hadamard(head_size(model), 1) if r3 else None
     quantize = activation_quantizer(KVCacheScheme(**scheme))
@@ -110,6 +117,19 @@ def test_a_cache_gives_what_the_whole_sequence_gives(folder: Path, kind: str, sp
     actual = in_parts(model, CACHES[kind](model.config), SPLITS[split], kv_quantizer)
     assert (expected - whole(model)).norm() > 0.01 * expected.norm()
     assert (actual - expected).abs().max() < 1e-10
+
+
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("kind", CACHES)
+def test_a_cache_with_a_ratio_for_keys_and_one_for_values(folder: Path, kind: str, split: str) -> None:
+    model = load(folder)
+    kv_quantizer = searched_quantizer(model, 0.85, 0.7, format="int4", symmetric=True)
+    expected = whole(model, kv_quantizer=kv_quantizer)
+    actual = in_parts(model, CACHES[kind](model.config), SPLITS[split], kv_quantizer)
+    assert (actual - expected).abs().max() < 1e-10
+    for key, value in ((0.7, 0.85), (0.85, 0.85), (0.7, 0.7)):
+        other = searched_quantizer(model, key, value, format="int4", symmetric=True)
+        assert (whole(model, kv_quantizer=other) - expected).norm() > 1e-3 * expected.norm()
 
 
 @pytest.mark.parametrize("kind", CACHES)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from dfrot_engine.plan_estimates import CLIP_RATIOS
 from dfrot_engine.quantizers.activations import activation_quantizer
 from dfrot_engine.quantizers.static_clipping import (
     RATIOS,
@@ -47,6 +48,7 @@ def test_the_least_error_of_what_linears_compute(scheme: ActivationScheme, heigh
 
 def test_ratios_are_float32_and_begin_with_the_whole_range() -> None:
     assert RATIOS[0] == 1.0
+    assert len(RATIOS) == CLIP_RATIOS, "what the plan reckons with"
     assert all(float(torch.tensor(ratio)) == ratio for ratio in RATIOS)
     assert list(RATIOS) == sorted(RATIOS, reverse=True)
 
