@@ -34,6 +34,8 @@ SHARD_BYTES = 5_000_000_000
 # Hidden states of a block's inputs, outputs, their concatenation, and the two sites that are sampled.
 HIDDEN_COPIES = 7
 PROBE_TOKENS = 2_048
+# Those that are tried for an input.
+CLIP_RATIOS = 29
 BATCH_TOKENS = 4_096
 BYTES_PER_TOKEN = 4
 # For each number of embedding and head while they are folded in float64, without and with rounding the head; measured.
@@ -142,6 +144,16 @@ def search_seconds(work: Workload) -> float:
     return searched * SEARCH_S_PER_WEIGHT / (CUDA_SEARCH_SPEEDUP if work.is_on_cuda else work.cores)
 
 
+def clip_search_flops(work: Workload) -> float:
+    """For the clip ratios of all activations that search them: each ratio multiplies the rows once."""
+    return sum(
+        CLIP_RATIOS * 2 * PROBE_TOKENS * linear.shape[1] * min(linear.shape)
+        + 2 * linear.shape[0] * linear.shape[1] ** 2
+        for linear in work.linears
+        if linear.activations and linear.activations.clip_ratio == "search"
+    )
+
+
 def _load(work: Workload) -> StageEstimate:
     facts = work.facts
     if facts.folder is not None:
@@ -203,6 +215,7 @@ def _quantize(work: Workload) -> StageEstimate:
     # Folding in float64 takes two products with R1; the probe goes through both versions of each block.
     parameters = work.block_parameters * sizes.num_blocks
     flops = 2 * (parameters + work.outer_parameters) * sizes.hidden_size + 8 * parameters * PROBE_TOKENS
+    flops += clip_search_flops(work)
     outer_bytes = ROUNDED_OUTER_BYTES if sizes.head in weights else OUTER_BYTES
     memory = max(
         3 * 4 * work.block_parameters + _batch_bytes(work),

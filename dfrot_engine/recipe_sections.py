@@ -16,7 +16,7 @@ TokenFormat = Literal["int2", "int3", "int4", "int5", "int6", "int7", "int8", "f
 AnyFormat = Literal[TokenFormat, "nvfp4", "mxfp4"]
 # The window that is usual in the field; longer models are cut to it, so that figures can be compared.
 USUAL_WINDOW = 2_048
-ClipRatio = Annotated[float, Field(gt=0.0, le=1.0)]
+ClipRatio = Annotated[float, Field(gt=0.0, le=1.0)] | Literal["search"]
 
 
 class ModelSource(Section):
@@ -101,7 +101,7 @@ class WeightScheme(Section):
     )
     symmetric: Annotated[bool, Field(title="Symmetric")] = True
     clip_ratio: Annotated[
-        ClipRatio | Literal["search"],
+        ClipRatio,
         Field(title="Clip", description="Share of the range that is kept, or 'search' for the least error per scale"),
     ] = "search"
 
@@ -121,7 +121,12 @@ class ActivationScheme(Section):
     granularity: Annotated[Literal["per-token", "per-group"], Field(title="Scale per")] = "per-token"
     symmetric: Annotated[bool, Field(title="Symmetric")] = True
     clip_ratio: Annotated[
-        ClipRatio, Field(title="Clip", description="Share of the range that is kept; 1.0 is what runtimes compute")
+        ClipRatio,
+        Field(
+            title="Clip",
+            description="Share of the range that is kept; 1.0 is what runtimes compute, 'search' finds one number for "
+            "each input on the calibration text",
+        ),
     ] = 1.0
 
     @model_validator(mode="before")
@@ -141,7 +146,14 @@ class KVCacheScheme(Section):
     format: Annotated[TokenFormat, Field(title="Format")] = "int4"
     granularity: Annotated[Literal["per-head"], Field(title="Scale per")] = "per-head"
     symmetric: Annotated[bool, Field(title="Symmetric")] = False
-    clip_ratio: Annotated[ClipRatio, Field(title="Clip")] = 0.95
+    clip_ratio: Annotated[
+        ClipRatio,
+        Field(
+            title="Clip",
+            description="Share of the range that is kept; 'search' finds one number for keys and one for values "
+            "of each block on the calibration text",
+        ),
+    ] = 0.95
 
     @model_validator(mode="before")
     @classmethod

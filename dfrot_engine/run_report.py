@@ -8,7 +8,7 @@ from typing import Any
 
 from dfrot_engine.exporters.base import MARKER
 from dfrot_engine.job import Job
-from dfrot_engine.stages import evaluate, quantize, rotate
+from dfrot_engine.stages import evaluate, note_clips, quantize, rotate
 from dfrot_engine.stages.export import output_folder
 from dfrot_engine.work_dir import WorkDir
 
@@ -67,6 +67,7 @@ def _content(job: Job, work: WorkDir) -> dict[str, Any]:
         "inner_loss": rotation.get("inner_loss", {}),
         "token_error": rotation.get("token_error", {}),
         **({"recovery": recovery} if recovery else {}),
+        "clip_ratios": work.read_json(note_clips.RESULT) or {},
     }
 
 

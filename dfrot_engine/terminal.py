@@ -32,6 +32,7 @@ from dfrot_engine.plan_types import Plan
 from dfrot_engine.rotation_names import rotation_name
 from dfrot_engine.run_report import read_report
 from dfrot_engine.sensitivity.table import print_sensitivity
+from dfrot_engine.stages.note_clips import clip_words
 from dfrot_engine.trial.types import TrialResult
 from dfrot_engine.units import duration_text, format_bytes
 
@@ -203,6 +204,8 @@ def print_report(report: Mapping[str, Any], console: Console | None = None) -> N
     if "recovery" in report:
         before, after = (fmean(report["recovery"][which]) for which in ("before", "after"))
         console.print(f"Recovery: held-out error of what a block adds {before:.1%} → {after:.1%}, mean of the blocks.")
+    if report.get("clip_ratios"):
+        console.print(clip_words(report["clip_ratios"]), soft_wrap=True)
     seconds = sum(stage.get("seconds", 0.0) for stage in report.get("stages", {}).values())
     peak = max((stage.get("peak_bytes", 0) for stage in report.get("stages", {}).values()), default=0)
     console.print(f"Took {duration_text(seconds)}, peak memory {format_bytes(peak)}.")

@@ -133,8 +133,10 @@ class WorkDir:
         draft.replace(path)
         return size
 
-    def load_block(self, stage: str, name: str) -> tuple[dict[str, Tensor], dict[str, str]]:
-        """(tensors, facts) of one file.
+    def load_block(
+        self, stage: str, name: str, endings: tuple[str, ...] = ("",)
+    ) -> tuple[dict[str, Tensor], dict[str, str]]:
+        """(tensors, facts) of one file; of the tensors only those whose names end so.
 
         Raises:
             DiskError: missing or damaged.
@@ -142,7 +144,8 @@ class WorkDir:
         path = self.block_path(stage, name)
         try:
             with safe_open(path, "pt") as file:
-                return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
+                keys = [key for key in file.keys() if key.endswith(endings)]  # noqa: SIM118
+                return {key: file.get_tensor(key) for key in keys}, file.metadata() or {}
         except (OSError, SafetensorError) as error:
             raise DiskError(
                 f"{path} cannot be read: {error}.", "Delete the work folder and run again.", "options.work_dir"

@@ -52,7 +52,7 @@ def quantized_logits(job: Job, work: WorkDir, rotations: RotationSet, tokens_BT:
     for index in range(job.architecture.num_blocks):
         stored, _ = work.load_block("quantize", f"{index:05}")
         block = fill_quantized_block(factory, job, index, stored, rotations)
-        hidden = run_block(factory, block, index, hidden, kv_quantizer(job, rotations))
+        hidden = run_block(factory, block, index, hidden, kv_quantizer(job, rotations, stored))
     norm = factory.fill_final_norm(outer["final_norm"])
     return _head_logits(hidden, norm, fill_quantized_head(job, outer))
 

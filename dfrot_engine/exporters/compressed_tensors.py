@@ -21,7 +21,7 @@ from torch import Tensor
 
 from dfrot_engine.checkpoint.writer import ShardWriter
 from dfrot_engine.exporters.base import copy_side_files, outer_tensors, write_config, write_marker
-from dfrot_engine.forward.quantized_block import CODE_PARTS, block_schemes, stored_weight
+from dfrot_engine.forward.quantized_block import OWN_PARTS, block_schemes, stored_weight
 from dfrot_engine.forward.quantized_head import head_schemes, stored_head
 from dfrot_engine.job import Job
 from dfrot_engine.quantizers.formats import FORMATS
@@ -58,7 +58,7 @@ def _packed_outer(job: Job, outer: dict[str, Tensor]) -> Iterator[tuple[str, Ten
 def _packed_block(job: Job, index: int, stored: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
     schemes = block_schemes(job, index)
     for name, tensor in stored.items():
-        if not name.endswith(CODE_PARTS):
+        if not name.endswith(OWN_PARTS):
             yield name, tensor
     for name, scheme in schemes.items():
         yield from _packed_linear(name, stored_weight(stored, name, scheme), scheme)

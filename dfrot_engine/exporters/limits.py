@@ -147,9 +147,10 @@ def _activation_limits(linear: PlannedLinear) -> Iterator[Found]:
             f"Make them symmetric or choose int8, or {MEASURE_ONLY}.",
         )
     if scheme.clip_ratio != 1.0:
+        lost = "searched clip ratios" if scheme.clip_ratio == "search" else f"a clip ratio of {scheme.clip_ratio:g}"
         yield (
             f"{field}.clip_ratio",
-            f"Runtimes compute activation scales themselves, so a clip ratio of {scheme.clip_ratio:g} would be lost.",
+            f"Runtimes compute activation scales themselves, so {lost} would be lost.",
             f"Set it to 1.0, or {MEASURE_ONLY}.",
         )
 

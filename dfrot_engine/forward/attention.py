@@ -29,11 +29,12 @@ class KVQuantizer:
 
     Args:
         r3: rotates each head of query and key; scores are unchanged by it.
-        quantize: [..., head size] → dequantized, or None to rotate only.
+        quantize_key, quantize_value: [..., head size] → dequantized, or None to leave them as they are.
     """
 
     r3: HadamardRotation | None
-    quantize: Callable[[Tensor], Tensor] | None
+    quantize_key: Callable[[Tensor], Tensor] | None = None
+    quantize_value: Callable[[Tensor], Tensor] | None = None
 
 
 def _attend(
@@ -50,8 +51,10 @@ def _attend(
     if kv_quantizer is not None:
         if kv_quantizer.r3 is not None:
             query, key = kv_quantizer.r3.apply(query), kv_quantizer.r3.apply(key)
-        if kv_quantizer.quantize is not None:
-            key, value = kv_quantizer.quantize(key), kv_quantizer.quantize(value)
+        if kv_quantizer.quantize_key is not None:
+            key = kv_quantizer.quantize_key(key)
+        if kv_quantizer.quantize_value is not None:
+            value = kv_quantizer.quantize_value(value)
     return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
 
 

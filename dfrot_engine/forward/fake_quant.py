@@ -34,9 +34,12 @@ class QuantizedLinear(nn.Module):
 
     def read(self, x: Tensor) -> Tensor:
         """What the weight is multiplied with: x rotated and rounded."""
-        if self.online is not None:
-            x = self.online.apply(x)
+        x = self.rotate(x)
         return x if self.quantize_input is None else self.quantize_input(x)
+
+    def rotate(self, x: Tensor) -> Tensor:
+        """What is rounded."""
+        return x if self.online is None else self.online.apply(x)
 
     def forward(self, x: Tensor) -> Tensor:
         return nn.functional.linear(self.read(x), self.weight, self.bias)

@@ -1,7 +1,7 @@
 """A block as the quantize stage stores it, and the module that runs it.
 
 Stored names: `<linear>.codes`, `.scale`, and where there are any `.zero_point` and `.global_scale` for a quantized
-weight, `<linear>.weight` for one left alone, everything else under its own name.
+weight, `<linear>.weight` for one left alone, the clip ratios of `stored_clips`, everything else under its own name.
 """
 
 from __future__ import annotations
@@ -15,13 +15,15 @@ from dfrot_engine.architectures.base import Linear, Space
 from dfrot_engine.forward.attention import KVQuantizer
 from dfrot_engine.forward.block import BlockFactory
 from dfrot_engine.forward.fake_quant import QuantizedLinear, linear_parts, replace_linear
+from dfrot_engine.forward.stored_clips import CLIP_PARTS, INPUT_CLIP, KEY_CLIP, VALUE_CLIP, stored_quantizer
 from dfrot_engine.job import Job
-from dfrot_engine.quantizers.activations import activation_quantizer
 from dfrot_engine.quantizers.weight import QuantizedWeight
 from dfrot_engine.recipe import LinearSchemes
 from dfrot_engine.rotations.rotation_set import RotationSet
 
 CODE_PARTS = (".codes", ".scale", ".zero_point", ".global_scale")
+#: How names end that no block of the model has.
+OWN_PARTS = CODE_PARTS + CLIP_PARTS
 
 
 def block_schemes(job: Job, index: int) -> dict[str, LinearSchemes]:
@@ -63,11 +65,12 @@ def fill_quantized_block(
         weight = stored_weight(stored, linear.name, schemes[linear.name])
         dense = weight.dequantize() if isinstance(weight, QuantizedWeight) else weight
         weights[f"{linear.name}.weight"] = dense.to(factory.device, factory.dtype)
-    others = {name: tensor for name, tensor in stored.items() if not name.endswith(CODE_PARTS)}
+    others = {name: tensor for name, tensor in stored.items() if not name.endswith(OWN_PARTS)}
     block = factory.fill(index, others | weights)
     for linear in job.architecture.block.linears:
         activations = schemes[linear.name].activations
-        _replace(block, index, linear, rotations, activation_quantizer(activations, rounding) if activations else None)
+        reads = stored_quantizer(activations, stored, linear.name + INPUT_CLIP, rounding)
+        _replace(block, index, linear, rotations, reads)
     return block
 
 
@@ -82,13 +85,18 @@ def fill_exact_block(
 
 
 def kv_quantizer(
-    job: Job, rotations: RotationSet, *, rounding: Callable[[Tensor], Tensor] = torch.round
+    job: Job,
+    rotations: RotationSet,
+    stored: dict[str, Tensor],
+    *,
+    rounding: Callable[[Tensor], Tensor] = torch.round,
 ) -> KVQuantizer | None:
-    """What attention does to query, key and value; None when neither R3 nor a KV scheme is on."""
+    """What attention does to query, key and value in this block; None when neither R3 nor a KV scheme is on."""
     scheme = job.recipe.kv_cache
     if rotations.r3 is None and scheme is None:
         return None
-    return KVQuantizer(rotations.r3, activation_quantizer(scheme, rounding) if scheme else None)
+    key, value = (stored_quantizer(scheme, stored, name, rounding) for name in (KEY_CLIP, VALUE_CLIP))
+    return KVQuantizer(rotations.r3, key, value)
 
 
 def _replace(

@@ -1,6 +1,7 @@
 """The head as the quantize stage stores it, and the module that runs it.
 
-Stored names: `head.codes`, `.scale`, `.zero_point` when the recipe quantizes its weight, else `head`.
+Stored names: `head.codes`, `.scale`, `.zero_point` when the recipe quantizes its weight, else `head`; `head.input_clip`
+where the clip ratio of its input is searched.
 """
 
 from __future__ import annotations
@@ -8,16 +9,17 @@ from __future__ import annotations
 from itertools import repeat
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dfrot_engine.calibration.statistics import InputMoments
 from dfrot_engine.forward.block import BlockFactory
 from dfrot_engine.forward.fake_quant import QuantizedLinear
 from dfrot_engine.forward.quantized_block import stored_weight
-from dfrot_engine.forward.stream import Streams, batches
+from dfrot_engine.forward.stored_clips import INPUT_CLIP, searches, stored_quantizer
+from dfrot_engine.forward.stream import Streams, batches, first_tokens
 from dfrot_engine.job import Job
 from dfrot_engine.quantizers import solver_of
-from dfrot_engine.quantizers.activations import activation_quantizer
+from dfrot_engine.quantizers.static_clipping import search_input_clip
 from dfrot_engine.quantizers.weight import QuantizedWeight
 from dfrot_engine.recipe import CALIBRATED, LinearSchemes, Qronos
 
@@ -28,9 +30,21 @@ def head_schemes(job: Job) -> LinearSchemes:
     return job.recipe.schemes(job.architecture.head)
 
 
-def waits_for_moments(job: Job) -> bool:
-    """Whether the head is rounded by a solver that wants to see what the last block hands to it."""
-    return head_schemes(job).weights is not None and isinstance(job.recipe.solver, CALIBRATED)
+def waits_for_last_block(job: Job) -> bool:
+    """Whether something about the head is decided by what the last block hands to it."""
+    return _waits_for_moments(job) or searches(head_schemes(job).activations)
+
+
+def finish_outer(job: Job, factory: BlockFactory, folded: dict[str, Tensor], streams: Streams) -> dict[str, Tensor]:
+    """`round_outer` behind the last block, where the head's inputs are known.
+
+    Args:
+        folded: from `fold_outer`; not modified.
+    """
+    norm = factory.fill_final_norm(folded["final_norm"].to(job.checkpoint_dtype))
+    clip = _search_clip(job, norm, folded[_HEAD], streams)
+    moments = _moments(job, factory, norm, clip, streams) if _waits_for_moments(job) else None
+    return round_outer(job, folded, moments) | clip
 
 
 def round_outer(job: Job, folded: dict[str, Tensor], moments: InputMoments | None = None) -> dict[str, Tensor]:
@@ -42,7 +56,7 @@ def round_outer(job: Job, folded: dict[str, Tensor], moments: InputMoments | Non
     """
     stored = {name: tensor.to(job.checkpoint_dtype) for name, tensor in folded.items()}
     scheme, solver = head_schemes(job).weights, job.recipe.solver
-    if scheme is None or (moments is None and waits_for_moments(job)):
+    if scheme is None or (moments is None and _waits_for_moments(job)):
         return stored
     head = stored.pop(_HEAD)
     quantized = solver_of(solver)(
@@ -51,13 +65,26 @@ def round_outer(job: Job, folded: dict[str, Tensor], moments: InputMoments | Non
     return stored | {f"{_HEAD}.{part}": tensor for part, tensor in quantized.tensors().items()}
 
 
+def _waits_for_moments(job: Job) -> bool:
+    return head_schemes(job).weights is not None and isinstance(job.recipe.solver, CALIBRATED)
+
+
 @torch.no_grad()
-def head_moments(job: Job, factory: BlockFactory, outer: dict[str, Tensor], streams: Streams) -> InputMoments:
-    """Of what the head reads, behind the last block."""
-    norm = factory.fill_final_norm(outer["final_norm"])
+def _search_clip(job: Job, norm: nn.Module, head_VD: Tensor, streams: Streams) -> dict[str, Tensor]:
+    scheme = head_schemes(job).activations
+    if scheme is None or not searches(scheme):
+        return {}
+    seen = norm(first_tokens(streams.quantized).to(job.device)).flatten(0, 1)
+    return {_HEAD + INPUT_CLIP: torch.tensor(search_input_clip(seen, head_VD.to(seen), scheme))}
+
+
+@torch.no_grad()
+def _moments(
+    job: Job, factory: BlockFactory, norm: nn.Module, clip: dict[str, Tensor], streams: Streams
+) -> InputMoments:
+    """Of what the head reads."""
     with_exact = isinstance(job.recipe.solver, Qronos)
-    activations = head_schemes(job).activations
-    read = activation_quantizer(activations) if activations else _as_it_is
+    read = stored_quantizer(head_schemes(job).activations, clip, _HEAD + INPUT_CLIP) or _as_it_is
     moments = InputMoments(job.architecture.hidden_size, factory.device, with_exact=with_exact)
     exact_batches = batches(streams.exact) if with_exact else repeat(None)
     for seen, wanted in zip(batches(streams.quantized), exact_batches, strict=False):
@@ -80,6 +107,5 @@ def fill_quantized_head(job: Job, outer: dict[str, Tensor]) -> QuantizedLinear:
     """The head as the quantized model runs it, float32 on the job's device."""
     weight, activations = stored_head(job, outer), head_schemes(job).activations
     dense = weight.dequantize() if isinstance(weight, QuantizedWeight) else weight.float()
-    return QuantizedLinear(
-        dense.to(job.device), None, activation_quantizer(activations) if activations else None, online=None
-    )
+    quantize_input = stored_quantizer(activations, outer, _HEAD + INPUT_CLIP)
+    return QuantizedLinear(dense.to(job.device), None, quantize_input, online=None)

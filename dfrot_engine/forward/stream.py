@@ -55,6 +55,15 @@ def run_block(
     return torch.cat(outputs)
 
 
+def first_tokens(hidden_BTD: Tensor) -> Tensor:
+    """[B, T, D] about two thousand tokens: the first sequences, or evenly spread ones of one that is longer.
+
+    Not to be run through a block, which wants whole sequences.
+    """
+    step = -(-hidden_BTD.shape[1] // _BATCH_TOKENS)
+    return hidden_BTD[: max(1, _BATCH_TOKENS // hidden_BTD.shape[1]), ::step]
+
+
 def batches(hidden_BTD: Tensor) -> Iterator[Tensor]:
     """A few whole sequences at a time, about two thousand tokens."""
     yield from hidden_BTD.split(max(1, BATCH_TOKENS // hidden_BTD.shape[1]))

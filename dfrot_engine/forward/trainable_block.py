@@ -102,4 +102,4 @@ def fill_trainable_block(
         weight.data = weight.data.clone()
         weight.requires_grad_()
         gains[f"{norm.name}.weight"] = weight
-    return TrainableBlock(module, kv_quantizer(job, rotations, rounding=round_straight_through), linears, gains)
+    return TrainableBlock(module, kv_quantizer(job, rotations, stored, rounding=round_straight_through), linears, gains)

@@ -13,19 +13,35 @@ from dfrot_engine.quantizers.grid import fake_quantize
 from dfrot_engine.recipe import ActivationScheme, KVCacheScheme
 
 
+def clip_ratio_of(scheme: ActivationScheme | KVCacheScheme, searched: float | None = None) -> float:
+    """The scheme's own ratio, or the one that was searched for this input.
+
+    Nothing has been searched yet while rotations are learned, since the search sees rotated values: they are learned
+    for the whole range, 1.0.
+    """
+    if scheme.clip_ratio != "search":
+        return scheme.clip_ratio
+    return 1.0 if searched is None else searched
+
+
 def activation_quantizer(
-    scheme: ActivationScheme | KVCacheScheme, rounding: Callable[[Tensor], Tensor] = torch.round
+    scheme: ActivationScheme | KVCacheScheme,
+    rounding: Callable[[Tensor], Tensor] = torch.round,
+    *,
+    searched: float | None = None,
 ) -> Callable[[Tensor], Tensor]:
     """Values → what is left of them, on the last dimension: one scale for each token (activations), for each token and
     head (KV cache), or for each group of a token where the format prescribes groups.
 
     NVFP4's scale of the whole tensor is taken from the values at hand. Deployed, it is a number from calibration, so
     that tokens there do not depend on what else is in the batch; it decides no more than how small scales round.
+
+    Args:
+        searched: the clip ratio of this input, if the scheme has it searched; see `clip_ratio_of`.
     """
     fmt = FORMATS[scheme.format]
-    quantize = partial(
-        fake_quantize, fmt=fmt, symmetric=scheme.symmetric, clip_ratio=scheme.clip_ratio, rounding=rounding
-    )
+    ratio = clip_ratio_of(scheme, searched)
+    quantize = partial(fake_quantize, fmt=fmt, symmetric=scheme.symmetric, clip_ratio=ratio, rounding=rounding)
     return quantize if fmt.group_size is None else partial(_by_group, quantize, fmt.group_size)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from dfrot_engine.quantizers.activations import clip_ratio_of
 from dfrot_engine.quantizers.formats import FORMATS
 from dfrot_engine.quantizers.grid import choose_grid, quantize
 from dfrot_engine.recipe import ActivationScheme, KVCacheScheme
@@ -30,12 +31,13 @@ def rounding_loss(values_ND: Tensor, scheme: ActivationScheme | KVCacheScheme) -
     if fmt.group_size is not None and values_ND.shape[-1] != fmt.group_size:
         loss, slope = rounding_loss(values_ND.unflatten(-1, (-1, fmt.group_size)), scheme)
         return loss.sum(-1), slope.flatten(-2)
-    grid = choose_grid(values_ND, fmt, symmetric=scheme.symmetric, clip_ratio=scheme.clip_ratio)
+    clip_ratio = clip_ratio_of(scheme)
+    grid = choose_grid(values_ND, fmt, symmetric=scheme.symmetric, clip_ratio=clip_ratio)
     codes = quantize(values_ND, grid, fmt)
     if grid.zero_point is not None:
         codes = codes - grid.zero_point
     error = codes * grid.scale - values_ND
-    by_end = 2 * (error * codes).sum(-1, keepdim=True) * scheme.clip_ratio / fmt.steps
+    by_end = 2 * (error * codes).sum(-1, keepdim=True) * clip_ratio / fmt.steps
     gradient = -2 * error
     if scheme.symmetric:
         end = values_ND.abs().argmax(-1, keepdim=True)

@@ -18,6 +18,7 @@ from dfrot_engine.forward.attention import KVQuantizer
 from dfrot_engine.forward.block import BlockFactory
 from dfrot_engine.forward.fake_quant import QuantizedLinear, replace_linear
 from dfrot_engine.forward.quantized_block import fill_exact_block, kv_quantizer
+from dfrot_engine.forward.stored_clips import unsearched_clips
 from dfrot_engine.forward.stream import batches, run_block
 from dfrot_engine.job import Job
 from dfrot_engine.outer import head_weight
@@ -48,7 +49,12 @@ class Bench:
 
     @property
     def exact_kv(self) -> KVQuantizer | None:
-        return None if self.rotations.r3 is None else KVQuantizer(self.rotations.r3, None)
+        return None if self.rotations.r3 is None else KVQuantizer(self.rotations.r3)
+
+    @property
+    def rounded_kv(self) -> KVQuantizer | None:
+        """Nothing is searched here: clip ratios that the recipe has searched stand at 1.0, linears' too."""
+        return kv_quantizer(self.job, self.rotations, unsearched_clips({}, self.job.recipe.kv_cache))
 
 
 def streams_of(bench: Bench, sources: Sequence[Source], say: Say) -> Tensor:
@@ -95,8 +101,7 @@ def rounded_streams(bench: Bench, recipes: Sequence[Recipe], say: Say) -> Tensor
                 for linear in bench.job.architecture.block.linears
             }
             with _in_place_of(block, rounded):
-                kv = kv_quantizer(bench.job, bench.rotations)
-                streams[number] = run_block(bench.factory, block, index, streams[number], kv)
+                streams[number] = run_block(bench.factory, block, index, streams[number], bench.rounded_kv)
             say(1, label)
         say(1, label)
     return streams
@@ -165,7 +170,7 @@ def _perturbed(bench: Bench, block: nn.Module, folded: dict[str, Tensor], source
     """The block's output when its input is exact and the source alone is rounded."""
     index = source.block
     if source.linear == KV_CACHE:
-        return run_block(bench.factory, block, index, before, kv_quantizer(bench.job, bench.rotations))
+        return run_block(bench.factory, block, index, before, bench.rounded_kv)
     schemes = bench.job.recipe.schemes(bench.job.architecture.block_prefix(index) + source.linear)
     rounded = _rounded(bench, block, folded, source.linear, schemes)
     with _in_place_of(block, {source.linear: rounded}):

@@ -22,7 +22,8 @@ from dfrot_engine.forward.quantized_block import (
     fill_quantized_block,
     kv_quantizer,
 )
-from dfrot_engine.forward.quantized_head import head_moments, round_outer, waits_for_moments
+from dfrot_engine.forward.quantized_head import finish_outer, round_outer, waits_for_last_block
+from dfrot_engine.forward.stored_clips import CLIP_PARTS
 from dfrot_engine.forward.stream import Streams, run_block
 from dfrot_engine.job import Job
 from dfrot_engine.outer import fold_outer
@@ -32,8 +33,10 @@ from dfrot_engine.rotations.fold import fold_block
 from dfrot_engine.rotations.rotation_set import RotationSet
 from dfrot_engine.stages.base import Stage
 from dfrot_engine.stages.calibrate import calibration_tokens
+from dfrot_engine.stages.note_clips import note_clips
 from dfrot_engine.stages.recover import recover_block
-from dfrot_engine.stages.round_block import rotate_only_of, round_block
+from dfrot_engine.stages.round_block import round_block
+from dfrot_engine.stages.running_block import rotate_only_of
 from dfrot_engine.work_dir import WorkDir
 
 NAME = "quantize"
@@ -80,11 +83,11 @@ def run(job: Job, work: WorkDir, fingerprint: str, report: Report) -> None:
                 )
             )
             report(StageAdvanced(stage=NAME, step=index + 1, steps=num_blocks, label=f"Block {index + 1}"))
-        if waits_for_moments(job):
+        if waits_for_last_block(job):
             report(StageAdvanced(stage=NAME, step=num_blocks, steps=num_blocks, label="Head"))
-            outer, _ = work.load_block(NAME, OUTER)
-            moments = head_moments(job, factory, outer, streams)
-            work.save_block(NAME, OUTER, round_outer(job, fold_outer(job, reader, rotations), moments), fingerprint)
+            outer = finish_outer(job, factory, fold_outer(job, reader, rotations), streams)
+            work.save_block(NAME, OUTER, outer, fingerprint)
+    note_clips(job, work, report)
 
 
 def _sayer(index: int, num_blocks: int, report: Report) -> Callable[[str], None]:
@@ -156,7 +159,7 @@ def _measure(
 ) -> tuple[Streams, dict[str, float]]:
     """Both streams behind the block; the relative error of each linear, and of the block since the embedding."""
     block = fill_quantized_block(factory, job, index, stored, rotations)
-    kv = kv_quantizer(job, rotations)
+    kv = kv_quantizer(job, rotations, stored)
     measured = max(1, _MEASURED_TOKENS // streams.exact.shape[1])
 
     def between() -> None:
@@ -204,6 +207,8 @@ def _stored_bytes(job: Job, index: int, stored: dict[str, Tensor]) -> int:
     size = 0
     for name, tensor in stored.items():
         linear, _, part = name.rpartition(".")
+        if name.endswith(CLIP_PARTS):
+            continue
         size += tensor.numel() * bits[linear] // 8 if part == "codes" else tensor.nbytes
     return size
 

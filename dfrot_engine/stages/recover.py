@@ -57,7 +57,7 @@ def recover_block(
     num_trained = len(wanted_BTD) - num_held_out
     # Too few sequences to hold any out, which the plan has warned of: measured on what is trained on.
     held_out = torch.arange(num_trained, len(wanted_BTD)) if num_held_out else torch.arange(num_trained)
-    kv = kv_quantizer(job, rotations)
+    kv = kv_quantizer(job, rotations, stored)
 
     @torch.no_grad()
     def measure(candidate: dict[str, Tensor]) -> float:

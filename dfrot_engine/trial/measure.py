@@ -123,7 +123,8 @@ def _block_error(bench: Bench, index: int, rotations: RotationSet, say: Callable
     stored = round_block(job, factory, index, folded, Streams(before, before), rotations, say, lambda _event: None)
     block = fill_quantized_block(factory, job, index, stored, rotations)
     say("measuring")
-    output = run_block(factory, block, index, before, kv_quantizer(job, rotations), between=lambda: say("measuring"))
+    kv = kv_quantizer(job, rotations, stored)
+    output = run_block(factory, block, index, before, kv, between=lambda: say("measuring"))
     error_BT, update_BT = (output - after).norm(dim=-1), (after - before).norm(dim=-1)
     return float((error_BT / update_BT.clamp(min=1e-12)).mean())
 

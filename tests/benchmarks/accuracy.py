@@ -15,10 +15,11 @@ import torch
 
 from dfrot_engine.checkpoint import source
 from dfrot_engine.errors import DFRotError
+from dfrot_engine.forward.stored_clips import searches
 from dfrot_engine.job import Job
 from dfrot_engine.options import RunOptions
 from dfrot_engine.recipe import Recipe
-from dfrot_engine.stages import calibrate, rotate
+from dfrot_engine.stages import calibrate, quantize, rotate
 from dfrot_engine.work_dir import WorkDir
 from tests.benchmarks import rounding
 from tests.benchmarks.held_out import HeldOut, Text, evaluation_text
@@ -110,6 +111,8 @@ class _Bench:
             # A fingerprint of its own keeps one strategy's blocks from being taken for another's.
             rotate.run(job, work, f"{grid} {strategy.name} {seed}", lambda _event: None)
             learned_s = time.monotonic() - started
+            if searches(recipe.activations):
+                quantize.run(job, work, f"{grid} {strategy.name} {seed}", lambda _event: None)
             losses = work.read_json(rotate.RESULT)["loss"]
             perplexity = self.held_out.perplexity(job, work)
         found = {"perplexity": perplexity, "seconds": round(learned_s, 1)}
@@ -164,7 +167,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.accuracy", description=__doc__)
     parser.add_argument("--what", choices=("rotation", "sweep", "rounding"), default="rotation")
     parser.add_argument("--model", default="sample")
-    parser.add_argument("--grids", nargs="+", choices=tuple(GRIDS), default=list(GRIDS))
+    parser.add_argument("--grids", nargs="+", choices=tuple(GRIDS), default=["symmetric", "asymmetric"])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--first-seed", type=int, default=0, help="of rounding")
     parser.add_argument("--schemes", nargs="+", choices=tuple(rounding.SCHEMES), default=list(rounding.SCHEMES))

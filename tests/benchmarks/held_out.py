@@ -15,12 +15,14 @@ from dfrot_engine.checkpoint.reader import CheckpointReader
 from dfrot_engine.checkpoint.tokenizer import Tokenizer
 from dfrot_engine.evaluation.metrics import Metrics
 from dfrot_engine.forward.block import BlockFactory
-from dfrot_engine.forward.quantized_block import fill_quantized_block
+from dfrot_engine.forward.quantized_block import block_schemes, fill_quantized_block
+from dfrot_engine.forward.stored_clips import CLIP_PARTS, unsearched_clips
 from dfrot_engine.forward.stream import embed, run_block
 from dfrot_engine.job import Job
 from dfrot_engine.outer import head_weight
 from dfrot_engine.rotations.fold import fold_block, fold_embedding, fold_head
 from dfrot_engine.rotations.rotation_set import RotationSet
+from dfrot_engine.stages import quantize
 from dfrot_engine.work_dir import WorkDir
 
 _SHARED = Path(__file__).parents[3] / "shared" / "data" / "wikitext-2"
@@ -74,7 +76,8 @@ class HeldOut:
             return self._finish(hidden, norm, head_weight(self._job, reader))
 
     def perplexity(self, job: Job, work: WorkDir) -> float:
-        """Perplexity under the recipe's activation schemes and the work folder's rotations; weights keep 16 bits."""
+        """Perplexity under the recipe's activation schemes, the work folder's rotations and the clip ratios it holds if
+        they are searched; weights keep 16 bits."""
         names, rotations = job.architecture, RotationSet.load(work.rotations).to(job.device)
         with CheckpointReader(job.model_dir) as reader:
             embedding = reader.tensor(f"{names.embedding}.weight").to(job.device)
@@ -82,7 +85,10 @@ class HeldOut:
             for index in range(names.num_blocks):
                 tensors = {key: one.to(job.device) for key, one in reader.block(names.block_prefix(index)).items()}
                 folded = fold_block(tensors, names, rotations, index)
-                block = fill_quantized_block(self._factory, job, index, folded, rotations)
+                clips = unsearched_clips(block_schemes(job, index), job.recipe.kv_cache)
+                if clips:
+                    clips, _ = work.load_block(quantize.NAME, f"{index:05}", CLIP_PARTS)
+                block = fill_quantized_block(self._factory, job, index, folded | clips, rotations)
                 hidden = run_block(self._factory, block, index, hidden)
             head, neutral = fold_head(
                 head_weight(job, reader).to(job.device),

@@ -10,6 +10,8 @@ from dfrot_engine.recipe import Recipe
 GRIDS: dict[str, dict[str, Any]] = {
     "symmetric": {"format": "int4", "symmetric": True},
     "asymmetric": {"format": "int4", "symmetric": False},
+    "symmetric-searched": {"format": "int4", "symmetric": True, "clip_ratio": "search"},
+    "asymmetric-searched": {"format": "int4", "symmetric": False, "clip_ratio": "search"},
 }
 _R2 = {"kind": "descent"}
 _R4 = {"kind": "block-descent"}
@@ -59,7 +61,7 @@ def base_recipe(model: str, calibration: str, activations: dict[str, Any]) -> Re
 def rotation_strategies(grid: str) -> tuple[Strategy, ...]:
     """What is compared on a grid; the full descent starts where that grid's best start is."""
     none = {"kind": "none"}
-    start = {} if grid == "symmetric" else {"start": "householder"}
+    start = {} if grid.startswith("symmetric") else {"start": "householder"}
     return (
         Strategy("none", none, none, none, is_random=False),
         Strategy("random-orthogonal", {"kind": "random-orthogonal"}),

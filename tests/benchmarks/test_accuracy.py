@@ -37,6 +37,15 @@ def test_measures_and_goes_on(arguments: list[str], tmp_path: Path, capsys: pyte
     assert json.loads((tmp_path / "found.json").read_text()) == found, "what stands in the file is not measured again"
 
 
+def test_measures_searched_clips(arguments: list[str], tmp_path: Path) -> None:
+    both = ["--grids", "symmetric", "symmetric-searched", "--only", "hadamard"]
+    assert accuracy.main([*arguments, *both]) == 0
+    runs = json.loads((tmp_path / "found.json").read_text())["runs"]
+    whole, searched = (runs[f"{grid}/hadamard/0"]["perplexity"] for grid in ("symmetric", "symmetric-searched"))
+    assert searched > 1
+    assert searched != whole
+
+
 def test_compares_solvers(arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     small = ["--what", "rounding", "--only", "hadamard", "descent", "--schemes", "w4a4kv4-paper", "--samples", "8"]
     assert accuracy.main([*arguments, *small]) == 0

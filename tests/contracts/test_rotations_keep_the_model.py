@@ -88,7 +88,7 @@ def _rotated_logits(folder: Path, sizes: Architecture, rotations: RotationSet, t
         block = factory.fill(index, fold_block(own, sizes, rotations, index))
         weight, bias = linear_parts(block, "mlp.down_proj")
         replace_linear(block, "mlp.down_proj", QuantizedLinear(weight, bias, None, rotations.online(index)))
-        hidden = factory.run(use_float64_norms(block), index, hidden, KVQuantizer(rotations.r3, None))
+        hidden = factory.run(use_float64_norms(block), index, hidden, KVQuantizer(rotations.r3))
     head = tensors.get("lm_head.weight", tensors["model.embed_tokens.weight"])
     folded, neutral = fold_head(head, tensors["model.norm.weight"], sizes.final_norm, rotations)
     eps = float(factory.config.rms_norm_eps)

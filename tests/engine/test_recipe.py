@@ -35,8 +35,8 @@ FULL = Recipe(
     name="everything set",
     rotation=RotationPlan(r1=DFRot(massive_weight=50.5, steps=7), r2=NoRotation(), r3=True, r4=Hadamard()),
     weights=WeightScheme(format="int3", granularity="per-channel", symmetric=False, clip_ratio=0.9),
-    activations=ActivationScheme(format="int8"),
-    kv_cache=KVCacheScheme(),
+    activations=ActivationScheme(format="int8", clip_ratio="search"),
+    kv_cache=KVCacheScheme(clip_ratio="search"),
     recovery=Recovery(steps=7),
     overrides=(Override(linears="*.down_proj", activations=ActivationScheme(clip_ratio=0.8)),),
     skip=(),
@@ -70,6 +70,8 @@ recipes = st.builds(
     name=st.text(max_size=20),
     rotation=st.builds(RotationPlan, r1=rotations, r3=st.booleans()),
     weights=st.none() | weights,
+    activations=st.none() | st.builds(ActivationScheme, clip_ratio=ratios),
+    kv_cache=st.none() | st.builds(KVCacheScheme, clip_ratio=ratios),
     overrides=st.lists(st.builds(Override, linears=st.text(min_size=1, max_size=9), weights=weights), max_size=2).map(
         tuple
     ),
@@ -109,6 +111,8 @@ def test_unknown_keys_are_refused_by_name(field: str, data: dict[str, Any]) -> N
         ("calibration.num_samples", {"calibration": {"num_samples": "many"}}),
         ("weights.format", {"weights": {"format": "int9"}}),
         ("weights.clip_ratio", {"weights": {"clip_ratio": 0}}),
+        ("activations.clip_ratio", {"activations": {"clip_ratio": "serach"}}),
+        ("kv_cache.clip_ratio", {"kv_cache": {"clip_ratio": 1.5}}),
         ("rotation.r1.massive_weight", {"rotation": {"r1": {"kind": "dfrot", "massive_weight": 0.5}}}),
         ("rotation.r2", {"rotation": {"r2": {"kind": "dfrot"}}}),
         ("exports.0", {"exports": [{"subfolder": "../elsewhere"}]}),

@@ -21,9 +21,14 @@ def test_a_spec_carries_title_help_and_bounds() -> None:
     assert (spec.type, spec.lower, spec.upper, spec.words) == (float, 1.0, 1e6, ("auto",))
 
 
-def test_a_number_or_a_word() -> None:
-    spec = field_spec("weights.clip_ratio")
-    assert (spec.type, spec.words, spec.lower_open) == (float, ("search",), True)
+CLIPS = ("weights.clip_ratio", "activations.clip_ratio", "kv_cache.clip_ratio")
+
+
+@pytest.mark.parametrize("field", CLIPS)
+def test_a_number_or_a_word(field: str) -> None:
+    spec = field_spec(field)
+    assert (spec.type, spec.words, spec.lower_open, spec.upper) == (float, ("search",), True, 1.0)
+    assert "search" in spec.help
 
 
 def test_a_choice() -> None:
@@ -38,7 +43,7 @@ def test_a_choice() -> None:
         ("rotation.r1.learning_rate", QDoubleSpinBox),
         ("weights.format", QComboBox),
         ("weights.symmetric", QCheckBox),
-        ("weights.clip_ratio", QLineEdit),
+        *((field, QLineEdit) for field in CLIPS),
         ("calibration.dataset", QLineEdit),
         ("options.output_dir", PathField),
     ],
@@ -49,8 +54,9 @@ def test_one_editor_per_type(qtbot, field: str, kind: type) -> None:
     assert isinstance(editor, kind)
 
 
-def test_typed_numbers_and_words(qtbot) -> None:
-    editor = TextEditor(field_spec("weights.clip_ratio"))
+@pytest.mark.parametrize("field", CLIPS)
+def test_typed_numbers_and_words(qtbot, field: str) -> None:
+    editor = TextEditor(field_spec(field))
     qtbot.addWidget(editor)
     values: list[object] = []
     editor.edited.connect(values.append)
@@ -77,6 +83,24 @@ def test_a_form_shows_and_sets_the_recipe(qtbot, recipe_model: RecipeModel) -> N
     assert bound.editor.value() == recipe_model.recipe.calibration.num_samples
     bound.editor.setValue(24)
     assert recipe_model.recipe.calibration.num_samples == 24
+
+
+@pytest.mark.parametrize("field", CLIPS)
+def test_a_clip_ratio_goes_from_the_form_to_the_recipe(qtbot, recipe_model: RecipeModel, field: str) -> None:
+    recipe_model.set_preset("w4a4kv4-paper")
+    form = Form(recipe_model)
+    bound = form.add(field)
+    holder = box(form)
+    qtbot.addWidget(holder)
+    assert isinstance(bound.editor, QLineEdit)
+    section = field.partition(".")[0]
+    for text, value in (("0,85", 0.85), ("search", "search"), ("1.0", 1.0)):
+        bound.editor.setText(text)
+        bound.editor.editingFinished.emit()
+        assert getattr(recipe_model.recipe, section).clip_ratio == value
+        form.refresh()
+        shown = bound.editor.text()
+        assert (shown if value == "search" else float(shown)) == value
 
 
 def test_a_problem_stands_below_its_field_only(qtbot, recipe_model: RecipeModel) -> None:

@@ -58,9 +58,17 @@ def head_size(model: Any) -> int:
     return model.model.layers[0].self_attn.head_dim
 
 
+def searched_quantizer(model: Any, key: float, value: float, **scheme: Any) -> KVQuantizer:
+    """Keys and values with a ratio each, as a search finds them."""
+    kv_cache = KVCacheScheme.model_validate(scheme | {"clip_ratio": "search"})
+    quantize_key, quantize_value = (activation_quantizer(kv_cache, searched=ratio) for ratio in (key, value))
+    return KVQuantizer(random_hadamard(head_size(model), 1), quantize_key, quantize_value)
+
+
 def quantizer(model: Any, *, r3: bool = True, **scheme: Any) -> KVQuantizer:
     rotation = random_hadamard(head_size(model), 1) if r3 else None
-    return KVQuantizer(rotation, activation_quantizer(KVCacheScheme(**scheme)))
+    quantize = activation_quantizer(KVCacheScheme(**scheme))
+    return KVQuantizer(rotation, quantize, quantize)
 
 
 @torch.no_grad()
@@ -78,7 +86,7 @@ def in_parts(model: Any, cache: Any, sizes: tuple[int, ...], kv_quantizer: KVQua
 def test_r3_alone_keeps_the_logits(folder: Path, dtype: torch.dtype, limit: float) -> None:
     model = load(folder, dtype)
     expected = whole(load(folder, dtype, "sdpa"))
-    rotated = whole(model, kv_quantizer=KVQuantizer(random_hadamard(head_size(model), 1), None))
+    rotated = whole(model, kv_quantizer=KVQuantizer(random_hadamard(head_size(model), 1)))
     assert torch.equal(whole(model), expected)
     assert (rotated - expected).norm() <= limit * expected.norm()
 
@@ -90,7 +98,7 @@ def test_r3_of_any_head_size_keeps_the_logits(size: int, tmp_path: Path) -> None
     r3 = random_hadamard(size, 1)
     matrix = r3.matrix()
     assert torch.allclose(matrix @ matrix.T, torch.eye(size, dtype=torch.float64), atol=1e-12)
-    assert (whole(model, kv_quantizer=KVQuantizer(r3, None)) - whole(model)).abs().max() < 1e-10
+    assert (whole(model, kv_quantizer=KVQuantizer(r3)) - whole(model)).abs().max() < 1e-10
     scheme = {"format": "int4", "clip_ratio": 1.0}
     assert not torch.allclose(
         whole(model, kv_quantizer=quantizer(model, **scheme)),
@@ -109,6 +117,19 @@ def test_a_cache_gives_what_the_whole_sequence_gives(folder: Path, kind: str, sp
     actual = in_parts(model, CACHES[kind](model.config), SPLITS[split], kv_quantizer)
     assert (expected - whole(model)).norm() > 0.01 * expected.norm()
     assert (actual - expected).abs().max() < 1e-10
+
+
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("kind", CACHES)
+def test_a_cache_with_a_ratio_for_keys_and_one_for_values(folder: Path, kind: str, split: str) -> None:
+    model = load(folder)
+    kv_quantizer = searched_quantizer(model, 0.85, 0.7, format="int4", symmetric=True)
+    expected = whole(model, kv_quantizer=kv_quantizer)
+    actual = in_parts(model, CACHES[kind](model.config), SPLITS[split], kv_quantizer)
+    assert (actual - expected).abs().max() < 1e-10
+    for key, value in ((0.7, 0.85), (0.85, 0.85), (0.7, 0.7)):
+        other = searched_quantizer(model, key, value, format="int4", symmetric=True)
+        assert (whole(model, kv_quantizer=other) - expected).norm() > 1e-3 * expected.norm()
 
 
 @pytest.mark.parametrize("kind", CACHES)
@@ -172,7 +193,8 @@ def heads(seed: int = 0, size: int = 24) -> tuple[Tensor, Tensor, Tensor]:
 def test_rounding_is_per_token_and_head(fmt: str, symmetric: bool, r3: HadamardRotation | None) -> None:
     query, key, value = heads()
     scheme = KVCacheScheme.model_validate({"format": fmt, "symmetric": symmetric, "clip_ratio": 0.9})
-    actual = attend(query, key, value, KVQuantizer(r3, activation_quantizer(scheme)))
+    quantize = activation_quantizer(scheme)
+    actual = attend(query, key, value, KVQuantizer(r3, quantize, quantize))
     if r3 is not None:
         query, key = query @ r3.matrix(), key @ r3.matrix()
     by_hand = {"bits": FORMATS[fmt].bits, "symmetric": symmetric, "clip_ratio": 0.9}
@@ -246,5 +268,5 @@ def test_both_cached_tensors_of_every_block_are_rounded(llama: Path) -> None:
         shapes.append(values.shape)
         return values
 
-    whole(load(llama), kv_quantizer=KVQuantizer(None, quantize))
+    whole(load(llama), kv_quantizer=KVQuantizer(None, quantize, quantize))
     assert shapes == [torch.Size([2, 2, LENGTH, 16])] * 4

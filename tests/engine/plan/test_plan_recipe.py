@@ -105,6 +105,7 @@ def test_rotations_that_are_only_measured(plan: Callable[..., Plan]) -> None:
     [
         ([("activations", ACT4 | {"symmetric": False})], "activations.symmetric"),
         ([("activations", ACT4 | {"clip_ratio": 0.9})], "activations.clip_ratio"),
+        ([("activations", ACT4 | {"clip_ratio": "search"})], "activations.clip_ratio"),
         ([("activations", {"format": "int6"})], "activations.format"),
         ([("weights.format", "int3")], "weights.format"),
         ([("weights.symmetric", False)], "weights.symmetric"),
@@ -124,6 +125,21 @@ def test_what_compressed_tensors_cannot_carry(
     assert found(plan(*fields), field).severity == "error"
     without_export = plan(*fields, ("exports", []))
     assert field not in {problem.field for problem in without_export.errors}
+
+
+def test_searched_clips(plan: Callable[..., Plan]) -> None:
+    """Of activations they are refused in words; of the KV cache they do not travel, as all of it; both take time."""
+    problem = found(plan(("activations", ACT4 | {"clip_ratio": "search"})), "activations.clip_ratio")
+    assert "searched clip ratios would be lost" in problem.message
+    assert "Set it to 1.0" in problem.remedy
+    assert found(plan(("kv_cache", {"clip_ratio": "search"})), "kv_cache").severity == "warning"
+    measured = plan(("activations", ACT4 | {"clip_ratio": "search"}), ("exports", []))
+    assert not measured.errors
+
+    def seconds(made: Plan) -> float:
+        return next(stage.seconds or 0.0 for stage in made.stages if stage.stage == "quantize")
+
+    assert seconds(measured) >= seconds(plan(("activations", ACT4), ("exports", [])))
 
 
 def test_exceptions_are_checked_under_their_own_field(plan: Callable[..., Plan]) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dfrot_engine.quantizers.activations import activation_quantizer
+from dfrot_engine.quantizers.activations import activation_quantizer, clip_ratio_of
 from dfrot_engine.quantizers.formats import FORMATS
 from dfrot_engine.quantizers.grid import choose_grid, quantize
 from dfrot_engine.recipe import ActivationScheme
@@ -33,7 +33,7 @@ def values() -> Tensor:
 def with_codes_held(tokens: Tensor, scheme: ActivationScheme) -> Tensor:
     """Each token's loss with the scale differentiable and the codes and zero-points held fixed."""
     fmt = FORMATS[scheme.format]
-    grid = choose_grid(tokens, fmt, symmetric=scheme.symmetric, clip_ratio=scheme.clip_ratio)
+    grid = choose_grid(tokens, fmt, symmetric=scheme.symmetric, clip_ratio=clip_ratio_of(scheme))
     codes = quantize(tokens, grid, fmt).detach()
     if grid.zero_point is not None:
         codes = codes - grid.zero_point.detach()

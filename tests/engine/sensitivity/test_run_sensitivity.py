@@ -207,3 +207,11 @@ def test_a_stop_lands_in_the_middle(model: Path) -> None:
     ended, events = measure(tiny_recipe(model), SHORT, stop)
     assert ended.status == "cancelled"
     assert not any(isinstance(event, SensitivityFinished) for event in events)
+
+
+def test_searched_clips_are_measured_at_the_whole_range(model: Path) -> None:
+    def recipe(ratio: float | str) -> Recipe:
+        fields: dict[str, Any] = {"activations__clip_ratio": ratio, "kv_cache__clip_ratio": ratio}
+        return tiny_recipe(model, "w4a4kv4-paper", **fields)
+
+    assert result_of(recipe("search")).rows == result_of(recipe(1.0)).rows

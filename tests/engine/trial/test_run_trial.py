@@ -120,6 +120,16 @@ def test_r4_in_blocks_is_the_same_for_all(model: Path, kind: str) -> None:
     assert [row.kind for row in result.rows] == KINDS
 
 
+def test_searched_clips_are_part_of_what_is_tried(model: Path) -> None:
+    whole, searched = (
+        result_of(
+            tiny_recipe(model, "w4a4kv4-paper", weights=None, activations__clip_ratio=ratio, kv_cache__clip_ratio=ratio)
+        )
+        for ratio in (1.0, "search")
+    )
+    assert sum(row.block_error for row in searched.rows) < sum(row.block_error for row in whole.rows)
+
+
 def test_a_kv_cache_alone_is_reason_enough(model: Path) -> None:
     recipe = tiny_recipe(model, "w4a4kv4-paper", weights=None, activations=None)
     errors = [row.block_error for row in result_of(recipe).rows]
