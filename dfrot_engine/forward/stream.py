@@ -60,8 +60,8 @@ def first_tokens(hidden_BTD: Tensor) -> Tensor:
 
     Not to be run through a block, which wants whole sequences.
     """
-    step = -(-hidden_BTD.shape[1] // _BATCH_TOKENS)
-    return hidden_BTD[: max(1, _BATCH_TOKENS // hidden_BTD.shape[1]), ::step]
+    step = -(-hidden_BTD.shape[1] // BATCH_TOKENS)
+    return hidden_BTD[: max(1, BATCH_TOKENS // hidden_BTD.shape[1]), ::step]
 
 
 def batches(hidden_BTD: Tensor) -> Iterator[Tensor]:
