@@ -19,6 +19,7 @@ from dfrot_engine.options import RunOptions
 from dfrot_engine.plan_formats import format_problems
 from dfrot_engine.plan_linears import PlannedLinear
 from dfrot_engine.plan_recovery import recovery_problems
+from dfrot_engine.plan_solver import solver_problems
 from dfrot_engine.plan_types import Problem
 from dfrot_engine.recipe import REFINED, BlockDescent, BlockHadamard, HeadDescent, NoRotation, Recipe
 from dfrot_engine.rotation_file import START_FIELD, check_inner, find_rotation, named_rotation, named_rotations
@@ -54,6 +55,7 @@ def recipe_problems(recipe: Recipe, architecture: Architecture, linears: Sequenc
         *_saved_inner_problems(recipe, architecture),
         *_unused_refinements(recipe, linears),
         *recovery_problems(recipe, linears),
+        *solver_problems(recipe, linears),
     ]
     names = [linear.name for linear in linears]
     patterns = [(f"skip.{number}", pattern) for number, pattern in enumerate(recipe.skip)]

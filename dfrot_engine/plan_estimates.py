@@ -18,6 +18,7 @@ from dfrot_engine.plan_linears import PlannedLinear
 from dfrot_engine.plan_network import network_bytes, network_seconds
 from dfrot_engine.plan_places import gigabytes
 from dfrot_engine.plan_recovery import recovery_bytes, recovery_seconds
+from dfrot_engine.plan_solver import solver_bytes, solver_seconds, solver_words, stream_count
 from dfrot_engine.plan_types import Output, StageEstimate
 from dfrot_engine.recipe import REFINED, Cayley, Descent, DFRot, Evaluation, NoRotation, Recipe, Whip
 
@@ -221,15 +222,17 @@ def _quantize(work: Workload) -> StageEstimate:
         3 * 4 * work.block_parameters + _batch_bytes(work),
         outer_bytes * work.outer_parameters,
         recovery_bytes(work),
+        solver_bytes(work) + _batch_bytes(work),
     )
     # Codes take a byte each until they are packed.
     disk = parameters - sum(weights.values()) + parameters + 2 * work.outer_parameters
-    count = f"{len(weights):,} linears, round to nearest" if weights else "weights keep their precision"
+    count = f"{len(weights):,} linears, {solver_words(recipe)}" if weights else "weights keep their precision"
     recovery = recipe.recovery
     if recovery is not None:
         count += f"; recovery in {recovery.steps:,} steps a block"
-        disk += 2 * work.hidden_bytes
-    seconds = search_seconds(work) + work.seconds(flops) + recovery_seconds(work)
+    # Of the last finished block, and the draft of the next.
+    disk += 2 * stream_count(recipe) * work.hidden_bytes
+    seconds = search_seconds(work) + work.seconds(flops) + recovery_seconds(work) + solver_seconds(work)
     return work.stage("quantize", count, memory, disk, seconds)
 
 
