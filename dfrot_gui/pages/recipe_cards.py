@@ -21,6 +21,7 @@ USUAL_BITS = ("", "int8", "int4")
 PER_CHANNEL = 0
 GROUP_SIZES = (32, 64, 128, 256)
 GROUP_OF = "Group of {}"
+SOLVERS = {"rtn": "Nearest", "gptq": "GPTQ", "qronos": "Qronos"}
 DATASETS = {"builtin": "Built-in text", "wikitext-2": "WikiText-2 (train)", "c4": "C4 (en)"}
 CHOOSE_FILE = "\0file"
 
@@ -29,7 +30,7 @@ class QuantizationCard(RecipeCard):
     SECTIONS = (("weights", "Weights"), ("activations", "Activations"), ("kv_cache", "KV cache"))
 
     def __init__(self, model: RecipeModel) -> None:
-        sections = (*(name for name, _ in self.SECTIONS), "overrides", "skip", "solver")
+        sections = (*(name for name, _ in self.SECTIONS), "overrides", "skip", "solver", "recovery")
         super().__init__("Quantization", model=model, sections=sections)
         self.bits: dict[str, SegmentedEditor] = {}
         for section, title in self.SECTIONS:
@@ -43,6 +44,13 @@ class QuantizationCard(RecipeCard):
         self._scale = self.form.add("weights.group_size", self.group, title="&Scale per", is_bound=False)
         self.symmetric = BoolEditor("Symmetric weights")
         self._symmetric = self.form.add("weights.symmetric", self.symmetric, aligned=False)
+        self.solver = SegmentedEditor(SOLVERS, "Rounding")
+        self.solver.setToolTip("GPTQ and Qronos look at the calibration text: slower, and usually much closer")
+        self.solver.edited.connect(lambda kind: model.set("solver", {"kind": kind}))
+        self._solver = self.form.add("solver.kind", self.solver, title="Roundin&g", is_bound=False, aligned=False)
+        self.recovery = BoolEditor("Train the scales after rounding (recovery, slow)")
+        self.recovery.edited.connect(lambda is_on: model.set("recovery", {"kind": "scales"} if is_on else None))
+        self.form.add("recovery", self.recovery, is_bound=False, aligned=False)
         self.add(self.form)
         self.add(self.notes)
         self._exceptions = label("", "small", wrap=True)
@@ -63,6 +71,9 @@ class QuantizationCard(RecipeCard):
         fixed = fixed_fields(weights.format) if weights is not None else {}
         self._scale.set_enabled(weights is not None and "group_size" not in fixed)
         self._symmetric.set_enabled(weights is not None and "symmetric" not in fixed)
+        self._solver.set_enabled(weights is not None)
+        self.solver.set_current(recipe.solver.kind)
+        self.recovery.setChecked(recipe.recovery is not None)
         if weights is not None:
             self.group.show_value(PER_CHANNEL if weights.granularity == "per-channel" else weights.group_size)
         self._exceptions.setText(_exceptions(recipe))

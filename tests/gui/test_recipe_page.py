@@ -88,6 +88,23 @@ def choose_start(start: ChoiceEditor, value: str) -> None:
     start.activated.emit(start.currentIndex())
 
 
+def test_rounding_and_recovery(page: RecipePage, recipe_model: RecipeModel) -> None:
+    card = page.quantization
+    for number, kind in enumerate(("rtn", "gptq", "qronos")):
+        card.solver.buttons[number].click()
+        assert recipe_model.recipe.solver.kind == kind
+        assert card.solver.current() == kind
+    assert recipe_model.recipe.recovery is None
+    card.recovery.click()
+    recovery = recipe_model.recipe.recovery
+    assert recovery is not None
+    assert recovery.kind == "scales"
+    card.recovery.click()
+    assert recipe_model.recipe.recovery is None
+    recipe_model.set("weights", None)
+    assert not card.solver.isEnabled()
+
+
 def test_bits(page: RecipePage, recipe_model: RecipeModel) -> None:
     editor = page.quantization.bits["kv_cache"]
     next(button for button in editor.buttons if button.text() == "8 bit").click()
