@@ -11,7 +11,7 @@ from safetensors import safe_open
 from dfrot_engine.events import StageFinished
 from dfrot_engine.progress import Control
 from dfrot_engine.recipe import Recipe
-from dfrot_engine.run_report import read_report
+from dfrot_engine.report_file import read_report
 from dfrot_engine.rotations.rotation_set import RotationSet
 from tests.engine.runs import run_tiny, tiny_recipe
 from tests.tiny_models import save_tiny_model
