@@ -17,12 +17,14 @@ from dfrot_engine.architectures import Architecture, architecture_of
 from dfrot_engine.architectures.base import Space
 from dfrot_engine.calibration.block_rows import picked_rows
 from dfrot_engine.checkpoint.reader import CheckpointReader
+from dfrot_engine.events import BlockQuantized
 from dfrot_engine.forward.block import BlockFactory
 from dfrot_engine.forward.stream import embed, run_block
 from dfrot_engine.rotations.fold import fold_block
 from dfrot_engine.rotations.random import random_hadamard, random_orthogonal
 from dfrot_engine.rotations.rotation_set import RotationSet
 from tests.engine.plan.conftest import BASE, found
+from tests.engine.runs import run_tiny, tiny_recipe
 from tests.tiny_models import save_tiny_model
 
 CPU = torch.device("cpu")
@@ -189,3 +191,22 @@ def test_streamed_block_by_block_it_is_the_whole_model(name: str, changes: dict[
             hidden = factory.fill_final_norm(reader.tensor("model.norm.weight"))(hidden)
             expected = whole.model(tokens, use_cache=False).last_hidden_state
         assert (hidden - expected).norm() < 1e-4 * expected.norm()
+
+
+@pytest.mark.parametrize("solver", ["gptq", "qronos"])
+def test_everything_rounded_with_every_rotation(solver: str, tmp_path: Path) -> None:
+    """R1 to R4, the KV cache, searched clips and recovery in one run; with the paper's four bits on a random model."""
+    folder = save_tiny_model("phi3", tmp_path / "model")
+    fields: dict[str, Any] = {
+        "solver__kind": solver,
+        "activations__clip_ratio": "search",
+        "kv_cache__clip_ratio": "search",
+        "recovery": {"kind": "scales", "steps": 4},
+    }
+    ended, events = run_tiny(tiny_recipe(folder, "w4a4kv4-paper", **fields), tmp_path / "out")
+    assert ended.status == "finished", ended
+    blocks = [event for event in events if isinstance(event, BlockQuantized)]
+    assert len(blocks) == 2
+    for block in blocks:
+        assert set(block.relative_error) == {QKV, "self_attn.o_proj", GATE_UP, "mlp.down_proj", "block"}
+        assert all(0 < error < 0.5 for name, error in block.relative_error.items() if name != "block")
