@@ -12,6 +12,7 @@ from typing import Any
 
 from dfrot_engine import __version__
 from dfrot_engine.cli_rotations import add_rotations
+from dfrot_engine.cli_show import add_show
 from dfrot_engine.errors import DFRotError, RecipeError
 from dfrot_engine.options import RunOptions
 from dfrot_engine.recipe import Recipe, preset_names
@@ -59,10 +60,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_sensitivity(commands)
     _add_evaluate(commands)
     add_rotations(commands)
-    show = commands.add_parser("show", help="show the results of a run")
-    show.add_argument("folder", type=Path, help="its output folder or work folder")
-    show.add_argument("--json", action="store_true", help="print report.json")
-    show.set_defaults(command=_show)
+    add_show(commands)
     return parser
 
 
@@ -234,21 +232,4 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         print(json.dumps(numbers, indent=1))
     else:
         print_numbers(numbers)
-    return EXIT_OK
-
-
-def _show(arguments: argparse.Namespace) -> int:
-    from dfrot_engine.run_report import read_report
-    from dfrot_engine.terminal import print_report
-
-    report = read_report(arguments.folder)
-    if report is None:
-        raise DFRotError(
-            f"There is no finished run in {arguments.folder}.",
-            "Give the output folder or the work folder of a run that finished.",
-        )
-    if arguments.json:
-        print(json.dumps(report, indent=1))
-    else:
-        print_report(report)
     return EXIT_OK

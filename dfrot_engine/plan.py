@@ -19,7 +19,7 @@ from dfrot_engine.plan_places import folder_problems, space_problems
 from dfrot_engine.plan_types import ModelSummary, Output, Plan, Problem, StageEstimate
 from dfrot_engine.recipe import Recipe
 
-__all__ = ["ModelSummary", "Output", "Plan", "Problem", "StageEstimate", "make_plan"]
+__all__ = ["ModelSummary", "Output", "Plan", "Problem", "StageEstimate", "make_plan", "model_summary"]
 
 _DTYPE_NAMES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
@@ -50,7 +50,7 @@ def make_plan(recipe: Recipe, options: RunOptions) -> Plan:
     problems += [*network_problems(work, stages), *space_problems(recipe, options, facts, stages)]
     # Errors first: the window shows the first ones, and a run stops at the first.
     problems.sort(key=lambda problem: problem.severity != "error")
-    summary = _summary(facts, architecture)
+    summary = model_summary(facts, architecture)
     return Plan(model=summary, stages=stages, outputs=outputs, problems=tuple(dict.fromkeys(problems)))
 
 
@@ -58,7 +58,8 @@ def _problem(error: DFRotError, field: str) -> Problem:
     return Problem(field=error.field or field, severity="error", message=error.message, remedy=error.remedy)
 
 
-def _summary(facts: ModelFacts, architecture: Architecture) -> ModelSummary:
+def model_summary(facts: ModelFacts, architecture: Architecture) -> ModelSummary:
+    """Sizes and names for people."""
     classes = facts.config.get("architectures")
     embedding = facts.headers.get(f"{architecture.embedding}.weight")
     dtype = embedding.dtype if embedding else ""

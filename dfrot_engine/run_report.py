@@ -8,11 +8,11 @@ from typing import Any
 
 from dfrot_engine.exporters.base import MARKER
 from dfrot_engine.job import Job
+from dfrot_engine.report_file import REPORT
 from dfrot_engine.stages import evaluate, note_clips, quantize, rotate
 from dfrot_engine.stages.export import output_folder
 from dfrot_engine.work_dir import WorkDir
 
-REPORT = "report.json"
 _STAGES = ("load", "calibrate", "rotate", "quantize", "export", "evaluate")
 
 
@@ -23,15 +23,6 @@ def write_report(job: Job, work: WorkDir) -> None:
     for export in job.recipe.exports:
         folder = output_folder(job, export)
         (folder / REPORT).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-
-
-def read_report(folder: Path) -> dict[str, Any] | None:
-    """The report of an output folder or a work folder; None if there is none."""
-    try:
-        content = json.loads((folder / REPORT).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return content if isinstance(content, dict) else None
 
 
 def outputs_are_there(job: Job) -> bool:

@@ -29,8 +29,8 @@ from dfrot_engine.events import (
 )
 from dfrot_engine.options import RunOptions
 from dfrot_engine.plan_types import Plan
+from dfrot_engine.report_file import read_report
 from dfrot_engine.rotation_names import rotation_name
-from dfrot_engine.run_report import read_report
 from dfrot_engine.sensitivity.table import print_sensitivity
 from dfrot_engine.stages.note_clips import clip_words
 from dfrot_engine.trial.types import TrialResult

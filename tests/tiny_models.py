@@ -46,6 +46,21 @@ TINY_MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "llama-mqa": ("llama", {"num_key_value_heads": 1}),
     "mistral": ("mistral", {"sliding_window": 8}),
+    "phi3": ("phi3", {"sliding_window": 8, "partial_rotary_factor": 0.5}),
+    "phi3-longrope": (
+        "phi3",
+        {
+            "head_dim": 12,  # the factors are counted for hidden_size // num_heads
+            "partial_rotary_factor": 0.5,
+            "original_max_position_embeddings": 32,
+            "tie_word_embeddings": True,
+            "rope_scaling": {
+                "rope_type": "longrope",
+                "short_factor": [1.0, 1.5, 2.0],
+                "long_factor": [1.0, 4.0, 16.0],
+            },
+        },
+    ),
     "qwen2": ("qwen2", {"tie_word_embeddings": True}),
     "qwen3": ("qwen3", {}),
 }

@@ -7,12 +7,14 @@ from typing import Any
 
 from dfrot_engine.architectures.base import Architecture
 from dfrot_engine.architectures.llama import llama
+from dfrot_engine.architectures.phi import phi3
 from dfrot_engine.architectures.qwen import qwen2, qwen3
 from dfrot_engine.errors import ModelError
 
 ARCHITECTURES: dict[str, Callable[[dict[str, Any]], Architecture]] = {
     "llama": llama,
     "mistral": llama,
+    "phi3": phi3,
     "qwen2": qwen2,
     "qwen3": qwen3,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import accumulate
 from typing import Any
 
 from dfrot_engine.errors import ModelError
@@ -23,11 +24,14 @@ class Space(StrEnum):
 
 @dataclass(frozen=True)
 class Linear:
-    """One matrix of a block; the name is relative to the block."""
+    """One matrix of a block; the name is relative to the block.
+
+    A fused one writes several spaces: the rows of its weight lie in this order.
+    """
 
     name: str
     reads: Space
-    writes: Space
+    writes: Space | tuple[Space, ...]
 
 
 @dataclass(frozen=True)
@@ -91,17 +95,25 @@ class Architecture:
 
     def linear_shape(self, linear: Linear) -> tuple[int, int]:
         """(out features, in features) as the config implies them."""
-        width = {
+        # What attention hands to o_proj lies in the value space, one copy for each query head.
+        reads = self._width(Space.QUERY if linear.reads is Space.VALUE else linear.reads)
+        return self.row_ranges(linear)[-1][1].stop, reads
+
+    def row_ranges(self, linear: Linear) -> tuple[tuple[Space, slice], ...]:
+        """Which rows of a linear's weight, columns of its output, write which space; all of them, in order."""
+        spaces = linear.writes if isinstance(linear.writes, tuple) else (linear.writes,)
+        ends = accumulate(map(self._width, spaces))
+        return tuple((space, slice(end - self._width(space), end)) for space, end in zip(spaces, ends, strict=True))
+
+    def _width(self, space: Space) -> int:
+        return {
             Space.RESIDUAL: self.hidden_size,
             Space.QUERY: self.num_heads * self.head_size,
             Space.KEY: self.num_kv_heads * self.head_size,
             Space.VALUE: self.num_kv_heads * self.head_size,
             Space.MLP_GATE: self.intermediate_size,
             Space.MLP_HIDDEN: self.intermediate_size,
-        }
-        # What attention hands to o_proj lies in the value space, one copy for each query head.
-        reads = self.num_heads * self.head_size if linear.reads is Space.VALUE else width[linear.reads]
-        return width[linear.writes], reads
+        }[space]
 
 
 def config_int(config: dict[str, Any], key: str, default: int | None = None, largest: int = 10_000_000) -> int:

@@ -8,14 +8,20 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from dfrot_engine.architectures.base import Block, Space
+from dfrot_engine.architectures.base import Architecture, Space
 
 VALUE, ATTENDED, HIDDEN, ENERGY = "value", "attended", "hidden", "energy"
 
 
 @contextmanager
 def picked_rows(
-    block: nn.Module, table: Block, *, num_tokens: int, value_rows: int, hidden_rows: int, generator: torch.Generator
+    block: nn.Module,
+    sizes: Architecture,
+    *,
+    num_tokens: int,
+    value_rows: int,
+    hidden_rows: int,
+    generator: torch.Generator,
 ) -> Iterator[dict[str, Tensor]]:
     """Rows of the block's inner activations while the context is open; complete when it closes.
 
@@ -24,17 +30,18 @@ def picked_rows(
         value_rows, hidden_rows: how many to keep at o_proj and at down_proj; 0 keeps none.
         generator: draws which ones.
     Yields:
-        A dictionary that holds on exit, on the CPU in bfloat16: "value" [N, K·S] what v_proj wrote, "attended"
-        [N, H·S] what o_proj read, "hidden" [M, I] what down_proj read; and in float32 "energy.value" [N] and
-        "energy.hidden" [M], ‖h‖² of the residual stream behind the block for the same tokens.
+        A dictionary that holds on exit, on the CPU in bfloat16: "value" [N, K·S] the values, "attended" [N, H·S]
+        what o_proj read, "hidden" [M, I] what down_proj read; and in float32 "energy.value" [N] and "energy.hidden"
+        [M], ‖h‖² of the residual stream behind the block for the same tokens.
     """
     pickers: dict[str, _Picker] = {}
     handles = []
     chosen_value, chosen_hidden = (_draw(num_tokens, rows, generator) for rows in (value_rows, hidden_rows))
-    for linear in table.linears:
+    for linear in sizes.block.linears:
         module = block.get_submodule(linear.name)
-        if linear.writes is Space.VALUE and value_rows:
-            pickers[VALUE] = _Picker(chosen_value)
+        written = dict(sizes.row_ranges(linear))
+        if Space.VALUE in written and value_rows:
+            pickers[VALUE] = _Picker(chosen_value, columns=written[Space.VALUE])
             handles.append(module.register_forward_hook(pickers[VALUE].take_output))
         if linear.reads is Space.VALUE and value_rows:
             pickers[ATTENDED] = _Picker(chosen_value)
@@ -60,10 +67,10 @@ def _draw(num_tokens: int, rows: int, generator: torch.Generator) -> Tensor:
 
 
 class _Picker:
-    """Takes the chosen tokens out of batches that pass in order."""
+    """Takes the chosen tokens out of batches that pass in order, all their columns or a range of them."""
 
-    def __init__(self, chosen_N: Tensor, *, energy: bool = False) -> None:
-        self._chosen, self._energy = chosen_N, energy
+    def __init__(self, chosen_N: Tensor, *, columns: slice = slice(None), energy: bool = False) -> None:
+        self._chosen, self._columns, self._energy = chosen_N, columns, energy
         self._seen = 0
         self._parts: list[Tensor] = []
 
@@ -76,7 +83,7 @@ class _Picker:
     def _take(self, values_BTC: Tensor) -> None:
         rows = values_BTC.detach().flatten(0, 1)
         first, last = torch.searchsorted(self._chosen, torch.tensor([self._seen, self._seen + len(rows)])).tolist()
-        picked = rows[(self._chosen[first:last] - self._seen).to(rows.device)]
+        picked = rows[(self._chosen[first:last] - self._seen).to(rows.device), self._columns]
         self._parts.append(picked.float().square().sum(1).cpu() if self._energy else picked.to("cpu", torch.bfloat16))
         self._seen += len(rows)
 

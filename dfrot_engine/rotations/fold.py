@@ -77,12 +77,18 @@ def _fold_reads(weight: Tensor, linear: Linear, sizes: Architecture, rotations: 
 
 
 def _fold_writes(weight: Tensor, linear: Linear, sizes: Architecture, rotations: RotationSet, block: int) -> Tensor:
-    if linear.writes is Space.RESIDUAL and rotations.r1_DD is not None:
+    parts = [_fold_rows(weight[rows], space, sizes, rotations, block) for space, rows in sizes.row_ranges(linear)]
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def _fold_rows(weight: Tensor, writes: Space, sizes: Architecture, rotations: RotationSet, block: int) -> Tensor:
+    """The rows that write one space."""
+    if writes is Space.RESIDUAL and rotations.r1_DD is not None:
         return rotations.r1_DD.T @ weight
-    if linear.writes is Space.VALUE and rotations.r2 is not None:
+    if writes is Space.VALUE and rotations.r2 is not None:
         heads = weight.unflatten(0, (sizes.num_kv_heads, sizes.head_size))
         return torch.einsum("kst,ksi->kti", rotations.r2[block], heads).flatten(0, 1)
-    if linear.writes in _MLP_CHANNELS and rotations.channels is not None:
+    if writes in _MLP_CHANNELS and rotations.channels is not None:
         return weight[rotations.channels[block]]
     return weight
 

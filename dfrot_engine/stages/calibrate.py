@@ -94,7 +94,7 @@ def run_and_sample(
     seed = job.recipe.calibration.seed * 1_000_003 + index * 10
     inner = picked_rows(
         block,
-        table,
+        job.architecture,
         num_tokens=hidden.shape[0] * hidden.shape[1],
         value_rows=rotation.value_rows,
         hidden_rows=rotation.hidden_rows,

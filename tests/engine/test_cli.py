@@ -228,11 +228,6 @@ def test_rotations_are_listed_used_and_removed(
     assert "no rotation" in capfd.readouterr().err
 
 
-def test_show_without_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["show", str(tmp_path)]) == 1
-    assert "no finished run" in capsys.readouterr().err
-
-
 def test_libraries_read_the_switch_for_their_bars(tmp_path: Path) -> None:
     """tqdm reads its switch when it is imported, so the command line must come first."""
     child = subprocess.run(

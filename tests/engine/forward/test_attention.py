@@ -26,6 +26,7 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "llama-mqa": ("llama-mqa", {"head_dim": 20}),
     "qwen3": ("qwen3", {"head_dim": 32}),
     "mistral": ("mistral", {"head_dim": 80}),
+    "phi3": ("phi3", {"head_dim": 32}),
     "qwen2-mixed": ("qwen2", {"use_sliding_window": True, "sliding_window": 8, "max_window_layers": 1}),
 }
 LENGTH = 20

@@ -11,7 +11,7 @@ from tests.engine.plan.conftest import found
 def test_a_solver_that_needs_tokens_takes_longer_and_more_memory(plan: Callable[..., Plan]) -> None:
     many = ("calibration.num_samples", 10_000)
     nearest, gptq, qronos = (stage(plan(many, ("solver.kind", kind)), "quantize") for kind in ("rtn", "gptq", "qronos"))
-    assert nearest.seconds < gptq.seconds < qronos.seconds
+    assert (nearest.seconds or 0) < (gptq.seconds or 0) < (qronos.seconds or 0)
     assert nearest.peak_memory_bytes <= gptq.peak_memory_bytes <= qronos.peak_memory_bytes
     assert [one.summary.rsplit(", ", 1)[1] for one in (nearest, gptq, qronos)] == ["round to nearest", "GPTQ", "Qronos"]
 
@@ -21,7 +21,7 @@ def test_more_tokens_take_longer(plan: Callable[..., Plan]) -> None:
         stage(plan(("solver.kind", "gptq"), ("calibration.num_samples", number)), "quantize")
         for number in (1_000, 10_000)
     )
-    assert many.seconds > few.seconds
+    assert (many.seconds or 0) > (few.seconds or 0)
     assert many.disk_bytes > few.disk_bytes
 
 

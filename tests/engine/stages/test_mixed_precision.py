@@ -13,6 +13,7 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM
 
 from dfrot_engine import Recipe, RunOptions, make_plan
+from dfrot_engine.architectures import architecture_of
 from dfrot_engine.checkpoint.reader import CheckpointReader
 from dfrot_engine.evaluation.models import quantized_logits
 from dfrot_engine.events import StageAdvanced
@@ -38,7 +39,7 @@ MIXED: list[dict[str, Any]] = [
 ]
 
 
-@pytest.fixture(scope="module", params=["llama-tied", "qwen3"])
+@pytest.fixture(scope="module", params=["llama-tied", "qwen3", "phi3"])
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_tiny_model(request.param, tmp_path_factory.mktemp("model") / "tiny", num_hidden_layers=3)
 
@@ -98,6 +99,25 @@ def test_the_export_is_what_the_engine_runs(preset: str, model: Path, tmp_path: 
     output = finished(recipe, tmp_path / "out")
     expected = engine_logits(recipe, model, output)
     assert relative_error(reloaded(output), expected) < 1e-3
+
+
+def test_fused_linears_take_exceptions_by_their_own_name(tmp_path: Path) -> None:
+    model = save_tiny_model("phi3", tmp_path / "model")
+    exceptions = [{"linears": "*.qkv_proj", "weights": INT8}, {"linears": "*.0.mlp.gate_up_proj", "weights": INT8}]
+    recipe = mixed(model, overrides=exceptions, skip=["lm_head"])
+    output = finished(recipe, tmp_path / "out")
+    quantization = json.loads((output / "config.json").read_text())["quantization_config"]
+    bits = {
+        name: one["weights"]["num_bits"] for one in quantization["config_groups"].values() for name in one["targets"]
+    }
+    assert bits == {
+        "re:.*self_attn[.]qkv_proj$": 8,
+        "re:.*self_attn[.]o_proj$": 4,
+        "model.layers.0.mlp.gate_up_proj": 8,
+        "model.layers.1.mlp.gate_up_proj": 4,
+        "re:.*mlp[.]down_proj$": 4,
+    }
+    assert relative_error(reloaded(output), engine_logits(recipe, model, output)) < 1e-3
 
 
 def test_the_checkpoint_holds_codes_of_the_head(model: Path, tmp_path: Path) -> None:
@@ -176,7 +196,9 @@ def test_the_plan_says_the_bytes_that_are_written(model: Path, tmp_path: Path) -
     options = RunOptions(output_dir=tmp_path / "out", device="cpu")
     plan = make_plan(recipe, options)
     assert plan.errors == ()
-    assert "22 linears" in next(stage.summary for stage in plan.stages if stage.stage == "quantize")
+    config = json.loads((model / "config.json").read_text())
+    count = len(architecture_of(config).linear_names()) + 1  # the head
+    assert f"{count} linears" in next(stage.summary for stage in plan.stages if stage.stage == "quantize")
     finished(recipe, tmp_path / "out")
     with CheckpointReader(tmp_path / "out") as reader:
         written = sum(header.num_bytes for name, header in reader.headers.items() if not name.endswith("weight_shape"))

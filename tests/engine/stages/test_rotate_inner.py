@@ -11,8 +11,8 @@ from safetensors import safe_open
 from dfrot_engine.events import StageFinished
 from dfrot_engine.progress import Control
 from dfrot_engine.recipe import Recipe
+from dfrot_engine.report_file import read_report
 from dfrot_engine.rotations.rotation_set import RotationSet
-from dfrot_engine.run_report import read_report
 from tests.engine.runs import run_tiny, tiny_recipe
 from tests.tiny_models import save_tiny_model
 
@@ -36,7 +36,9 @@ def model(tmp_path: Path) -> Path:
     return save_tiny_model("llama", tmp_path / "model")
 
 
-def test_everything_learned(model: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["llama", "phi3"])
+def test_everything_learned(name: str, tmp_path: Path) -> None:
+    model = save_tiny_model(name, tmp_path / "model")
     ended, _ = run_tiny(learned_recipe(model), tmp_path / "out", keep_work=True)
     assert ended.status == "finished", ended.message
     report = read_report(tmp_path / "out.dfrot")

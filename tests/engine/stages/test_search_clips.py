@@ -21,8 +21,8 @@ from dfrot_engine.progress import Control
 from dfrot_engine.quantizers.activations import activation_quantizer
 from dfrot_engine.quantizers.static_clipping import RATIOS
 from dfrot_engine.recipe import ActivationScheme, KVCacheScheme
+from dfrot_engine.report_file import read_report
 from dfrot_engine.rotations.rotation_set import RotationSet
-from dfrot_engine.run_report import read_report
 from dfrot_engine.work_dir import WorkDir
 from tests.engine.runs import run_tiny, tiny_recipe
 from tests.tiny_models import save_tiny_model

@@ -1,0 +1,112 @@
+"""`dfrot show`: the results of a run, or what a model's headers say."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from dfrot_engine.errors import DFRotError
+from dfrot_engine.recipe import ModelSource
+from dfrot_engine.report_file import read_report
+from dfrot_engine.units import format_bytes, format_parameters
+
+if TYPE_CHECKING:
+    from dfrot_engine.model_table import LinearFacts, ModelTable, NormFacts
+
+_PIPE_WIDTH = 140  # names stay on one line
+
+
+def add_show(commands: Any) -> None:
+    parser = commands.add_parser("show", help="show the results of a run, or the table of a model")
+    parser.add_argument(
+        "what", metavar="RUN | MODEL", help="a run's output or work folder; or a Hub id, folder, GGUF file, or 'sample'"
+    )
+    parser.add_argument("--json", action="store_true", help="print report.json, or the model's table as JSON")
+    parser.set_defaults(command=_show)
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    folder = Path(arguments.what).expanduser()
+    report = read_report(folder)
+    if report is None:
+        return _show_model(arguments.what, folder, as_json=arguments.json)
+    if arguments.json:
+        print(json.dumps(report, indent=1))
+        return 0
+    from dfrot_engine.terminal import print_report
+
+    print_report(report)
+    return 0
+
+
+def _show_model(what: str, folder: Path, *, as_json: bool) -> int:
+    # A work folder holds safetensors, too.
+    if folder.is_dir() and not any(next(folder.glob(name), None) for name in ("config.json", "*.gguf")):
+        raise DFRotError(
+            f"There is no finished run in {folder}, and no model.",
+            "Give the output folder or the work folder of a run that finished, or a folder with config.json.",
+        )
+    from dfrot_engine.model_table import model_table
+
+    table = model_table(ModelSource(id_or_path=what))
+    if as_json:
+        print(table.model_dump_json(indent=1))
+    else:
+        _print_model(table, Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH))
+    return 1 if table.problems else 0
+
+
+def _print_model(table: ModelTable, console: Console) -> None:
+    model = table.summary
+    console.print(Text(f"{model.id}: {_summary(table)}"), soft_wrap=True)
+    console.print(
+        f"{model.num_blocks} blocks × {model.hidden_size:,}; {model.num_heads} heads of {model.head_size} on "
+        f"{model.num_kv_heads} KV heads; MLP {model.intermediate_size:,}; vocabulary {model.vocab_size:,}",
+        soft_wrap=True,
+    )
+    _print_rows(console, ("Linear", "Reads", "Writes", "Shape", "Bias"), map(_linear_cells, table.linears))
+    _print_rows(console, ("Norm", "Feeds", "Gain"), map(_norm_cells, table.norms))
+    rotations = ((one.name, one.turns, one.hadamard_order, one.refused or "can be used") for one in table.rotations)
+    _print_rows(console, ("Rotation", "Turns", "Hadamard matrix", "This model"), rotations)
+    tied = "shares its weight with the embedding" if model.tied else "has a weight of its own"
+    console.print(f"The head {tied}.")
+    if table.kept:
+        console.print(Text(f"Stays in place in each block: {', '.join(table.kept)}."), soft_wrap=True)
+    for problem in table.problems:
+        console.print(Text(f"Refused: {problem.message} {problem.remedy}"), style="red", soft_wrap=True)
+
+
+def _summary(table: ModelTable) -> str:
+    model = table.summary
+    license_words = f", license {table.license}" if table.license else ""
+    return (
+        f"{model.architecture} ({table.model_type}), {format_parameters(model.num_parameters)} parameters, "
+        f"{model.dtype}, {format_bytes(model.bytes)}{license_words}"
+    )
+
+
+def _print_rows(console: Console, titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    table = Table(*titles)
+    for cells in rows:
+        # As text, since names from files are never markup.
+        table.add_row(*map(Text, cells))
+    console.print(table)
+
+
+def _linear_cells(linear: LinearFacts) -> tuple[str, ...]:
+    fused = len(linear.writes) > 1
+    writes = ", ".join(f"{one.space} ({one.rows:,} rows)" if fused else one.space for one in linear.writes)
+    rows, columns = linear.shape
+    return linear.name, linear.reads, writes, f"{rows:,} × {columns:,}", "yes" if linear.has_bias else "–"
+
+
+def _norm_cells(norm: NormFacts) -> tuple[str, ...]:
+    return norm.name, ", ".join(norm.feeds), f"{norm.offset:g} + weight" if norm.offset else "weight"
