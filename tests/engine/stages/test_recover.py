@@ -23,7 +23,13 @@ from tests.engine.runs import run_tiny, tiny_recipe
 from tests.tiny_models import save_tiny_model
 
 TOKENS = torch.randint(0, 257, (2, 40), generator=torch.Generator().manual_seed(4))
-BASE: dict[str, Any] = {"rotation__r1__kind": "hadamard", "rotation__compare": False, "calibration__num_samples": 8}
+# Rounded to nearest: in two tiny blocks Qronos leaves nothing for their scales to make better.
+BASE: dict[str, Any] = {
+    "rotation__r1__kind": "hadamard",
+    "rotation__compare": False,
+    "calibration__num_samples": 8,
+    "solver__kind": "rtn",
+}
 RECOVERY: dict[str, Any] = {"recovery__kind": "scales", "recovery__steps": 40, "recovery__learning_rate": 5e-3}
 
 
