@@ -1,9 +1,10 @@
-"""What lies outside the blocks: embedding, final norm and head, folded."""
+"""What lies outside the blocks: embedding, final norm and head, folded, and what becomes of the head's output."""
 
 from __future__ import annotations
 
 from torch import Tensor
 
+from dfrot_engine.architectures.base import Architecture
 from dfrot_engine.checkpoint.reader import CheckpointReader
 from dfrot_engine.job import Job
 from dfrot_engine.rotations.fold import fold_embedding, fold_head
@@ -25,3 +26,10 @@ def fold_outer(job: Job, reader: CheckpointReader, rotations: RotationSet) -> di
     final_norm = reader.tensor(f"{names.final_norm.name}.weight").to(job.device)
     head, neutral = fold_head(head_weight(job, reader).to(job.device), final_norm, names.final_norm, rotations)
     return {"embedding": fold_embedding(embedding, rotations), "head": head, "final_norm": neutral}
+
+
+def finish_logits(logits: Tensor, architecture: Architecture) -> Tensor:
+    """The head's output, scaled and capped as the model does it."""
+    logits = logits * architecture.logits_scale
+    cap = architecture.logits_softcap
+    return logits if cap is None else cap * (logits / cap).tanh()

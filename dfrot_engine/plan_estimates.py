@@ -76,7 +76,7 @@ class Workload:
 
     @property
     def sample_rows(self) -> int:
-        num_sites = self.architecture.num_blocks * len(self.architecture.block.norms)
+        num_sites = self.architecture.num_blocks * len(self.architecture.block.sites())
         return min(self.recipe.rotation.sample_rows, self.calibration_tokens * num_sites)
 
     @cached_property  # asking the driver takes longer than the rest of the plan

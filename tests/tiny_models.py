@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import CONFIG_MAPPING, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
+
+from dfrot_engine.architectures import Architecture, architecture_of
 
 VOCAB_SIZE = 384
 _COMMON: dict[str, Any] = {
@@ -27,7 +30,9 @@ _COMMON: dict[str, Any] = {
     "pad_token_id": None,
 }
 
-#: name → (model_type, what differs from _COMMON)
+_TWO_KINDS: dict[str, Any] = {"sliding_window": 8, "layer_types": ["sliding_attention", "full_attention"]}
+
+#: name → (model_type, what differs from _COMMON); windows and caps are small enough to matter
 TINY_MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "llama": ("llama", {}),
     "llama-tied": ("llama", {"tie_word_embeddings": True}),
@@ -63,22 +68,76 @@ TINY_MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "qwen2": ("qwen2", {"tie_word_embeddings": True}),
     "qwen3": ("qwen3", {}),
+    "arcee": ("arcee", {}),
+    "cwm": ("cwm", _TWO_KINDS),
+    "gemma": ("gemma", {"tie_word_embeddings": True}),
+    "gemma2": (
+        "gemma2",
+        _TWO_KINDS
+        | {
+            "tie_word_embeddings": True,
+            "query_pre_attn_scalar": 24,
+            "attn_logit_softcapping": 2.0,
+            "final_logit_softcapping": 5.0,
+        },
+    ),
+    "gemma3_text": (
+        "gemma3_text",
+        _TWO_KINDS | {"tie_word_embeddings": True, "query_pre_attn_scalar": 24, "rope_local_base_freq": 100.0},
+    ),
+    "granite": (
+        "granite",
+        {
+            "embedding_multiplier": 12.0,
+            "attention_multiplier": 0.1,
+            "residual_multiplier": 0.22,
+            "logits_scaling": 4.0,
+        },
+    ),
+    "helium": ("helium", {"head_dim": 12}),
+    "ministral": ("ministral", _TWO_KINDS),
+    "ministral3": (
+        "ministral3",
+        {
+            "rope_parameters": {
+                "rope_type": "yarn",
+                "rope_theta": 10_000.0,
+                "factor": 32.0,
+                "original_max_position_embeddings": 16,
+                "llama_4_scaling_beta": 0.1,
+            }
+        },
+    ),
+    "olmo2": ("olmo2", {}),
+    "olmo3": ("olmo3", _TWO_KINDS),
+    "seed_oss": ("seed_oss", {"attention_bias": True}),
+    "smollm3": ("smollm3", {"tie_word_embeddings": True, "no_rope_layers": [1, 0]}),
 }
+
+
+@cache
+def tiny_architecture(name: str) -> Architecture:
+    """The table of a tiny model."""
+    return architecture_of(_config(name).to_dict())
+
+
+def _config(name: str, **changes: Any) -> Any:
+    model_type, differences = TINY_MODELS[name]
+    return CONFIG_MAPPING[model_type](**(_COMMON | differences | changes))
 
 
 def save_tiny_model(
     name: str, folder: Path, *, seed: int = 0, dtype: torch.dtype = torch.float32, **changes: Any
 ) -> Path:
     """Write a random model and a byte-level tokenizer; norms and biases are random too, so that folding is tested."""
-    model_type, differences = TINY_MODELS[name]
-    config = CONFIG_MAPPING[model_type](**(_COMMON | differences | changes))
+    config = _config(name, **changes)
     torch.manual_seed(seed)
     model = AutoModelForCausalLM.from_config(config, dtype=dtype)
     with torch.no_grad():
-        for parameter_name, parameter in model.named_parameters():
+        for parameter in model.parameters():
             if parameter.ndim == 1:
-                center = 0.0 if parameter_name.endswith("bias") else 1.0
-                parameter.copy_(center + 0.3 * torch.randn_like(parameter))
+                # What it was made with: 0 for biases and for norms that multiply by 1 + weight, else 1.
+                parameter.copy_(parameter.mean() + 0.3 * torch.randn_like(parameter))
     model.save_pretrained(folder)
     tiny_tokenizer().save_pretrained(folder)
     return folder
@@ -94,6 +153,10 @@ def tiny_tokenizer() -> PreTrainedTokenizerFast:
     )
     tokenizer.train_from_iterator([], trainer)
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<|end|>", eos_token="<|end|>")
+
+
+#: The tiny models that R1 passes.
+R1_MODELS = tuple(name for name in TINY_MODELS if not tiny_architecture(name).r1_refused)
 
 
 def load_float64(folder: Path) -> tuple[Any, Any]:

@@ -6,17 +6,32 @@ from collections.abc import Callable
 from typing import Any
 
 from dfrot_engine.architectures.base import Architecture
-from dfrot_engine.architectures.llama import llama
+from dfrot_engine.architectures.gemma import gemma, gemma2, gemma3
+from dfrot_engine.architectures.llama import arcee, granite, llama, smollm3
+from dfrot_engine.architectures.olmo import olmo2
 from dfrot_engine.architectures.phi import phi3
 from dfrot_engine.architectures.qwen import qwen2, qwen3
 from dfrot_engine.errors import ModelError
 
 ARCHITECTURES: dict[str, Callable[[dict[str, Any]], Architecture]] = {
+    "arcee": arcee,
+    "cwm": llama,
+    "gemma": gemma,
+    "gemma2": gemma2,
+    "gemma3_text": gemma3,
+    "granite": granite,
+    "helium": llama,
     "llama": llama,
+    "ministral": llama,
+    "ministral3": llama,
     "mistral": llama,
+    "olmo2": olmo2,
+    "olmo3": olmo2,
     "phi3": phi3,
     "qwen2": qwen2,
     "qwen3": qwen3,
+    "seed_oss": llama,
+    "smollm3": smollm3,
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import accumulate
@@ -45,27 +46,46 @@ class Norm:
 
 @dataclass(frozen=True)
 class Block:
-    """One decoder layer."""
+    """One decoder layer.
+
+    Args:
+        bare: linears that read the residual stream through no norm, those of one tensor together.
+    """
 
     linears: tuple[Linear, ...]
     norms: tuple[Norm, ...]
+    bare: tuple[tuple[str, ...], ...] = ()
 
     def shared_inputs(self) -> tuple[tuple[str, ...], ...]:
         """Linears that read the same tensor, in the order the block runs them."""
         groups: dict[str, tuple[str, ...]] = {}
         for linear in self.linears:
             norm = self.norm_before(linear.name)
-            source = linear.name if norm is None else norm.name
+            source = self._first_of_bare(linear.name) if norm is None else norm.name
             groups[source] = (*groups.get(source, ()), linear.name)
         return tuple(groups.values())
+
+    def sites(self) -> tuple[str, ...]:
+        """Modules whose input is the residual stream, one for each tensor that linears read from there."""
+        return (*(norm.name for norm in self.norms), *(linears[0] for linears in self.bare))
 
     def norm_before(self, linear: str) -> Norm | None:
         return next((norm for norm in self.norms if linear in norm.feeds), None)
 
+    def _first_of_bare(self, linear: str) -> str:
+        return next((linears[0] for linears in self.bare if linear in linears), linear)
+
 
 @dataclass(frozen=True)
 class Architecture:
-    """Sizes and tensor names of a whole model, from its config alone."""
+    """Sizes and tensor names of a whole model, from its config alone.
+
+    Args:
+        embedding_scale: what the model multiplies its embeddings with.
+        logits_scale: what the model multiplies its head's output with.
+        logits_softcap: c in c · tanh(logits / c), behind the scale; None if there is none.
+        r1_refused: why R1 cannot be folded; "" if it can.
+    """
 
     model_type: str
     num_blocks: int
@@ -82,7 +102,10 @@ class Architecture:
     final_norm: Norm = field(default_factory=lambda: Norm("model.norm", ("lm_head",)))
     head: str = "lm_head"
     blocks_prefix: str = "model.layers"
-    r1_refused: str = ""  # why R1 cannot be folded; "" if it can
+    embedding_scale: float = 1.0
+    logits_scale: float = 1.0
+    logits_softcap: float | None = None
+    r1_refused: str = ""
 
     def block_prefix(self, index: int) -> str:
         return f"{self.blocks_prefix}.{index}."
@@ -132,3 +155,19 @@ def config_int(config: dict[str, Any], key: str, default: int | None = None, lar
             "model.id_or_path",
         )
     return value
+
+
+def config_factor(config: dict[str, Any], key: str) -> float:
+    """A positive factor of a config.json, 1 if it is left out.
+
+    Raises:
+        ModelError: not a number, or not positive and finite.
+    """
+    value = config.get(key, 1.0)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        raise ModelError(
+            f"config.json: '{key}' is {value!r}, not a positive number.",
+            "The file is damaged; download it again.",
+            "model.id_or_path",
+        )
+    return float(value)

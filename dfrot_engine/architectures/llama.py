@@ -1,10 +1,11 @@
-"""Llama and the models that share its block: Llama 2/3, SmolLM, Mistral."""
+"""Llama and the models that share its block: Llama 2/3, SmolLM, Mistral, Granite and others."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from dfrot_engine.architectures.base import Architecture, Block, Linear, Norm, Space, config_int
+from dfrot_engine.architectures.base import Architecture, Block, Linear, Norm, Space, config_factor, config_int
 
 LLAMA_BLOCK = Block(
     linears=(
@@ -41,3 +42,26 @@ def llama(config: dict[str, Any]) -> Architecture:
         tied=bool(config.get("tie_word_embeddings", False)),
         block=LLAMA_BLOCK,
     )
+
+
+def smollm3(config: dict[str, Any]) -> Architecture:
+    """Some layers have no RoPE; their class ties head and embedding unless the config says otherwise."""
+    return llama({"tie_word_embeddings": True} | config)
+
+
+def granite(config: dict[str, Any]) -> Architecture:
+    """Embeddings are scaled and logits divided outside the blocks; what blocks add is scaled inside them."""
+    return replace(
+        llama(config),
+        embedding_scale=config_factor(config, "embedding_multiplier"),
+        logits_scale=1 / config_factor(config, "logits_scaling"),
+    )
+
+
+def arcee(config: dict[str, Any]) -> Architecture:
+    """The MLP has no gate: squared ReLU stands between up_proj and down_proj."""
+    block = Block(
+        linears=tuple(linear for linear in LLAMA_BLOCK.linears if linear.writes is not Space.MLP_GATE),
+        norms=(LLAMA_BLOCK.norms[0], Norm("post_attention_layernorm", ("mlp.up_proj",))),
+    )
+    return replace(llama(config), block=block)

@@ -13,15 +13,16 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM
 from transformers.utils import logging as transformers_logging
 
+from dfrot_engine.architectures.base import Architecture
 from dfrot_engine.checkpoint.reader import CheckpointReader
 from dfrot_engine.errors import RunError
 from dfrot_engine.forward.block import BlockFactory
 from dfrot_engine.forward.fake_quant import QuantizedLinear
 from dfrot_engine.forward.quantized_block import fill_quantized_block, kv_quantizer
 from dfrot_engine.forward.quantized_head import fill_quantized_head
-from dfrot_engine.forward.stream import embed, run_block
+from dfrot_engine.forward.stream import embed, look_up, run_block
 from dfrot_engine.job import Job
-from dfrot_engine.outer import head_weight
+from dfrot_engine.outer import finish_logits, head_weight
 from dfrot_engine.rotations.rotation_set import RotationSet
 from dfrot_engine.work_dir import WorkDir
 
@@ -40,7 +41,7 @@ def original_logits(job: Job, tokens_BT: Tensor, say: Callable[[int], None]) -> 
             hidden = run_block(factory, block, index, hidden, between=lambda index=index: say(index))
         norm = factory.fill_final_norm(reader.tensor(f"{names.final_norm.name}.weight"))
         head = QuantizedLinear(head_weight(job, reader).to(job.device).float(), None, None, None)
-    return _head_logits(hidden, norm, head)
+    return _head_logits(names, hidden, norm, head)
 
 
 def quantized_logits(job: Job, work: WorkDir, rotations: RotationSet, tokens_BT: Tensor) -> LogitsOf:
@@ -48,13 +49,13 @@ def quantized_logits(job: Job, work: WorkDir, rotations: RotationSet, tokens_BT:
     factory = BlockFactory(job.model_dir, job.device)
     rotations = rotations.to(job.device)
     outer, _ = work.load_block("quantize", "outer")
-    hidden = outer["embedding"][tokens_BT].float()
+    hidden = look_up(outer["embedding"], job.architecture, tokens_BT)
     for index in range(job.architecture.num_blocks):
         stored, _ = work.load_block("quantize", f"{index:05}")
         block = fill_quantized_block(factory, job, index, stored, rotations)
         hidden = run_block(factory, block, index, hidden, kv_quantizer(job, rotations, stored))
     norm = factory.fill_final_norm(outer["final_norm"])
-    return _head_logits(hidden, norm, fill_quantized_head(job, outer))
+    return _head_logits(job.architecture, hidden, norm, fill_quantized_head(job, outer))
 
 
 def reloaded_logits(folder: Path, tokens_BT: Tensor, device: torch.device) -> LogitsOf:
@@ -88,9 +89,9 @@ def _without_bars() -> contextlib.redirect_stderr[io.StringIO]:
     return contextlib.redirect_stderr(io.StringIO())
 
 
-def _head_logits(hidden_BTD: Tensor, norm: nn.Module, head: QuantizedLinear) -> LogitsOf:
+def _head_logits(names: Architecture, hidden_BTD: Tensor, norm: nn.Module, head: QuantizedLinear) -> LogitsOf:
     @torch.no_grad()
     def logits(window: int) -> Tensor:
-        return head(norm(hidden_BTD[window].to(head.weight.device)))
+        return finish_logits(head(norm(hidden_BTD[window].to(head.weight.device))), names)
 
     return logits

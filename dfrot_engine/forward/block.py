@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ class BlockFactory:
         self._empty_blocks: nn.ModuleList = model.model.layers
         self._rotary = type(model.model.rotary_emb)(config=self.config).to(device)
         self._final_norm = model.model.norm
+        self._layer_types = _layer_types(self.config)
         self._contexts: dict[tuple[int, int, str], dict[str, Any]] = {}
 
     def fill(self, index: int, tensors: dict[str, Tensor]) -> nn.Module:
@@ -73,11 +75,7 @@ class BlockFactory:
 
     def _context(self, hidden: Tensor, index: int) -> dict[str, Any]:
         """Positions, rotary embeddings and the mask that this layer's kind of attention wants."""
-        layer_types = getattr(self.config, "layer_types", None)
-        if layer_types is not None:
-            kind = layer_types[index]
-        else:
-            kind = "sliding_attention" if getattr(self.config, "sliding_window", None) else "full_attention"
+        kind = self._layer_types[index]
         key = (hidden.shape[0], hidden.shape[1], kind)
         if key not in self._contexts:
             positions = torch.arange(hidden.shape[1], device=self.device)[None]
@@ -89,11 +87,22 @@ class BlockFactory:
                 past_key_values=None,
                 position_ids=positions,
             )
+            # Rotary embeddings that differ by the layer's kind have a list of kinds.
+            own_base = {"layer_type": kind} if hasattr(self._rotary, "layer_types") else {}
             self._contexts = {
                 key: {
                     "attention_mask": mask,
                     "position_ids": positions,
-                    "position_embeddings": self._rotary(hidden, position_ids=positions),
+                    "position_embeddings": self._rotary(hidden, position_ids=positions, **own_base),
                 }
             }
         return self._contexts[key]
+
+
+def _layer_types(config: Any) -> list[str]:
+    """The kind of attention of every layer; fields that the model's class does not know change nothing there."""
+    known = {field.name for field in dataclasses.fields(config)}
+    if "layer_types" in known:
+        return list(config.layer_types)
+    is_sliding = "sliding_window" in known and config.sliding_window is not None
+    return ["sliding_attention" if is_sliding else "full_attention"] * config.num_hidden_layers

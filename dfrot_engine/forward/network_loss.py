@@ -17,7 +17,7 @@ from dfrot_engine.forward.block import BlockFactory
 from dfrot_engine.forward.rounded_block import QuantizerOf, fill_rounded_block
 from dfrot_engine.forward.stream import batches, embed, run_block
 from dfrot_engine.job import Job
-from dfrot_engine.outer import head_weight
+from dfrot_engine.outer import finish_logits, head_weight
 from dfrot_engine.quantizers.activations import activation_quantizer
 from dfrot_engine.quantizers.grid import round_straight_through
 
@@ -166,7 +166,7 @@ class NetworkLoss:
         return nn.functional.kl_div(logits.log_softmax(-1), original, reduction="sum", log_target=True)
 
     def _logits(self, rows_ND: Tensor) -> Tensor:
-        return self._norm(rows_ND.to(self._head_VD)) @ self._head_VD.T
+        return finish_logits(self._norm(rows_ND.to(self._head_VD)) @ self._head_VD.T, self._job.architecture)
 
 
 def _predicting(hidden_BTD: Tensor) -> Tensor:

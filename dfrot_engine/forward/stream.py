@@ -31,7 +31,12 @@ class Streams:
 
 def embed(reader: CheckpointReader, architecture: Architecture, tokens_BT: Tensor) -> Tensor:
     """[B, T, D] float32 on the CPU: the residual stream in front of the first block."""
-    return reader.tensor(f"{architecture.embedding}.weight")[tokens_BT].float()
+    return look_up(reader.tensor(f"{architecture.embedding}.weight"), architecture, tokens_BT)
+
+
+def look_up(embedding_VD: Tensor, architecture: Architecture, tokens_BT: Tensor) -> Tensor:
+    """[B, T, D] float32: the tokens' rows, scaled as the model scales them."""
+    return embedding_VD[tokens_BT].float() * architecture.embedding_scale
 
 
 def run_block(

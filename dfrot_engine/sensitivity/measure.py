@@ -19,9 +19,9 @@ from dfrot_engine.forward.block import BlockFactory
 from dfrot_engine.forward.fake_quant import QuantizedLinear, replace_linear
 from dfrot_engine.forward.quantized_block import fill_exact_block, kv_quantizer
 from dfrot_engine.forward.stored_clips import unsearched_clips
-from dfrot_engine.forward.stream import batches, run_block
+from dfrot_engine.forward.stream import batches, embed, run_block
 from dfrot_engine.job import Job
-from dfrot_engine.outer import head_weight
+from dfrot_engine.outer import finish_logits, head_weight
 from dfrot_engine.quantizers.activations import activation_quantizer
 from dfrot_engine.quantizers.rtn import solve_rtn
 from dfrot_engine.recipe import RTN, LinearSchemes, Recipe
@@ -126,9 +126,9 @@ def divergences(bench: Bench, streams: Tensor, say: Say) -> list[float]:
     for sequence in range(num_sequences):
         for start in range(0, length, CHUNK_TOKENS):
             rows_STD = streams[:, sequence, start : min(start + CHUNK_TOKENS, length)]
-            log_q = (norm(rows_STD[0].to(device)) @ head_VD.T).log_softmax(-1)
+            log_q = finish_logits(norm(rows_STD[0].to(device)) @ head_VD.T, names).log_softmax(-1)
             for number, rows_TD in enumerate(rows_STD[1:]):
-                log_p = (norm(rows_TD.to(device)) @ head_VD.T).log_softmax(-1)
+                log_p = finish_logits(norm(rows_TD.to(device)) @ head_VD.T, names).log_softmax(-1)
                 totals[number] += float((log_q.exp() * (log_q - log_p)).sum(-1).double().sum())
                 say(0, "comparing predictions")
     means = [total / (num_sequences * length) for total in totals]
@@ -153,8 +153,8 @@ def _pass_on(bench: Bench, block: nn.Module, index: int, streams: Tensor, say: C
 
 def _embedded(bench: Bench) -> Tensor:
     """[B, T, D] float32 on the CPU, rotated."""
-    rows_VD = bench.reader.tensor(f"{bench.job.architecture.embedding}.weight")[bench.tokens_BT]
-    return fold_embedding(rows_VD.to(bench.job.device), bench.rotations).float().cpu()
+    hidden = embed(bench.reader, bench.job.architecture, bench.tokens_BT)
+    return fold_embedding(hidden.to(bench.job.device), bench.rotations).float().cpu()
 
 
 def _exact_block(bench: Bench, index: int) -> tuple[dict[str, Tensor], nn.Module]:

@@ -88,7 +88,7 @@ def _resume(work: WorkDir, fingerprint: str) -> tuple[int, Tensor | None]:
 def run_and_sample(
     job: Job, factory: BlockFactory, block: nn.Module, index: int, hidden: Tensor, between: Callable[[], None]
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """The block's output, and what is kept of its two sites."""
+    """The block's output, and what is kept of its sites."""
     table, rotation = job.architecture.block, job.recipe.rotation
     # Generators of the site's own, so that a resumed run draws the same rows.
     seed = job.recipe.calibration.seed * 1_000_003 + index * 10
@@ -100,7 +100,7 @@ def run_and_sample(
         hidden_rows=rotation.hidden_rows,
         generator=torch.Generator().manual_seed(seed + 9),
     )
-    with inner as block_rows, _captured([block.get_submodule(norm.name) for norm in table.norms]) as inputs:
+    with inner as block_rows, _captured([block.get_submodule(site) for site in table.sites()]) as inputs:
         output = run_block(factory, block, index, hidden, between=between)
     kept = {**block_rows, **_site_samples(job, block, index, inputs)}
     kept["first_peak"] = hidden[0].abs().amax(1)
@@ -108,29 +108,34 @@ def run_and_sample(
 
 
 def _site_samples(job: Job, block: nn.Module, index: int, inputs: list[list[Tensor]]) -> dict[str, Tensor]:
-    """What R1 learns from, for each norm of the block."""
-    table = job.architecture.block
-    num_sites = job.architecture.num_blocks * len(table.norms)
+    """What R1 learns from, for each place where the block reads the residual stream."""
+    sites = job.architecture.block.sites()
+    num_sites = job.architecture.num_blocks * len(sites)
     quota = max(1, job.recipe.rotation.sample_rows // num_sites)
     kept: dict[str, Tensor] = {}
-    for site, norm in enumerate(table.norms):
+    for site, name in enumerate(sites):
         residual_BTD = torch.cat(inputs[site])
         if not bool(torch.isfinite(residual_BTD).all()):
             raise RunError(
-                f"Block {index}, {norm.name}: the activations contain NaN or infinity.",
+                f"Block {index}, {name}: the activations contain NaN or infinity.",
                 "The weights are damaged, or the model needs another precision; download it again.",
             )
-        eps = float(getattr(block.get_submodule(norm.name), "variance_epsilon", 1e-6))
+        eps = _epsilon(block.get_submodule(name))
         rows_BTD = residual_BTD * torch.rsqrt(residual_BTD.square().mean(-1, keepdim=True) + eps)
         flat = residual_BTD.flatten(0, 1)
         peak_N = flat.abs().amax(1)
         is_massive_N = find_massive(rows_BTD.flatten(0, 1), flat.norm(dim=1))
         generator = torch.Generator().manual_seed(job.recipe.calibration.seed * 1_000_003 + index * 10 + site)
         sample = sample_rows(rows_BTD, is_massive_N, peak_N, block=index, site=site, quota=quota, generator=generator)
-        kept |= {f"{site}.{name}": tensor for name, tensor in vars(sample).items()}
+        kept |= {f"{site}.{part}": tensor for part, tensor in vars(sample).items()}
         kept[f"{site}.count"] = is_massive_N.sum()
         kept[f"{site}.first_massive"] = is_massive_N[: residual_BTD.shape[1]]
     return kept
+
+
+def _epsilon(reader: nn.Module) -> float:
+    """A norm's own; a linear that no norm feeds has none."""
+    return float(next((getattr(reader, name) for name in ("variance_epsilon", "eps") if hasattr(reader, name)), 1e-6))
 
 
 def site_rows(parts: dict[str, Tensor], site: int) -> RowSample:
@@ -159,7 +164,7 @@ class _LiveMap:
 
     def __init__(self, job: Job, work: WorkDir, texts: list[str]) -> None:
         shape = (job.architecture.num_blocks, len(texts))
-        self._sites = range(len(job.architecture.block.norms))
+        self._sites = range(len(job.architecture.block.sites()))
         self._work = work
         self._map = ActivationMap(np.zeros(shape, np.float32), np.zeros(shape, np.bool_), np.array(texts))
 
@@ -176,7 +181,7 @@ class _LiveMap:
 
 def _collect(job: Job, work: WorkDir, tokens_BT: Tensor, tokenizer: Tokenizer, report: Report) -> None:
     """Join the parts of all blocks into the files the next stages read, and say what was found."""
-    sites = range(len(job.architecture.block.norms))
+    sites = range(len(job.architecture.block.sites()))
     samples, count = [], 0
     for index in range(job.architecture.num_blocks):
         parts, _ = work.load_block(NAME, f"{index:05}")
@@ -194,14 +199,14 @@ def _collect(job: Job, work: WorkDir, tokens_BT: Tensor, tokenizer: Tokenizer, r
 def _largest_massive(job: Job, rows: RowSample, tokens_BT: Tensor, tokenizer: Tokenizer) -> tuple[MassiveToken, ...]:
     massive = rows.is_massive_N.nonzero()[:, 0]
     order = rows.peak_N[massive].argsort(descending=True)[:_SHOWN_TOKENS]
-    norms = job.architecture.block.norms
+    sites = job.architecture.block.sites()
     found: list[MassiveToken] = []
     for row in massive[order].tolist():
         sample, position = int(rows.sample_N[row]), int(rows.position_N[row])
         found.append(
             MassiveToken(
                 block=int(rows.block_N[row]),
-                site=norms[int(rows.site_N[row])].name,
+                site=sites[int(rows.site_N[row])],
                 sample=sample,
                 position=position,
                 text=tokenizer.token_text(int(tokens_BT[sample, position])),

@@ -24,7 +24,7 @@ from dfrot_engine.forward.quantized_block import (
 )
 from dfrot_engine.forward.quantized_head import finish_outer, round_outer, waits_for_last_block
 from dfrot_engine.forward.stored_clips import CLIP_PARTS
-from dfrot_engine.forward.stream import Streams, run_block
+from dfrot_engine.forward.stream import Streams, look_up, run_block
 from dfrot_engine.job import Job
 from dfrot_engine.outer import fold_outer
 from dfrot_engine.progress import Report
@@ -104,7 +104,7 @@ def _resume(job: Job, work: WorkDir, fingerprint: str) -> tuple[int, Streams]:
     measured = max(1, _MEASURED_TOKENS // tokens_BT.shape[1])
     outer, _ = work.load_block(NAME, OUTER)
     wanted = _wants_every_sequence(job.recipe)
-    hidden = outer["embedding"][tokens_BT if wanted.quantized else tokens_BT[:measured]].float()
+    hidden = look_up(outer["embedding"], job.architecture, tokens_BT if wanted.quantized else tokens_BT[:measured])
     return 0, Streams(hidden if wanted.exact else hidden[:measured], hidden)
 
 

@@ -71,6 +71,8 @@ def recover_block(
     best, lowest = stored, measure(stored)
     before = lowest
     trainable = fill_trainable_block(factory, job, index, stored, rotations)
+    if not trainable.parameters():  # scales that are no free floats, and no norm in front of a linear
+        return Recovered(stored, before**0.5, before**0.5)
     optimizer = torch.optim.Adam(trainable.parameters(), lr=section.learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, section.steps)
     draws = _draws(section, num_trained, job.recipe.calibration.seed + index)

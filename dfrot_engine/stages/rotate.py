@@ -95,7 +95,7 @@ class _Bench:
 
     def __init__(self, job: Job, work: WorkDir, report: Report) -> None:
         self._work, self._report = work, report
-        self._site_names = [norm.name for norm in job.architecture.block.norms]
+        self._site_names = list(job.architecture.block.sites())
         self.sample = RowSample.load(work.block_path(calibrate.NAME, calibrate.ROWS))
         rows = self.sample.rows_ND.to(job.device)
         self._on_device = replace(self.sample, rows_ND=rows)

@@ -52,7 +52,7 @@ def sample_original(
     tokens_BT = calibration_tokens(job, Tokenizer.load(job.model_dir))
     hidden = embed(reader, architecture, tokens_BT)
     sampling = _sampling(job, steps)
-    num_sites = len(architecture.block.norms)
+    num_sites = len(architecture.block.sites())
     samples: list[RowSample] = []
     passed: dict[int, tuple[Tensor, Tensor]] = {}
     count = 0

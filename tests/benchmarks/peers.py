@@ -23,8 +23,11 @@ import torch
 def main() -> int:
     asked = _parser().parse_args()
     from datasets import Dataset
-    from llmcompressor import oneshot
-    from llmcompressor.modifiers.quantization import GPTQModifier, QuantizationModifier
+    from llmcompressor import oneshot  # pyright: ignore[reportMissingImports]  # only where the peer is installed
+    from llmcompressor.modifiers.quantization import (  # pyright: ignore[reportMissingImports]
+        GPTQModifier,
+        QuantizationModifier,
+    )
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(asked.model)

@@ -8,31 +8,38 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dfrot_engine.forward.attention import ATTENTION
 from dfrot_engine.forward.fake_quant import replace_linear
 from tests.tiny_models import load_float64
 
 
 class Float64RMSNorm(nn.Module):
-    def __init__(self, weight: Tensor, eps: float) -> None:
+    def __init__(self, gain: Tensor, eps: float) -> None:
         super().__init__()
-        self.weight, self.eps = weight.double(), eps
+        self.gain, self.eps = gain.double(), eps
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.weight * x * torch.rsqrt(x.square().mean(-1, keepdim=True) + self.eps)
+        return self.gain * x * torch.rsqrt(x.square().mean(-1, keepdim=True) + self.eps)
 
 
 def use_float64_norms(module: nn.Module) -> nn.Module:
     """Swap every RMSNorm inside a module."""
     for name, norm in list(module.named_modules()):
         if type(norm).__name__.endswith("RMSNorm") and name:
-            weight, eps = norm.weight, norm.variance_epsilon
+            weight = norm.weight
             assert isinstance(weight, Tensor)
-            replace_linear(module, name, Float64RMSNorm(weight, float(eps)))  # type: ignore[arg-type]
+            # Gemma's multiply by 1 + weight, and call their epsilon otherwise.
+            is_offset = hasattr(norm, "eps")
+            gain, eps = (1 + weight, norm.eps) if is_offset else (weight, norm.variance_epsilon)
+            replace_linear(module, name, Float64RMSNorm(gain, float(eps)))  # type: ignore[arg-type]
     return module
 
 
 def reference_logits(folder: Path, tokens_BT: Tensor) -> Tensor:
     """Logits of the original by transformers' own forward."""
     model: Any = use_float64_norms(load_float64(folder)[0])
+    if getattr(model.config, "attn_logit_softcapping", None) is not None:
+        # The only attention of transformers that caps on a CPU takes its softmax in float32.
+        model.set_attn_implementation(ATTENTION)
     with torch.no_grad():
         return model(tokens_BT, use_cache=False).logits

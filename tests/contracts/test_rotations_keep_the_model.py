@@ -14,13 +14,15 @@ from dfrot_engine.architectures import ARCHITECTURES, Architecture, architecture
 from dfrot_engine.forward.attention import KVQuantizer
 from dfrot_engine.forward.block import BlockFactory
 from dfrot_engine.forward.fake_quant import QuantizedLinear, linear_parts, replace_linear
+from dfrot_engine.outer import finish_logits
 from dfrot_engine.rotations.fold import fold_block, fold_embedding, fold_head
 from dfrot_engine.rotations.random import random_hadamard, random_orthogonal
 from dfrot_engine.rotations.rotation_set import RotationSet
 from tests.contracts.float64_model import Float64RMSNorm, reference_logits, use_float64_norms
-from tests.tiny_models import TINY_MODELS, save_tiny_model
+from tests.tiny_models import R1_MODELS, TINY_MODELS, save_tiny_model
 
-WHICH = ("none", "r1-orthogonal", "r1-hadamard", "r2", "r3", "r4", "r4-segments", "channels", "all")
+R1 = ("r1-orthogonal", "r1-hadamard")
+WHICH = ("none", *R1, "r2", "r3", "r4", "r4-segments", "channels", "all")
 CPU = torch.device("cpu")
 
 
@@ -28,8 +30,10 @@ def test_every_architecture_has_a_tiny_model() -> None:
     assert {model_type for model_type, _ in TINY_MODELS.values()} == set(ARCHITECTURES)
 
 
-@pytest.mark.parametrize("which", WHICH)
-@pytest.mark.parametrize("name", TINY_MODELS)
+@pytest.mark.parametrize(
+    ("name", "which"),
+    [(name, which) for name in TINY_MODELS for which in WHICH if name in R1_MODELS or which not in R1],
+)
 def test_logits_stay(name: str, which: str, tmp_path: Path) -> None:
     folder = save_tiny_model(name, tmp_path)
     tokens_BT = torch.randint(0, 257, (2, 24), generator=torch.Generator().manual_seed(1))
@@ -49,10 +53,21 @@ def test_a_rotation_that_is_not_orthogonal_is_noticed(tmp_path: Path) -> None:
     assert difference.abs().max() > 1e-6
 
 
+@pytest.mark.parametrize("name", sorted(set(TINY_MODELS) - set(R1_MODELS)))
+def test_r1_is_refused_only_where_it_would_change_the_model(name: str, tmp_path: Path) -> None:
+    folder = save_tiny_model(name, tmp_path)
+    tokens_BT = torch.randint(0, 257, (1, 16), generator=torch.Generator().manual_seed(1))
+    architecture = architecture_of(json.loads((folder / "config.json").read_text()))
+    rotations = RotationSet(r1_DD=random_orthogonal(architecture.hidden_size, 1))
+    difference = _rotated_logits(folder, architecture, rotations, tokens_BT) - reference_logits(folder, tokens_BT)
+    assert difference.abs().max() > 1e-2
+
+
 def _rotations(which: str, sizes: Architecture) -> RotationSet:
+    """What is asked for; "all" is all that the model allows."""
     everything = which == "all"
     r1 = None
-    if which == "r1-orthogonal" or everything:
+    if which == "r1-orthogonal" or (everything and not sizes.r1_refused):
         r1 = random_orthogonal(sizes.hidden_size, 1)
     elif which == "r1-hadamard":
         r1 = random_hadamard(sizes.hidden_size, 1).matrix()
@@ -81,7 +96,7 @@ def _rotations(which: str, sizes: Architecture) -> RotationSet:
 def _rotated_logits(folder: Path, sizes: Architecture, rotations: RotationSet, tokens_BT: Tensor) -> Tensor:
     tensors = load_file(folder / "model.safetensors")
     factory = BlockFactory(folder, CPU, torch.float64)
-    hidden = fold_embedding(tensors["model.embed_tokens.weight"], rotations)[tokens_BT]
+    hidden = fold_embedding(tensors["model.embed_tokens.weight"], rotations)[tokens_BT] * sizes.embedding_scale
     for index in range(sizes.num_blocks):
         prefix = sizes.block_prefix(index)
         own = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
@@ -92,4 +107,5 @@ def _rotated_logits(folder: Path, sizes: Architecture, rotations: RotationSet, t
     head = tensors.get("lm_head.weight", tensors["model.embed_tokens.weight"])
     folded, neutral = fold_head(head, tensors["model.norm.weight"], sizes.final_norm, rotations)
     eps = float(factory.config.rms_norm_eps)
-    return Float64RMSNorm(neutral, eps)(hidden) @ folded.T
+    norm = Float64RMSNorm(neutral.double() + sizes.final_norm.offset, eps)
+    return finish_logits(norm(hidden) @ folded.T, sizes)

@@ -1,17 +1,18 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import CONFIG_MAPPING
 
 from dfrot_engine import ModelError
 from dfrot_engine.architectures import ARCHITECTURES, architecture_of
 from dfrot_engine.architectures.base import Space
-from dfrot_engine.checkpoint.headers import read_headers
 from tests.engine.checkpoint.folders import CONFIG
-from tests.tiny_models import TINY_MODELS, save_tiny_model
+from tests.tiny_models import TINY_MODELS, save_tiny_model, tiny_architecture
 
 
 def table(**changes: Any):
@@ -20,28 +21,34 @@ def table(**changes: Any):
 
 @pytest.mark.parametrize("name", TINY_MODELS)
 def test_names_and_shapes_are_those_of_a_checkpoint(name: str, tmp_path: Path) -> None:
-    """As transformers writes it; no matrix is left out."""
-    folder = save_tiny_model(name, tmp_path)
-    architecture = architecture_of(json.loads((folder / "config.json").read_text()))
-    shapes = {name.removesuffix(".weight"): header.shape for name, header in read_headers(folder).items()}
+    tensors = load_file(save_tiny_model(name, tmp_path / "model") / "model.safetensors")
+    architecture = tiny_architecture(name)
     for index in range(architecture.num_blocks):
-        for linear in architecture.block.linears:
-            assert shapes[architecture.block_prefix(index) + linear.name] == architecture.linear_shape(linear)
+        prefix = architecture.block_prefix(index)
+        shapes = {
+            prefix + linear.name: torch.Size(architecture.linear_shape(linear)) for linear in architecture.block.linears
+        }
+        # No matrix of a block is forgotten.
+        assert shapes == {
+            one.removesuffix(".weight"): tensor.shape
+            for one, tensor in tensors.items()
+            if one.startswith(prefix) and tensor.ndim == 2
+        }
         for norm in architecture.block.norms:
-            assert architecture.block_prefix(index) + norm.name in shapes
-    head = () if architecture.tied else (architecture.head,)
-    matrices = {name for name, shape in shapes.items() if len(shape) == 2}
-    assert matrices == {*architecture.linear_names(), architecture.embedding, *head}
-    assert architecture.final_norm.name in shapes
+            assert tensors[f"{prefix}{norm.name}.weight"].shape == (architecture.hidden_size,)
+    for outer in (architecture.embedding, architecture.final_norm.name):
+        assert f"{outer}.weight" in tensors
+    assert (f"{architecture.head}.weight" in tensors) is not architecture.tied
 
 
-@pytest.mark.parametrize("model_type", ARCHITECTURES)
-def test_whoever_reads_the_residual_stream_reads_it_through_a_norm(model_type: str) -> None:
-    block = table(model_type=model_type).block
-    for linear in block.linears:
-        assert (block.norm_before(linear.name) is not None) is (linear.reads is Space.RESIDUAL)
-    fed = [name for norm in block.norms for name in norm.feeds]
-    assert len(fed) == len(set(fed))
+@pytest.mark.parametrize("name", TINY_MODELS)
+def test_whoever_reads_the_residual_stream_is_known_with_those_beside_it(name: str) -> None:
+    block = tiny_architecture(name).block
+    groups = [*(norm.feeds for norm in block.norms), *block.bare]
+    reading = [linear.name for linear in block.linears if linear.reads is Space.RESIDUAL]
+    assert sorted(linear for group in groups for linear in group) == sorted(reading)
+    assert set(groups) < set(block.shared_inputs())
+    assert len(block.sites()) == len(groups) == 2
 
 
 def test_head_size_is_read_and_only_then_derived() -> None:
@@ -50,9 +57,31 @@ def test_head_size_is_read_and_only_then_derived() -> None:
     assert table(num_key_value_heads=None).num_kv_heads == 4
 
 
-def test_tied_only_when_the_config_says_so() -> None:
-    assert not table(tie_word_embeddings=None).tied
-    assert table(tie_word_embeddings=True).tied
+@pytest.mark.parametrize("model_type", ARCHITECTURES)
+def test_what_a_config_leaves_out_is_what_its_class_takes(model_type: str) -> None:
+    config = CONFIG_MAPPING[model_type]
+    assert table(model_type=model_type, tie_word_embeddings=None).tied is config().tie_word_embeddings
+    assert table(model_type=model_type, tie_word_embeddings=True).tied
+    assert not table(model_type=model_type, tie_word_embeddings=False).tied
+    cap = getattr(config(), "final_logit_softcapping", None)
+    assert table(model_type=model_type).logits_softcap == cap
+
+
+def test_caps_that_are_switched_off() -> None:
+    assert architecture_of(CONFIG | {"model_type": "gemma2", "final_logit_softcapping": None}).logits_softcap is None
+
+
+@pytest.mark.parametrize("key", ["embedding_multiplier", "logits_scaling"])
+@pytest.mark.parametrize("value", [0, -1, "1", True, None, float("nan"), float("inf")])
+def test_factors_that_make_no_sense(key: str, value: object) -> None:
+    with pytest.raises(ModelError, match=f"'{key}'"):
+        architecture_of(CONFIG | {"model_type": "granite", key: value})
+
+
+@pytest.mark.parametrize("model_type", ["gemma", "gemma2", "gemma3_text"])
+def test_models_that_see_later_tokens_are_refused(model_type: str) -> None:
+    with pytest.raises(ModelError, match="later tokens"):
+        table(model_type=model_type, use_bidirectional_attention=True)
 
 
 @pytest.mark.parametrize("model_type", ["mamba", "", None, 7, ["llama"]])

@@ -24,7 +24,7 @@ from dfrot_engine.recipe import ActivationScheme, Recipe
 from dfrot_engine.rotations.fold import fold_block
 from dfrot_engine.rotations.random import random_orthogonal
 from dfrot_engine.rotations.rotation_set import RotationSet
-from tests.tiny_models import TINY_MODELS, load_float64, save_tiny_model
+from tests.tiny_models import R1_MODELS, load_float64, save_tiny_model
 
 ROTATION = random_orthogonal(48, 3)
 TOKENS = torch.randint(0, 257, (3, 20), generator=torch.Generator().manual_seed(1))
@@ -85,7 +85,7 @@ def whole_model_loss(folder: Path, turn: Tensor, quantize: Quantize, kind: Kind)
     return cross_entropy(logits) if kind == "cross-entropy" else kl_divergence(logits, original)
 
 
-@pytest.mark.parametrize("name", TINY_MODELS)
+@pytest.mark.parametrize("name", R1_MODELS)
 def test_without_rounding_it_is_the_models_own_loss(name: str, tmp_path: Path) -> None:
     folder = save_tiny_model(name, tmp_path / "model")
     with CheckpointReader(folder) as reader:

@@ -14,6 +14,7 @@ from safetensors.numpy import load_file, save_file
 from dfrot_engine import Plan, RecipeError, RunOptions, make_plan
 from tests.engine.checkpoint.folders import save_model
 from tests.engine.plan.conftest import BASE, found
+from tests.tiny_models import R1_MODELS, TINY_MODELS, save_tiny_model
 
 
 def test_model_that_is_not_there(options: RunOptions) -> None:
@@ -50,6 +51,22 @@ def test_configs_that_are_refused(options: RunOptions, model: Path, changes: dic
     (model / "config.json").write_text(json.dumps(config | changes))
     made = make_plan(BASE.with_field("model.id_or_path", str(model)), options)
     assert words in found(made, "model.id_or_path").message
+
+
+@pytest.mark.parametrize("name", TINY_MODELS)
+def test_every_architecture_is_planned(name: str, tmp_path: Path, options: RunOptions) -> None:
+    folder = save_tiny_model(name, tmp_path / "model", hidden_size=64, head_dim=16)
+    recipe = BASE.with_field("model.id_or_path", str(folder))
+    made = make_plan(recipe.with_field("rotation.r1.kind", "none"), options)
+    assert made.errors == ()
+    assert made.model is not None
+    assert made.model.num_blocks == 2
+    rotated = make_plan(recipe.with_field("rotation.r1.kind", "hadamard"), options)
+    if name in R1_MODELS:
+        assert rotated.errors == ()
+    else:
+        assert "norms behind attention and MLP" in found(rotated, "rotation.r1.kind").message
+        assert "R2 and R4 still help" in found(rotated, "rotation.r1.kind").remedy
 
 
 def test_linear_that_is_missing(plan: Callable[..., Plan], model: Path) -> None:

@@ -77,8 +77,8 @@ def directly(recipe: Recipe, names: set[str]) -> float:
     rotations, prefix = starting_rotations(job), job.architecture.block_prefix
     with torch.no_grad():
         logits = original(tokens_BT).logits
-        outer = original.model.embed_tokens.weight
-        head, neutral = fold_head(outer, original.model.norm.weight, job.architecture.final_norm, rotations)
+        outer, own_head = original.model.embed_tokens.weight, original.lm_head.weight
+        head, neutral = fold_head(own_head, original.model.norm.weight, job.architecture.final_norm, rotations)
         rotated.lm_head.weight = nn.Parameter(head.float())
         rotated.model.embed_tokens.weight = nn.Parameter(fold_embedding(outer, rotations).float())
         rotated.model.norm.weight.copy_(neutral)
@@ -115,8 +115,9 @@ def test_a_row_is_the_whole_models_divergence(model: Path, kind: str) -> None:
     assert result.tokens == 2 * 47
 
 
-def test_the_check_is_the_whole_rounded_model(model: Path) -> None:
-    recipe = tiny_recipe(model, rotation__r1__kind="hadamard")
+@pytest.mark.parametrize(("name", "kind"), [("llama-tied", "hadamard"), ("granite", "hadamard"), ("gemma2", "none")])
+def test_the_check_is_the_whole_rounded_model(name: str, kind: str, tmp_path: Path) -> None:
+    recipe = tiny_recipe(save_tiny_model(name, tmp_path / "model"), rotation__r1__kind=kind)
     result = result_of(recipe, Ask(2, 48, bits=5.0, check=True))
     proposal = result.proposal
     assert proposal is not None

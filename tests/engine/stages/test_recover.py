@@ -106,6 +106,14 @@ def test_scales_that_are_no_free_floats_stay(name: str, tmp_path: Path) -> None:
     assert all(after < before for before, after in zip(*report_of(tmp_path / "with")["recovery"].values(), strict=True))
 
 
+def test_a_block_without_anything_to_train_stays(tmp_path: Path) -> None:
+    model = save_tiny_model("olmo2", tmp_path / "tiny", hidden_size=64, head_dim=16)
+    fields = {"rotation__r1__kind": "none", "weights__format": "mxfp4", "overrides": [], "exports": []}
+    finished(recipe_of(model, **fields, **RECOVERY), tmp_path / "with")
+    recovery = report_of(tmp_path / "with")["recovery"]
+    assert recovery["after"] == recovery["before"]
+
+
 def test_a_block_that_gets_no_better_stays(model: Path, tmp_path: Path) -> None:
     finished(recipe_of(model), tmp_path / "without")
     fields: dict[str, Any] = RECOVERY | {"recovery__learning_rate": 1.0}

@@ -82,6 +82,13 @@ def test_the_same_trial_gives_the_same_numbers(model: Path) -> None:
     assert [row.token_error for row in first.rows] == [row.token_error for row in second.rows]
 
 
+def test_a_model_that_r1_cannot_pass_is_not_tried(tmp_path: Path) -> None:
+    model = save_tiny_model("olmo2", tmp_path / "model")
+    ended, _ = trial(tiny_recipe(model, rotation__r1__kind="none"))
+    assert ended.status == "failed"
+    assert "norms behind attention and MLP" in ended.message
+
+
 def test_do_not_rotate_is_an_answer(tmp_path: Path) -> None:
     """Activations stay as they are, and the weights lie on the grid as they come: every rotation takes them off it."""
     folder = save_tiny_model("llama-tied", tmp_path / "model")
