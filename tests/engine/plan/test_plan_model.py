@@ -55,8 +55,8 @@ def test_configs_that_are_refused(options: RunOptions, model: Path, changes: dic
 
 @pytest.mark.parametrize("name", TINY_MODELS)
 def test_every_architecture_is_planned(name: str, tmp_path: Path, options: RunOptions) -> None:
-    folder = save_tiny_model(name, tmp_path / "model", hidden_size=64, head_dim=16)
-    recipe = BASE.with_field("model.id_or_path", str(folder))
+    folder = save_tiny_model(name, tmp_path / "model")
+    recipe = BASE.with_field("model.id_or_path", str(folder)).with_field("weights.group_size", 8)
     made = make_plan(recipe.with_field("rotation.r1.kind", "none"), options)
     assert made.errors == ()
     assert made.model is not None
