@@ -14,7 +14,7 @@ from dfrot_gui.main_window import MODEL, RECIPE, RESULTS, RUN, MainWindow
 from dfrot_gui.pages.model_page import ModelPage
 from dfrot_gui.pages.result_page import ResultPage
 from dfrot_gui.pages.run_page import RunPage
-from dfrot_gui.recipe_form.editors import IntEditor
+from dfrot_gui.recipe_form.editors import IntEditor, TextEditor
 from dfrot_gui.widgets.path_field import PathField
 from tests.gui.fakes import drop
 
@@ -58,7 +58,7 @@ def fill_in_recipe(window: MainWindow) -> None:
 
 def type_number(window: MainWindow, field: str, number: int) -> None:
     editor = window.recipe_page.editor(field)
-    assert isinstance(editor, IntEditor)
+    assert isinstance(editor, IntEditor | TextEditor)  # the second where a word will do as well
     window.show_field(field)
     editor.selectAll()
     QTest.keyClicks(editor, str(number))
