@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -11,7 +12,8 @@ import torch
 from dfrot_engine.architectures import Architecture, architecture_of
 from dfrot_engine.checkpoint.source import inspect
 from dfrot_engine.errors import DeviceError, DFRotError, DiskError, RecipeError
-from dfrot_engine.events import Event, RunEnded, StageFinished
+from dfrot_engine.events import Event, RunEnded, RunStarted, StageFinished
+from dfrot_engine.job import choose_device
 from dfrot_engine.memory import PeakMemory
 from dfrot_engine.options import RunOptions
 from dfrot_engine.plan import Plan, make_plan
@@ -40,6 +42,22 @@ def ending(work: Callable[[Report], Event], emit: Callable[[Event], None], contr
         ended = ended_by(DiskError(f"A file cannot be used: {error.strerror or error}.", "Check the model's folder."))
     emit(ended)
     return ended
+
+
+def say_started(plan: Plan, recipe: Recipe, options: RunOptions, stages: tuple[str, ...], report: Report) -> None:
+    """The first event; there is no output folder."""
+    assert plan.model is not None
+    report(
+        RunStarted(
+            run_id=uuid.uuid4().hex[:12],
+            recipe_name=recipe.name,
+            model=plan.model.id,
+            stages=stages,
+            num_blocks=plan.model.num_blocks,
+            device=choose_device(options.device).type,
+            output_dir="",
+        )
+    )
 
 
 @contextmanager

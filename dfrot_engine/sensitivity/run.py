@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -15,7 +14,6 @@ from dfrot_engine.events import (
     Event,
     Logged,
     RunEnded,
-    RunStarted,
     SensitivityFinished,
     StageAdvanced,
     StageStarted,
@@ -23,9 +21,8 @@ from dfrot_engine.events import (
 )
 from dfrot_engine.exporters.limits import export_problems
 from dfrot_engine.forward.block import BlockFactory
-from dfrot_engine.job import Job, choose_device
+from dfrot_engine.job import Job
 from dfrot_engine.options import RunOptions
-from dfrot_engine.plan import Plan
 from dfrot_engine.plan_estimates import Workload
 from dfrot_engine.plan_linears import planned_linears
 from dfrot_engine.progress import Control, Report
@@ -38,7 +35,7 @@ from dfrot_engine.sensitivity.measure import Bench, Say, divergences, rounded_st
 from dfrot_engine.sensitivity.proposal import propose, with_proposal
 from dfrot_engine.sensitivity.settings import refuse, short_recipe
 from dfrot_engine.sensitivity.types import KV_CACHE, Ask, Proposal, SensitivityResult, SensitivityRow
-from dfrot_engine.side_run import ending, finishing, plan_without_output
+from dfrot_engine.side_run import ending, finishing, plan_without_output, say_started
 from dfrot_engine.stages.calibrate import calibration_tokens
 from dfrot_engine.stages.rotate_inner import given_inner, learns_by_block
 from dfrot_engine.units import about_text, format_bytes
@@ -67,7 +64,7 @@ def _measure_all(ask: Ask, recipe: Recipe, options: RunOptions, report: Report) 
     plan, work = plan_without_output(short, options, "that one linear could suffer from more than another")
     refuse(ask, work)
     sources = sources_of(work)
-    _start(plan, recipe, options, report)
+    say_started(plan, recipe, options, (LOAD, MEASURE), report)
     _say_cost(work, sources, ask, report)
     with finishing(LOAD, report):
         job = load_job(plan, short, options, report)
@@ -148,21 +145,6 @@ def _notes(job: Job, recipe: Recipe, proposal: Proposal | None) -> tuple[str, ..
         problems = export_problems(proposed, planned_linears(proposed, job.architecture))
         found += [f"{one.message} {one.remedy}" for one in problems if one.severity == "error"]
     return tuple(found)
-
-
-def _start(plan: Plan, recipe: Recipe, options: RunOptions, report: Report) -> None:
-    assert plan.model is not None
-    report(
-        RunStarted(
-            run_id=uuid.uuid4().hex[:12],
-            recipe_name=recipe.name,
-            model=plan.model.id,
-            stages=(LOAD, MEASURE),
-            num_blocks=plan.model.num_blocks,
-            device=choose_device(options.device).type,
-            output_dir="",
-        )
-    )
 
 
 def _say_cost(work: Workload, sources: Sequence[Source], ask: Ask, report: Report) -> None:

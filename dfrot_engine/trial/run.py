@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -12,13 +11,12 @@ from dfrot_engine.events import (
     Event,
     RotationTried,
     RunEnded,
-    RunStarted,
     StageAdvanced,
     StageStarted,
     TrialFinished,
 )
 from dfrot_engine.forward.block import BlockFactory
-from dfrot_engine.job import Job, choose_device
+from dfrot_engine.job import Job
 from dfrot_engine.options import RunOptions
 from dfrot_engine.plan import Plan
 from dfrot_engine.plan_estimates import Workload
@@ -26,7 +24,7 @@ from dfrot_engine.progress import Control, Report
 from dfrot_engine.recipe import Cayley, Hadamard, NoRotation, Recipe
 from dfrot_engine.rotation_names import rotation_name
 from dfrot_engine.run import LOAD, load_job
-from dfrot_engine.side_run import ending, finishing, plan_without_output
+from dfrot_engine.side_run import ending, finishing, plan_without_output, say_started
 from dfrot_engine.stages import calibrate
 from dfrot_engine.stages.rotate_inner import learns_by_block
 from dfrot_engine.trial.advice import notes, recommend, sentence
@@ -53,7 +51,7 @@ def _try_all(recipe: Recipe, options: RunOptions, report: Report) -> TrialResult
     short = trial_recipe(recipe)
     plan, work = _plan(short, options)
     budget = plan_trial(work, candidates(short))
-    _start(plan, recipe, options, report)
+    say_started(plan, recipe, options, (LOAD, calibrate.NAME, COMPARE), report)
     with finishing(LOAD, report):
         job = load_job(plan, short, options, report)
     factory = BlockFactory(job.model_dir, job.device)
@@ -88,21 +86,6 @@ def _plan(short: Recipe, options: RunOptions) -> tuple[Plan, Workload]:
     rotated = short.model_copy(update={"rotation": rotation})
     plan, work = plan_without_output(rotated, options, "a rotation could make better")
     return plan, replace(work, recipe=short)
-
-
-def _start(plan: Plan, recipe: Recipe, options: RunOptions, report: Report) -> None:
-    assert plan.model is not None
-    report(
-        RunStarted(
-            run_id=uuid.uuid4().hex[:12],
-            recipe_name=recipe.name,
-            model=plan.model.id,
-            stages=(LOAD, calibrate.NAME, COMPARE),
-            num_blocks=plan.model.num_blocks,
-            device=choose_device(options.device).type,
-            output_dir="",
-        )
-    )
 
 
 def _sayer(number: int, count: int, kind: str, report: Report) -> Say:
