@@ -314,6 +314,19 @@ def test_refined_inner_rotations_want_something_to_lower(plan: Callable[..., Pla
     assert not [one for one in kept.problems if one.field == "rotation.r2.kind"]
 
 
+def test_scales_need_a_straight_way_through_the_mlp(
+    plan: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scaling = ("rotation.mlp_scaling", {"kind": "search"}), ("exports", [])
+    assert plan(*scaling).problems == ()
+    idle = found(plan(*scaling, ("skip", ["*.down_proj"])), "rotation.mlp_scaling.kind")
+    assert idle.severity == "warning"
+    monkeypatch.setitem(ARCHITECTURES, "llama", arcee)
+    refused = found(plan(*scaling), "rotation.mlp_scaling.kind")
+    assert refused.severity == "error"
+    assert "nonlinearity" in refused.message
+
+
 def test_refining_r2_and_r4_takes_time_and_disk(plan: Callable[..., Plan]) -> None:
     def stage(made: Plan, name: str) -> StageEstimate:
         return next(one for one in made.stages if one.stage == name)
