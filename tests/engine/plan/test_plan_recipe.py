@@ -12,6 +12,7 @@ import pytest
 
 from dfrot_engine import Plan, StageEstimate
 from dfrot_engine.architectures import ARCHITECTURES, Architecture, llama
+from dfrot_engine.architectures.llama import arcee
 from dfrot_engine.formats import FORMATS
 from dfrot_engine.recipe import Override, WeightScheme
 from tests.engine.plan.conftest import BASE, found
