@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from dfrot_engine.verdicts.types import Verdict
+from dfrot_engine.verdicts.types import LOADS, Verdict
 
 _COLORS = {"loads": "green", "loads-differently": "yellow", "refused": "red", "not-tried": "dim"}
 
@@ -27,6 +27,7 @@ def print_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
             cells = (one.runtime, where, f"[{color}]{one.words}[/]", one.bits, escape(one.full_reason))
             table.add_row(*cells, style="bold" if one.is_this_computer else "")
         console.print(table)
-        for command in dict.fromkeys(one.command for one in rows if one.weight_bits and "\n" not in one.command):
-            console.print(f"  {command}", soft_wrap=True, markup=False)
+        for one in rows:
+            if one.outcome in LOADS and "\n" not in one.command:
+                console.print(f"  {one.runtime} on {one.generation}: {one.command}", soft_wrap=True, markup=False)
     console.print("Where each fact comes from, versions and Python code: --json.", style="dim")
