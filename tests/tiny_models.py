@@ -69,6 +69,8 @@ TINY_MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "qwen2": ("qwen2", {"tie_word_embeddings": True}),
     "qwen3": ("qwen3", {}),
     "arcee": ("arcee", {}),
+    "cohere": ("cohere", {"head_dim": 12, "tie_word_embeddings": True, "logit_scale": 0.5, "use_qk_norm": True}),
+    "cohere2": ("cohere2", _TWO_KINDS | {"head_dim": 12, "attention_bias": True}),
     "cwm": ("cwm", _TWO_KINDS),
     "gemma": ("gemma", {"tie_word_embeddings": True}),
     "gemma2": (
@@ -112,6 +114,8 @@ TINY_MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "olmo3": ("olmo3", _TWO_KINDS),
     "seed_oss": ("seed_oss", {"attention_bias": True}),
     "smollm3": ("smollm3", {"tie_word_embeddings": True, "no_rope_layers": [1, 0]}),
+    "starcoder2": ("starcoder2", {"head_dim": 12, "sliding_window": 8, "tie_word_embeddings": True}),
+    "starcoder2-unbiased": ("starcoder2", {"head_dim": 12, "use_bias": False}),
 }
 
 

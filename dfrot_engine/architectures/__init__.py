@@ -7,6 +7,7 @@ from typing import Any
 
 from dfrot_engine.architectures.base import Architecture
 from dfrot_engine.architectures.gemma import gemma, gemma2, gemma3
+from dfrot_engine.architectures.layernorm import cohere, starcoder2
 from dfrot_engine.architectures.llama import arcee, granite, llama, smollm3
 from dfrot_engine.architectures.olmo import olmo2
 from dfrot_engine.architectures.phi import phi3
@@ -15,6 +16,8 @@ from dfrot_engine.errors import ModelError
 
 ARCHITECTURES: dict[str, Callable[[dict[str, Any]], Architecture]] = {
     "arcee": arcee,
+    "cohere": cohere,
+    "cohere2": cohere,
     "cwm": llama,
     "gemma": gemma,
     "gemma2": gemma2,
@@ -32,6 +35,7 @@ ARCHITECTURES: dict[str, Callable[[dict[str, Any]], Architecture]] = {
     "qwen3": qwen3,
     "seed_oss": llama,
     "smollm3": smollm3,
+    "starcoder2": starcoder2,
 }
 
 

@@ -37,7 +37,7 @@ class Linear:
 
 @dataclass(frozen=True)
 class Norm:
-    """A norm in front of linears. Its gain folds into them: W · diag(weight + offset)."""
+    """A norm in front of linears. Its gain folds into them: W · diag(weight + offset), its bias into theirs."""
 
     name: str
     feeds: tuple[str, ...]
@@ -84,6 +84,7 @@ class Architecture:
         embedding_scale: what the model multiplies its embeddings with.
         logits_scale: what the model multiplies its head's output with.
         logits_softcap: c in c · tanh(logits / c), behind the scale; None if there is none.
+        norms_subtract_mean: LayerNorm instead of RMSNorm; R1 has to leave the mean where it is.
         r1_refused: why R1 cannot be folded; "" if it can.
     """
 
@@ -105,6 +106,7 @@ class Architecture:
     embedding_scale: float = 1.0
     logits_scale: float = 1.0
     logits_softcap: float | None = None
+    norms_subtract_mean: bool = False
     r1_refused: str = ""
 
     def block_prefix(self, index: int) -> str:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from dfrot_engine.job import Job
+from dfrot_engine.outer import folded_norm_parts
 from dfrot_engine.work_dir import WorkDir
 
 #: Writes a whole checkpoint into an empty folder; yields after each block, so that the caller can report.
@@ -62,7 +63,8 @@ def outer_tensors(job: Job, outer: dict[str, Tensor]) -> Iterator[tuple[str, Ten
     """Embedding, final norm and, unless it is quantized, the head under the model's own names."""
     names = job.architecture
     yield f"{names.embedding}.weight", outer["embedding"]
-    yield f"{names.final_norm.name}.weight", outer["final_norm"]
+    for part, tensor in folded_norm_parts(outer).items():
+        yield f"{names.final_norm.name}.{part}", tensor
     if "head" in outer:
         yield f"{names.head}.weight", outer["head"]
 

@@ -46,8 +46,8 @@ class BlockFactory:
         block = copy.deepcopy(self._empty_blocks[index])
         return self._load(block, tensors, f"block {index}")
 
-    def fill_final_norm(self, weight_D: Tensor) -> nn.Module:
-        return self._load(copy.deepcopy(self._final_norm), {"weight": weight_D}, "the final norm")
+    def fill_final_norm(self, parts: dict[str, Tensor]) -> nn.Module:
+        return self._load(copy.deepcopy(self._final_norm), parts, "the final norm")
 
     @torch.no_grad()
     def run(self, block: nn.Module, index: int, hidden_BTD: Tensor, kv_quantizer: KVQuantizer | None = None) -> Tensor:

@@ -8,17 +8,19 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from dfrot_engine.architectures import ARCHITECTURES, Architecture, architecture_of
+from dfrot_engine.architectures.base import Space
 from dfrot_engine.forward.attention import KVQuantizer
 from dfrot_engine.forward.block import BlockFactory
 from dfrot_engine.forward.fake_quant import QuantizedLinear, linear_parts, replace_linear
 from dfrot_engine.outer import finish_logits
 from dfrot_engine.rotations.fold import fold_block, fold_embedding, fold_head
+from dfrot_engine.rotations.orthogonal import keep_mean
 from dfrot_engine.rotations.random import random_hadamard, random_orthogonal
 from dfrot_engine.rotations.rotation_set import RotationSet
-from tests.contracts.float64_model import Float64RMSNorm, reference_logits, use_float64_norms
+from tests.contracts.float64_model import float64_rope, reference_logits, use_float64_norms
 from tests.tiny_models import R1_MODELS, TINY_MODELS, save_tiny_model
 
 R1 = ("r1-orthogonal", "r1-hadamard")
@@ -39,7 +41,8 @@ def test_logits_stay(name: str, which: str, tmp_path: Path) -> None:
     tokens_BT = torch.randint(0, 257, (2, 24), generator=torch.Generator().manual_seed(1))
     architecture = architecture_of(json.loads((folder / "config.json").read_text()))
     rotations = _rotations(which, architecture)
-    difference = _rotated_logits(folder, architecture, rotations, tokens_BT) - reference_logits(folder, tokens_BT)
+    with float64_rope():
+        difference = _rotated_logits(folder, architecture, rotations, tokens_BT) - reference_logits(folder, tokens_BT)
     assert difference.abs().max() < 1e-9
 
 
@@ -55,6 +58,16 @@ def test_a_rotation_that_is_not_orthogonal_is_noticed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", sorted(set(TINY_MODELS) - set(R1_MODELS)))
 def test_r1_is_refused_only_where_it_would_change_the_model(name: str, tmp_path: Path) -> None:
+    folder = save_tiny_model(name, tmp_path)
+    tokens_BT = torch.randint(0, 257, (1, 16), generator=torch.Generator().manual_seed(1))
+    architecture = architecture_of(json.loads((folder / "config.json").read_text()))
+    rotations = RotationSet(r1_DD=random_orthogonal(architecture.hidden_size, 1))
+    difference = _rotated_logits(folder, architecture, rotations, tokens_BT) - reference_logits(folder, tokens_BT)
+    assert difference.abs().max() > 1e-2
+
+
+@pytest.mark.parametrize("name", ["cohere", "starcoder2"])
+def test_where_norms_subtract_the_mean_r1_has_to_leave_it_alone(name: str, tmp_path: Path) -> None:
     folder = save_tiny_model(name, tmp_path)
     tokens_BT = torch.randint(0, 257, (1, 16), generator=torch.Generator().manual_seed(1))
     architecture = architecture_of(json.loads((folder / "config.json").read_text()))
@@ -83,6 +96,8 @@ def _rotations(which: str, sizes: Architecture) -> RotationSet:
         for block in blocks
     )
     orders = tuple(torch.randperm(width, generator=torch.Generator().manual_seed(block)) for block in blocks)
+    if r1 is not None and sizes.norms_subtract_mean:
+        r1 = keep_mean(r1)
     return RotationSet(
         r1_DD=r1,
         r2=r2 if which == "r2" or everything else None,
@@ -101,11 +116,13 @@ def _rotated_logits(folder: Path, sizes: Architecture, rotations: RotationSet, t
         prefix = sizes.block_prefix(index)
         own = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
         block = factory.fill(index, fold_block(own, sizes, rotations, index))
-        weight, bias = linear_parts(block, "mlp.down_proj")
-        replace_linear(block, "mlp.down_proj", QuantizedLinear(weight, bias, None, rotations.online(index)))
+        down = next(linear.name for linear in sizes.block.linears if linear.reads is Space.MLP_HIDDEN)
+        weight, bias = linear_parts(block, down)
+        replace_linear(block, down, QuantizedLinear(weight, bias, None, rotations.online(index)))
         hidden = factory.run(use_float64_norms(block), index, hidden, KVQuantizer(rotations.r3))
     head = tensors.get("lm_head.weight", tensors["model.embed_tokens.weight"])
-    folded, neutral = fold_head(head, tensors["model.norm.weight"], sizes.final_norm, rotations)
-    eps = float(factory.config.rms_norm_eps)
-    norm = Float64RMSNorm(neutral.double() + sizes.final_norm.offset, eps)
-    return finish_logits(norm(hidden) @ folded.T, sizes)
+    norm = f"{sizes.final_norm.name}."
+    parts = {name.removeprefix(norm): tensor for name, tensor in tensors.items() if name.startswith(norm)}
+    folded, neutral = fold_head(head, parts, sizes.final_norm, rotations)
+    final_norm = use_float64_norms(nn.Sequential(factory.fill_final_norm(neutral)))
+    return finish_logits(final_norm(hidden) @ folded.T, sizes)
