@@ -73,7 +73,7 @@ def model_table(source: ModelSource) -> ModelTable:
         ModelError, HubError: there is no such model, its files are broken, or its architecture is not known.
     """
     facts = inspect(source)
-    sizes = architecture_of(facts.config)
+    sizes = architecture_of(facts.config, facts.headers)
     return ModelTable(
         summary=model_summary(facts, sizes),
         model_type=sizes.model_type,
@@ -95,7 +95,7 @@ def _linears(facts: ModelFacts, sizes: Architecture) -> tuple[LinearFacts, ...]:
         reads=Space.RESIDUAL,
         writes=(WrittenRows(space=Space.VOCABULARY, rows=sizes.vocab_size),),
         shape=(sizes.vocab_size, sizes.hidden_size),
-        has_bias=f"{sizes.head}.bias" in facts.headers,
+        has_bias=f"{sizes.head_tensor}.bias" in facts.headers,
     )
     blocks = [sizes.block_prefix(index) for index in range(sizes.num_blocks)]
     inner = (

@@ -17,7 +17,7 @@ _FINAL_NORM = {"weight": "final_norm", "bias": "final_norm.bias"}
 def head_weight(job: Job, reader: CheckpointReader) -> Tensor:
     """[V, D] of the original's head, which is the embedding when they are tied."""
     names = job.architecture
-    head_name = f"{names.head}.weight"
+    head_name = f"{names.head_tensor}.weight"
     is_tied = names.tied or head_name not in reader.headers
     return reader.tensor(f"{names.embedding}.weight" if is_tied else head_name)
 

@@ -10,7 +10,7 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 from transformers.utils import logging as transformers_logging
 
 from dfrot_engine.architectures.base import Architecture
@@ -67,7 +67,9 @@ def reloaded_logits(folder: Path, tokens_BT: Tensor, device: torch.device) -> Lo
     transformers_logging.disable_progress_bar()
     try:
         with _without_bars():
-            model = AutoModelForCausalLM.from_pretrained(
+            config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+            loader = AutoModelForImageTextToText if hasattr(config, "vision_config") else AutoModelForCausalLM
+            model = loader.from_pretrained(
                 folder, dtype="auto", local_files_only=True, trust_remote_code=False
             )
             model = cast("nn.Module", model).to(device).eval()

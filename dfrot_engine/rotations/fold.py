@@ -77,6 +77,13 @@ def fold_embedding(embedding_VD: Tensor, rotations: RotationSet) -> Tensor:
     return _times(embedding_VD.double(), rotations.r1_DD)
 
 
+def fold_writer(parts: dict[str, Tensor], rotations: RotationSet) -> dict[str, Tensor]:
+    """A linear outside the blocks that writes the residual stream, by "weight" and "bias": y' = y · R1, float64."""
+    assert rotations.r1_DD is not None
+    columns = {part: tensor.double().reshape(len(tensor), -1) for part, tensor in parts.items()}
+    return {part: (rotations.r1_DD.T @ columns[part]).reshape(tensor.shape) for part, tensor in parts.items()}
+
+
 def fold_head(
     head_VD: Tensor, parts: dict[str, Tensor], norm: Norm, rotations: RotationSet
 ) -> tuple[Tensor, dict[str, Tensor]]:

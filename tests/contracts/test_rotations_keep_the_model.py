@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from dfrot_engine.architectures import ARCHITECTURES, Architecture, architecture_of
+from dfrot_engine.architectures import ARCHITECTURES, Architecture
 from dfrot_engine.architectures.base import Space
 from dfrot_engine.forward.attention import KVQuantizer
 from dfrot_engine.forward.block import BlockFactory
@@ -21,7 +20,7 @@ from dfrot_engine.rotations.orthogonal import keep_mean
 from dfrot_engine.rotations.random import random_hadamard, random_orthogonal
 from dfrot_engine.rotations.rotation_set import RotationSet
 from tests.contracts.float64_model import float64_rope, reference_logits, use_float64_norms
-from tests.tiny_models import R1_MODELS, TINY_MODELS, save_tiny_model
+from tests.tiny_models import R1_MODELS, TINY_MODELS, architecture_in, save_tiny_model
 
 R1 = ("r1-orthogonal", "r1-hadamard")
 WHICH = ("none", *R1, "r2", "r3", "r4", "r4-segments", "channels", "all")
@@ -39,7 +38,7 @@ def test_every_architecture_has_a_tiny_model() -> None:
 def test_logits_stay(name: str, which: str, tmp_path: Path) -> None:
     folder = save_tiny_model(name, tmp_path)
     tokens_BT = torch.randint(0, 257, (2, 24), generator=torch.Generator().manual_seed(1))
-    architecture = architecture_of(json.loads((folder / "config.json").read_text()))
+    architecture = architecture_in(folder)
     rotations = _rotations(which, architecture)
     with float64_rope():
         difference = _rotated_logits(folder, architecture, rotations, tokens_BT) - reference_logits(folder, tokens_BT)
@@ -50,7 +49,7 @@ def test_a_rotation_that_is_not_orthogonal_is_noticed(tmp_path: Path) -> None:
     """The check above can fail."""
     folder = save_tiny_model("llama", tmp_path)
     tokens_BT = torch.randint(0, 257, (1, 16), generator=torch.Generator().manual_seed(1))
-    architecture = architecture_of(json.loads((folder / "config.json").read_text()))
+    architecture = architecture_in(folder)
     rotations = RotationSet(r1_DD=1.001 * random_orthogonal(architecture.hidden_size, 1))
     difference = _rotated_logits(folder, architecture, rotations, tokens_BT) - reference_logits(folder, tokens_BT)
     assert difference.abs().max() > 1e-6
@@ -60,7 +59,7 @@ def test_a_rotation_that_is_not_orthogonal_is_noticed(tmp_path: Path) -> None:
 def test_r1_is_refused_only_where_it_would_change_the_model(name: str, tmp_path: Path) -> None:
     folder = save_tiny_model(name, tmp_path)
     tokens_BT = torch.randint(0, 257, (1, 16), generator=torch.Generator().manual_seed(1))
-    architecture = architecture_of(json.loads((folder / "config.json").read_text()))
+    architecture = architecture_in(folder)
     rotations = RotationSet(r1_DD=random_orthogonal(architecture.hidden_size, 1))
     difference = _rotated_logits(folder, architecture, rotations, tokens_BT) - reference_logits(folder, tokens_BT)
     assert difference.abs().max() > 1e-2
@@ -70,7 +69,7 @@ def test_r1_is_refused_only_where_it_would_change_the_model(name: str, tmp_path:
 def test_where_norms_subtract_the_mean_r1_has_to_leave_it_alone(name: str, tmp_path: Path) -> None:
     folder = save_tiny_model(name, tmp_path)
     tokens_BT = torch.randint(0, 257, (1, 16), generator=torch.Generator().manual_seed(1))
-    architecture = architecture_of(json.loads((folder / "config.json").read_text()))
+    architecture = architecture_in(folder)
     rotations = RotationSet(r1_DD=random_orthogonal(architecture.hidden_size, 1))
     difference = _rotated_logits(folder, architecture, rotations, tokens_BT) - reference_logits(folder, tokens_BT)
     assert difference.abs().max() > 1e-2
@@ -110,8 +109,9 @@ def _rotations(which: str, sizes: Architecture) -> RotationSet:
 
 def _rotated_logits(folder: Path, sizes: Architecture, rotations: RotationSet, tokens_BT: Tensor) -> Tensor:
     tensors = load_file(folder / "model.safetensors")
+    embedding = tensors[f"{sizes.embedding}.weight"]
     factory = BlockFactory(folder, CPU, torch.float64)
-    hidden = fold_embedding(tensors["model.embed_tokens.weight"], rotations)[tokens_BT] * sizes.embedding_scale
+    hidden = fold_embedding(embedding, rotations)[tokens_BT] * sizes.embedding_scale
     for index in range(sizes.num_blocks):
         prefix = sizes.block_prefix(index)
         own = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
@@ -120,7 +120,7 @@ def _rotated_logits(folder: Path, sizes: Architecture, rotations: RotationSet, t
         weight, bias = linear_parts(block, down)
         replace_linear(block, down, QuantizedLinear(weight, bias, None, rotations.online(index)))
         hidden = factory.run(use_float64_norms(block), index, hidden, KVQuantizer(rotations.r3))
-    head = tensors.get("lm_head.weight", tensors["model.embed_tokens.weight"])
+    head = tensors.get(f"{sizes.head_tensor}.weight", embedding)
     norm = f"{sizes.final_norm.name}."
     parts = {name.removeprefix(norm): tensor for name, tensor in tensors.items() if name.startswith(norm)}
     folded, neutral = fold_head(head, parts, sizes.final_norm, rotations)

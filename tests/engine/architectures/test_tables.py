@@ -12,7 +12,7 @@ from dfrot_engine import ModelError
 from dfrot_engine.architectures import ARCHITECTURES, architecture_of
 from dfrot_engine.architectures.base import Space
 from tests.engine.checkpoint.folders import CONFIG
-from tests.tiny_models import TINY_MODELS, save_tiny_model, tiny_architecture
+from tests.tiny_models import TINY_MODELS, architecture_in, save_tiny_model, tiny_architecture
 
 
 def table(**changes: Any):
@@ -21,8 +21,8 @@ def table(**changes: Any):
 
 @pytest.mark.parametrize("name", TINY_MODELS)
 def test_names_and_shapes_are_those_of_a_checkpoint(name: str, tmp_path: Path) -> None:
-    tensors = load_file(save_tiny_model(name, tmp_path / "model") / "model.safetensors")
-    architecture = tiny_architecture(name)
+    folder = save_tiny_model(name, tmp_path / "model")
+    tensors, architecture = load_file(folder / "model.safetensors"), architecture_in(folder)
     for index in range(architecture.num_blocks):
         prefix = architecture.block_prefix(index)
         shapes = {
@@ -39,7 +39,7 @@ def test_names_and_shapes_are_those_of_a_checkpoint(name: str, tmp_path: Path) -
             assert tensors[f"{prefix}{norm.name}.weight"].shape == (architecture.hidden_size,)
     for outer in (architecture.embedding, architecture.final_norm.name):
         assert f"{outer}.weight" in tensors
-    assert (f"{architecture.head}.weight" in tensors) is not architecture.tied
+    assert (f"{architecture.head_tensor}.weight" in tensors) is not architecture.tied
 
 
 @pytest.mark.parametrize("name", TINY_MODELS)
