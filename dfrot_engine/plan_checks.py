@@ -145,6 +145,10 @@ def _r1_problems(recipe: Recipe, architecture: Architecture) -> list[Problem]:
     r1 = recipe.rotation.r1
     if architecture.r1_refused and not isinstance(r1, NoRotation):
         return [Problem.error("rotation.r1.kind", architecture.r1_refused, "Set R1 to none; R2 and R4 still help.")]
+    if architecture.norms_subtract_mean and "householder" in (r1.kind, getattr(r1, "start", "")):
+        field = "rotation.r1.kind" if r1.kind == "householder" else "rotation.r1.start"
+        message = "Householder makes a constant of what tokens have in common; this model's norms subtract constants."
+        return [Problem.error(field, message, "Set it to hadamard.")]
     named = named_rotation(r1)
     if named is not None:
         path, field = named
