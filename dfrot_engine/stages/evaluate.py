@@ -16,6 +16,7 @@ from dfrot_engine.evaluation.metrics import Metrics
 from dfrot_engine.evaluation.models import LogitsOf, original_logits, quantized_logits, reloaded_logits
 from dfrot_engine.evaluation.tasks import harness_version, run_tasks
 from dfrot_engine.events import Evaluated, StageAdvanced, StageStarted
+from dfrot_engine.forward.room import Room
 from dfrot_engine.job import Job
 from dfrot_engine.progress import Report
 from dfrot_engine.recipe import Evaluation
@@ -44,8 +45,9 @@ def run(job: Job, work: WorkDir, _fingerprint: str, report: Report) -> None:
     def advance(step: int, label: str) -> None:
         report(StageAdvanced(stage=NAME, step=step, steps=steps, label=label))
 
-    original = original_logits(job, tokens_BT, lambda index: advance(index + 1, f"Original: block {index + 1}"))
-    quantized, measured = _measured_model(job, work, tokens_BT)
+    room = Room.of(job, work.root / NAME, report)
+    original = original_logits(job, tokens_BT, lambda index: advance(index + 1, f"Original: block {index + 1}"), room)
+    quantized, measured = _measured_model(job, work, tokens_BT, room)
     before, after = Metrics(), Metrics()
     for window in range(num_windows):
         reference = original(window)
@@ -112,12 +114,14 @@ def _windows(job: Job) -> Tensor:
     return torch.from_numpy(evaluation_windows(tokens, wanted.window(job.architecture.max_length), wanted.num_windows))
 
 
-def _measured_model(job: Job, work: WorkDir, tokens_BT: Tensor) -> tuple[LogitsOf, str]:
+def _measured_model(job: Job, work: WorkDir, tokens_BT: Tensor, room: Room) -> tuple[LogitsOf, str]:
     """The first export, loaded as users load it; the engine's own quantized forward when nothing is exported."""
     if job.recipe.exports:
         folder = output_folder(job, job.recipe.exports[0])
         return reloaded_logits(folder, tokens_BT, job.device), f"{job.recipe.exports[0].kind}, loaded by transformers"
-    return quantized_logits(job, work, RotationSet.load(work.rotations), tokens_BT), "the engine's quantized forward"
+    return quantized_logits(
+        job, work, RotationSet.load(work.rotations), tokens_BT, room
+    ), "the engine's quantized forward"
 
 
 def _report_numbers(dataset: str, numbers: dict[str, float], report: Report) -> None:

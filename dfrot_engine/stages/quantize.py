@@ -16,6 +16,7 @@ from dfrot_engine.checkpoint.tokenizer import Tokenizer
 from dfrot_engine.events import BlockQuantized, StageAdvanced, StageStarted
 from dfrot_engine.formats import FORMATS
 from dfrot_engine.forward.block import BlockFactory
+from dfrot_engine.forward.hidden_states import HiddenStates
 from dfrot_engine.forward.quantized_block import (
     block_schemes,
     fill_exact_block,
@@ -23,8 +24,9 @@ from dfrot_engine.forward.quantized_block import (
     kv_quantizer,
 )
 from dfrot_engine.forward.quantized_head import finish_outer, round_outer, waits_for_last_block
+from dfrot_engine.forward.room import Room
 from dfrot_engine.forward.stored_clips import CLIP_PARTS
-from dfrot_engine.forward.stream import Streams, look_up, run_block
+from dfrot_engine.forward.stream import Streams, embed_into, on_pass, outputs_of, pass_on
 from dfrot_engine.job import Job
 from dfrot_engine.outer import fold_outer
 from dfrot_engine.progress import Report
@@ -42,7 +44,6 @@ from dfrot_engine.work_dir import WorkDir
 NAME = "quantize"
 RESULT = "recovery.json"
 OUTER = "outer"  # embedding, final norm and head
-_HIDDEN = "hidden"
 _MEASURED_TOKENS = 2_048  # whose errors are measured; solvers that need data see all of the calibration
 
 
@@ -51,12 +52,13 @@ def run(job: Job, work: WorkDir, fingerprint: str, report: Report) -> None:
     num_blocks = job.architecture.num_blocks
     report(StageStarted(stage=NAME, steps=num_blocks))
     rotations = RotationSet.load(work.rotations).to(job.device)
-    factory = BlockFactory(job.model_dir, job.device)
+    room = Room.of(job, work.root / NAME, report)
+    factory = BlockFactory(job.model_dir, job.device, batch=room.batch)
     with CheckpointReader(job.model_dir) as reader:
         if not work.has_block(NAME, OUTER, fingerprint):
             report(StageAdvanced(stage=NAME, step=0, steps=num_blocks, label="Embedding and head"))
             work.save_block(NAME, OUTER, round_outer(job, fold_outer(job, reader, rotations)), fingerprint)
-        start, streams = _resume(job, work, fingerprint)
+        start, streams = _resume(job, work, room, fingerprint)
         for index in range(start, num_blocks):
             started = time.monotonic()
             tensors = _to_device(reader.block(job.architecture.block_prefix(index)), job.device)
@@ -64,15 +66,15 @@ def run(job: Job, work: WorkDir, fingerprint: str, report: Report) -> None:
             say = _sayer(index, num_blocks, report)
             stored = round_block(job, factory, index, folded, streams, rotations, say, report)
             exact_block = fill_exact_block(factory, job, index, folded, rotations)
-            exact = _run_exact(factory, exact_block, index, streams, rotations, say)
+            exact = _run_exact(room, factory, exact_block, index, streams, rotations, say)
             recovery = None
             if job.recipe.recovery is not None:
                 recovered = recover_block(job, factory, index, stored, streams, exact, rotations, say)
                 stored, recovery = recovered.stored, (recovered.before, recovered.after)
                 _note_recovery(work, index, recovery)
-            streams, errors = _measure(job, factory, index, exact_block, exact, stored, rotations, streams, say)
+            streams, errors = _measure(job, room, factory, index, exact_block, exact, stored, rotations, streams, say)
             work.save_block(NAME, f"{index:05}", stored, fingerprint)
-            _save_streams(work, fingerprint, index, streams)
+            room.states.keep(vars(streams), fingerprint, next_block=index + 1)
             report(
                 BlockQuantized(
                     block=index,
@@ -96,16 +98,20 @@ def _sayer(index: int, num_blocks: int, report: Report) -> Callable[[str], None]
     return lambda what: report(StageAdvanced(stage=NAME, step=index, steps=num_blocks, label=f"{label}, {what}"))
 
 
-def _resume(job: Job, work: WorkDir, fingerprint: str) -> tuple[int, Streams]:
-    if work.has_block(NAME, _HIDDEN, fingerprint):
-        tensors, facts = work.load_block(NAME, _HIDDEN)
-        return int(facts["next_block"]), Streams(tensors["exact"], tensors["quantized"])
+def _resume(job: Job, work: WorkDir, room: Room, fingerprint: str) -> tuple[int, Streams]:
+    kept = room.states.kept(fingerprint)
+    if kept is not None:
+        return kept.facts["next_block"], Streams(**kept.streams)
     tokens_BT = calibration_tokens(job, Tokenizer.load(job.model_dir))
-    measured = max(1, _MEASURED_TOKENS // tokens_BT.shape[1])
-    outer, _ = work.load_block(NAME, OUTER)
+    measured_BT = tokens_BT[: max(1, _MEASURED_TOKENS // tokens_BT.shape[1])]
+    outer, _ = work.load_block(NAME, OUTER, ("embedding",))
     wanted = _wants_every_sequence(job.recipe)
-    hidden = look_up(outer["embedding"], job.architecture, tokens_BT if wanted.quantized else tokens_BT[:measured])
-    return 0, Streams(hidden if wanted.exact else hidden[:measured], hidden)
+
+    def embedded(tokens_BT: Tensor) -> HiddenStates:
+        return embed_into(room.states, outer["embedding"], job.architecture, tokens_BT)
+
+    quantized = embedded(tokens_BT if wanted.quantized else measured_BT)
+    return 0, Streams(quantized if wanted.exact or not wanted.quantized else embedded(measured_BT), quantized)
 
 
 class _Wanted(NamedTuple):
@@ -129,29 +135,26 @@ def _note_recovery(work: WorkDir, index: int, errors: tuple[float, float]) -> No
     )
 
 
-def _save_streams(work: WorkDir, fingerprint: str, index: int, streams: Streams) -> None:
-    tensors = {"exact": streams.exact, "quantized": streams.quantized.clone()}
-    work.save_block(NAME, _HIDDEN, tensors, fingerprint, {"next_block": str(index + 1)})
-
-
 def _run_exact(
+    room: Room,
     factory: BlockFactory,
     exact_block: nn.Module,
     index: int,
     streams: Streams,
     rotations: RotationSet,
     say: Callable[[str], None],
-) -> Tensor:
-    between = partial(say, "the original")
-    return run_block(factory, exact_block, index, streams.exact, rotate_only_of(rotations), between=between)
+) -> HiddenStates:
+    between, kv = partial(say, "the original"), rotate_only_of(rotations)
+    return pass_on(room.states, factory, exact_block, index, streams.exact, kv, between=between)
 
 
 def _measure(
     job: Job,
+    room: Room,
     factory: BlockFactory,
     index: int,
     exact_block: nn.Module,
-    exact: Tensor,
+    exact: HiddenStates,
     stored: dict[str, Tensor],
     rotations: RotationSet,
     streams: Streams,
@@ -161,16 +164,17 @@ def _measure(
     block = fill_quantized_block(factory, job, index, stored, rotations)
     kv = kv_quantizer(job, rotations, stored)
     measured = max(1, _MEASURED_TOKENS // streams.exact.shape[1])
+    quantized = room.states.new(streams.quantized.shape)
 
-    def between() -> None:
-        say("measuring")
+    def run(sequences: range) -> None:
+        between = partial(say, "measuring")
+        for output in outputs_of(factory, block, index, streams.quantized, kv, sequences=sequences, between=between):
+            quantized.append(output)
 
-    between()
+    say("measuring")
     with _linear_errors(job, block, exact_block) as errors:
-        quantized = run_block(factory, block, index, streams.quantized[:measured], kv, between=between)
-    if len(streams.quantized) > measured:
-        rest = run_block(factory, block, index, streams.quantized[measured:], kv, between=between)
-        quantized = torch.cat([quantized, rest])
+        run(range(min(measured, len(quantized))))
+    run(range(measured, len(quantized)))
     relative = {name: (float(wrong) / max(float(total), 1e-30)) ** 0.5 for name, (wrong, total) in errors.items()}
     difference = quantized[:measured] - exact[:measured]
     relative["block"] = float(difference.norm() / exact[:measured].norm().clamp(min=1e-12))
@@ -180,21 +184,25 @@ def _measure(
 @contextmanager
 def _linear_errors(job: Job, block: nn.Module, exact_block: nn.Module) -> Iterator[dict[str, list[Tensor]]]:
     """Name → [Σ‖ŷ − y‖², Σ‖y‖²] of each linear on the inputs it sees while the context is open."""
-    sums: dict[str, list[Tensor]] = {}
+    sums = {linear.name: [torch.zeros(()), torch.zeros(())] for linear in job.architecture.block.linears}
+    passing: dict[str, tuple[Tensor, Tensor]] = {}
     handles = []
-    for linear in job.architecture.block.linears:
-        total = [torch.zeros(()), torch.zeros(())]
-        sums[linear.name] = total
-        exact = exact_block.get_submodule(linear.name)
+    for name in sums:
+        exact = exact_block.get_submodule(name)
 
-        def add(_module: nn.Module, args: tuple[Tensor, ...], output: Tensor, exact=exact, total=total) -> None:
+        def measure(_module: nn.Module, args: tuple[Tensor, ...], output: Tensor, exact=exact, name=name) -> None:
             reference = exact(args[0])
-            total[0] = total[0] + (output - reference).square().sum().cpu()
-            total[1] = total[1] + reference.square().sum().cpu()
+            passing[name] = (output - reference).square().sum().cpu(), reference.square().sum().cpu()
 
-        handles.append(block.get_submodule(linear.name).register_forward_hook(add))
+        handles.append(block.get_submodule(name).register_forward_hook(measure))
+
+    def add() -> None:
+        for name, (wrong, total) in passing.items():
+            sums[name] = [sums[name][0] + wrong, sums[name][1] + total]
+
     try:
-        yield sums
+        with on_pass(block, passing.clear, add):
+            yield sums
     finally:
         for handle in handles:
             handle.remove()
