@@ -15,6 +15,8 @@ from typing import Any, NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 
+from dfrot_engine.checkpoint.tensor_bytes import read_tensor, write_tensor
+
 _KEPT = "kept.json"
 _SUFFIX = ".states"
 
@@ -89,7 +91,7 @@ class HiddenStates:
         self._filled = len(self)
 
     def _write(self, start: int, hidden_BTD: Tensor) -> None:
-        self.file.write(start * self._sequence_bytes, hidden_BTD.detach().to("cpu", self.dtype).contiguous())
+        self.file.write(start * self._sequence_bytes, hidden_BTD.to(self.dtype))
 
     def _read(self, start: int, into_BTD: Tensor) -> None:
         self.file.read(start * self._sequence_bytes, into_BTD)
@@ -117,19 +119,12 @@ class _File:
         with self.path.open("r+b" if self.is_there else "w+b", buffering=0) as file:
             self.is_there = True
             file.seek(offset)
-            left = _bytes_of(numbers)
-            while left:
-                left = left[file.write(left) :]
+            write_tensor(file, numbers)
 
     def read(self, offset: int, numbers: Tensor) -> None:
         with self.path.open("rb", buffering=0) as file:
             file.seek(offset)
-            left = _bytes_of(numbers)
-            while left:
-                count = file.readinto(left)
-                if not count:
-                    raise OSError(f"{self.path} ends early")
-                left = left[count:]
+            read_tensor(file, numbers)
 
     def sync(self) -> None:
         with self.path.open("r+b") as file:
@@ -139,11 +134,6 @@ class _File:
     def release(self) -> None:
         if self.is_there and not self.is_kept:
             self.path.unlink(missing_ok=True)
-
-
-def _bytes_of(numbers: Tensor) -> memoryview:
-    assert numbers.is_contiguous()
-    return numbers.view(-1).view(torch.uint8).numpy().data
 
 
 class KeptStates(NamedTuple):
