@@ -25,6 +25,7 @@ from dfrot_engine.forward.room import Room
 from dfrot_engine.forward.stream import embed_into, pass_on
 from dfrot_engine.job import Job
 from dfrot_engine.outer import finish_logits, head_weight
+from dfrot_engine.overlap import read_ahead
 from dfrot_engine.rotations.rotation_set import RotationSet
 from dfrot_engine.work_dir import WorkDir
 
@@ -38,8 +39,10 @@ def original_logits(job: Job, tokens_BT: Tensor, say: Callable[[int], None], roo
     factory = BlockFactory(job.model_dir, job.device, batch=room.batch)
     with CheckpointReader(job.model_dir) as reader:
         hidden = embed_into(room.states, reader.tensor(f"{names.embedding}.weight"), names, tokens_BT)
-        for index in range(names.num_blocks):
-            block = factory.fill(index, reader.block(names.block_prefix(index)))
+        numbers = range(names.num_blocks)
+        blocks = read_ahead(lambda index: reader.block(names.block_prefix(index)), numbers, overlaps=room.overlaps)
+        for index in numbers:
+            block = factory.fill(index, next(blocks))
             hidden = pass_on(room.states, factory, block, index, hidden, between=lambda index=index: say(index))
         norm = factory.fill_final_norm(reader.tensor(f"{names.final_norm.name}.weight"))
         head = QuantizedLinear(head_weight(job, reader).to(job.device).float(), None, None, None)
@@ -55,8 +58,9 @@ def quantized_logits(
     rotations = rotations.to(job.device)
     outer, _ = work.load_block("quantize", "outer")
     hidden = embed_into(room.states, outer["embedding"], job.architecture, tokens_BT)
-    for index in range(job.architecture.num_blocks):
-        stored, _ = work.load_block("quantize", f"{index:05}")
+    numbers = range(job.architecture.num_blocks)
+    blocks = read_ahead(lambda index: work.load_block("quantize", f"{index:05}")[0], numbers, overlaps=room.overlaps)
+    for index, stored in zip(numbers, blocks, strict=True):
         block = fill_quantized_block(factory, job, index, stored, rotations)
         hidden = pass_on(room.states, factory, block, index, hidden, kv_quantizer(job, rotations, stored))
     norm = factory.fill_final_norm(outer["final_norm"])

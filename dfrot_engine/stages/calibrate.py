@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 
 import numpy as np
@@ -24,6 +24,7 @@ from dfrot_engine.forward.hidden_states import Hidden, HiddenStates
 from dfrot_engine.forward.room import Room
 from dfrot_engine.forward.stream import embed_into, outputs_of
 from dfrot_engine.job import Job
+from dfrot_engine.overlap import WriteBehind, read_ahead
 from dfrot_engine.progress import Report
 from dfrot_engine.recipe import Recipe
 from dfrot_engine.stages.base import Stage
@@ -60,14 +61,19 @@ def run(job: Job, work: WorkDir, fingerprint: str, report: Report) -> None:
         chart = _LiveMap(job, work, [tokenizer.token_text(token) for token in tokens_BT[0].tolist()])
         for index in range(start):
             chart.add(index, work.load_block(NAME, f"{index:05}")[0])
-        for index in range(start, architecture.num_blocks):
-            block = factory.fill(index, reader.block(architecture.block_prefix(index)))
-            hidden, parts = run_and_sample(job, room, factory, block, index, hidden, partial(advance, index, index))
-            work.save_block(NAME, f"{index:05}", parts, fingerprint)
-            room.states.keep({"hidden": hidden}, fingerprint, next_block=index + 1)
-            chart.add(index, parts)
-            chart.save(report)
-            advance(index + 1, index)
+        numbers = range(start, architecture.num_blocks)
+        blocks = read_ahead(
+            lambda index: reader.block(architecture.block_prefix(index)), numbers, overlaps=room.overlaps
+        )
+        with closing(blocks), WriteBehind(overlaps=room.overlaps) as behind:
+            for index in numbers:
+                block = factory.fill(index, next(blocks))
+                hidden, parts = run_and_sample(job, room, factory, block, index, hidden, partial(advance, index, index))
+                del block  # before the next one is read
+                behind.submit(partial(_save, work, room, fingerprint, index, hidden, parts))
+                chart.add(index, parts)
+                chart.save(report)
+                advance(index + 1, index)
     _collect(job, work, tokens_BT, tokenizer, report)
 
 
@@ -85,6 +91,14 @@ def calibration_tokens(job: Job, tokenizer: Tokenizer) -> Tensor:
 def _resume(room: Room, fingerprint: str) -> tuple[int, HiddenStates | None]:
     kept = room.states.kept(fingerprint)
     return (0, None) if kept is None else (kept.facts["next_block"], kept.streams["hidden"])
+
+
+def _save(
+    work: WorkDir, room: Room, fingerprint: str, index: int, hidden: HiddenStates, parts: dict[str, Tensor]
+) -> None:
+    """The samples first: the hidden states behind the block say that they are there."""
+    work.save_block(NAME, f"{index:05}", parts, fingerprint)
+    room.states.keep({"hidden": hidden}, fingerprint, next_block=index + 1)
 
 
 def run_and_sample(
