@@ -209,6 +209,15 @@ def total_bytes(headers: Iterable[TensorHeader]) -> int:
     return sum(header.num_bytes for header in headers)
 
 
+def whole_model_bytes(headers: Iterable[TensorHeader], untied_head: int) -> int:
+    """Of the model in 16 bits, as it lies in memory once transformers has unpacked it.
+
+    Args:
+        untied_head: numbers of a head that the original shares with its embedding; 0 where it has its own.
+    """
+    return 2 * (sum(header.num_elements for header in headers) + untied_head)
+
+
 def _read_header(path: Path) -> tuple[bytes, int]:
     """(JSON header, bytes of the whole file)."""
     try:

@@ -75,7 +75,7 @@ def reloaded_logits(folder: Path, tokens_BT: Tensor, device: torch.device) -> Lo
     """
     transformers_logging.disable_progress_bar()
     try:
-        with _without_bars():
+        with without_bars():
             model = AutoModelForCausalLM.from_pretrained(
                 folder, dtype="auto", local_files_only=True, trust_remote_code=False
             )
@@ -87,13 +87,13 @@ def reloaded_logits(folder: Path, tokens_BT: Tensor, device: torch.device) -> Lo
 
     @torch.no_grad()
     def logits(window: int) -> Tensor:
-        with _without_bars():
+        with without_bars():
             return model(tokens_BT[window : window + 1].to(device), use_cache=False).logits[0]
 
     return logits
 
 
-def _without_bars() -> contextlib.redirect_stderr[io.StringIO]:
+def without_bars() -> contextlib.redirect_stderr[io.StringIO]:
     """compressed-tensors draws bars, at loading and at the first forward, that no switch turns off."""
     return contextlib.redirect_stderr(io.StringIO())
 

@@ -78,7 +78,7 @@ def pass_on(
     between: Callable[[], None] = lambda: None,
 ) -> HiddenStates:
     """`run_block` within the budget of a store."""
-    after = states.new(hidden.shape)
+    after = states.new(hidden.shape, hidden.dtype)
     for output in outputs_of(factory, block, index, hidden, kv_quantizer, between=between):
         after.append(output)
     return after
