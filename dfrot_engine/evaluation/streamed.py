@@ -18,7 +18,7 @@ from dfrot_engine.evaluation.models import LogitsOf, without_bars
 from dfrot_engine.forward.attention import ATTENTION
 from dfrot_engine.forward.block import BlockFactory
 from dfrot_engine.forward.room import Room
-from dfrot_engine.forward.stream import batches, look_up, pass_on
+from dfrot_engine.forward.stream import batches, pass_on
 from dfrot_engine.outer import finish_logits
 from dfrot_engine.overlap import read_ahead
 
@@ -42,8 +42,9 @@ def streamed_logits(
     with CheckpointReader(folder) as reader:
         embedding_VD = reader.tensor(f"{names.embedding}.weight")
         hidden = room.states.new((*tokens_BT.shape, names.hidden_size), filler.dtype)
+        scale = torch.tensor(names.embedding_scale, dtype=filler.dtype)  # rounded, as transformers has it
         for batch_BT in batches(tokens_BT):
-            hidden.append(look_up(embedding_VD, names, batch_BT).to(filler.dtype))
+            hidden.append(embedding_VD[batch_BT].to(filler.dtype) * scale)
         del embedding_VD
         numbers = range(names.num_blocks)
         blocks = read_ahead(lambda index: reader.block(names.block_prefix(index)), numbers, overlaps=room.overlaps)
