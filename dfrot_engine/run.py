@@ -29,6 +29,7 @@ from dfrot_engine.recipe import Recipe
 from dfrot_engine.run_report import outputs_are_there, write_report
 from dfrot_engine.stages import calibrate, evaluate, export, quantize, rotate
 from dfrot_engine.stages.base import Stage
+from dfrot_engine.time_left import with_remaining_time
 from dfrot_engine.work_dir import WorkDir
 
 LOAD = "load"
@@ -74,7 +75,7 @@ def _run_in(
         for problem in plan.problems:
             report(Warned(message=problem.message, remedy=problem.remedy))
         job = _load(plan, recipe, options, work, report)
-        _run_stages(job, work, report)
+        _run_stages(job, work, with_remaining_time(report, plan.stages))
         write_report(job, work)
         work.mark_done("report", _last_fingerprint(job))
         if not options.keep_work:
