@@ -14,6 +14,7 @@ from transformers.masking_utils import create_causal_mask, create_sliding_window
 
 from dfrot_engine.errors import ModelError
 from dfrot_engine.forward.attention import ATTENTION, KVQuantizer
+from dfrot_engine.forward.room import BatchSize
 
 
 class BlockFactory:
@@ -23,10 +24,19 @@ class BlockFactory:
         folder: holds config.json; no code of the folder is ever run.
         device: where blocks are filled and run.
         dtype: of the computation.
+        batch: how many tokens go through a block at once.
     """
 
-    def __init__(self, folder: Path, device: torch.device, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
+        *,
+        batch: BatchSize | None = None,
+    ) -> None:
         self.device, self.dtype = device, dtype
+        self.batch = batch or BatchSize()
         whole = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         self.config = whole.get_text_config(decoder=True)
         self.config._attn_implementation = ATTENTION  # the documented switch; the property's setter wants a model

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import repeat
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +26,7 @@ from dfrot_engine.forward.stored_clips import (
     stored_quantizer,
     unsearched_clips,
 )
-from dfrot_engine.forward.stream import Streams, inputs_of
+from dfrot_engine.forward.stream import Streams, input_of
 from dfrot_engine.job import Job
 from dfrot_engine.quantizers.static_clipping import search_head_clip, search_input_clip
 from dfrot_engine.quantizers.weight import QuantizedWeight
@@ -72,10 +71,15 @@ class RunningBlock:
         with_exact = isinstance(self._job.recipe.solver, Qronos)
         linear = _linear(self._block, name)
         moments = InputMoments(linear.weight.shape[1], self._factory.device, with_exact=with_exact)
-        exact = self._exact_inputs(name) if with_exact else repeat(None)
-        for seen, wanted in zip(self._inputs(self._streams.quantized, name), exact, strict=False):
+        quantized, exact = self._streams.quantized, self._streams.exact
+
+        def read(part: slice) -> tuple[Tensor, Tensor | None]:
+            seen = linear.read(self._input(quantized[part], name)).flatten(0, 1)
+            return seen, self._exact_input(exact[part], name) if with_exact else None
+
+        for seen, wanted in self._factory.batch.in_batches(range(len(quantized)), quantized.shape[1], read):
             self._say(f"inputs of {name.rpartition('.')[2]}")
-            moments.add(linear.read(seen).flatten(0, 1), wanted)
+            moments.add(seen, wanted)
         return moments
 
     def search_clips(self, names: tuple[str, ...]) -> dict[str, Tensor]:
@@ -99,25 +103,27 @@ class RunningBlock:
         scheme = self._job.recipe.kv_cache
         assert scheme is not None
         self._say("clip of keys and values")
-        seen: dict[str, list[Tensor]] = {KEY_CLIP: [], VALUE_CLIP: []}
+        seen: dict[str, Tensor] = {}
 
         def keep(name: str) -> Callable[[Tensor], Tensor]:
             def quantize(heads: Tensor) -> Tensor:
-                seen[name].append(heads)
+                seen[name] = heads
                 return heads
 
             return quantize
 
         kv = KVQuantizer(self._rotations.r3, keep(KEY_CLIP), keep(VALUE_CLIP))
-        for _ in self._inputs(self._searched_on(), reader, kv):
-            pass
-        rows = {name: torch.cat([_spread(heads, 2) for heads in parts]) for name, parts in seen.items()}
+        parts: dict[str, list[Tensor]] = {KEY_CLIP: [], VALUE_CLIP: []}
+        for _ in self._searched_inputs(reader, kv):
+            for name, heads in seen.items():
+                parts[name].append(_spread(heads, 2))
+        rows = {name: torch.cat(heads) for name, heads in parts.items()}
         return {name: torch.tensor(search_head_clip(heads_NS, scheme)) for name, heads_NS in rows.items()}
 
     def _search_input_clip(self, names: list[str], scheme: ActivationScheme) -> dict[str, Tensor]:
         self._say(f"clip of {', '.join(name.rpartition('.')[2] for name in names)}")
         first = _linear(self._block, names[0])
-        seen = self._inputs(self._searched_on(), names[0])
+        seen = self._searched_inputs(names[0])
         rows_NI = torch.cat([first.rotate(_spread(inputs, 1)) for inputs in seen])
         weight_OI = torch.cat([self._folded[f"{name}.weight"].to(rows_NI) for name in names])
         ratio = torch.tensor(search_input_clip(rows_NI, weight_OI, scheme))
@@ -126,22 +132,25 @@ class RunningBlock:
             _linear(self._block, name).quantize_input = stored_quantizer(scheme, found, name + INPUT_CLIP)
         return found
 
-    def _searched_on(self) -> Tensor:
-        """The first sequences: of what is measured, too, solvers that need no data hold no more than these."""
-        hidden_BTD = self._streams.quantized
-        return hidden_BTD[: max(1, _SEARCHED_TOKENS // hidden_BTD.shape[1])]
+    def _searched_inputs(self, name: str, kv: KVQuantizer | None = None) -> Iterator[Tensor]:
+        """Of the first sequences: of what is measured, too, solvers that need no data hold no more than these."""
+        hidden = self._streams.quantized
+        count = min(len(hidden), max(1, _SEARCHED_TOKENS // hidden.shape[1]))
+        yield from self._factory.batch.in_batches(
+            range(count), hidden.shape[1], lambda part: self._input(hidden[part], name, kv)
+        )
 
-    def _inputs(self, hidden_BTD: Tensor, name: str, kv: KVQuantizer | None = None) -> Iterator[Tensor]:
+    def _input(self, hidden_BTD: Tensor, name: str, kv: KVQuantizer | None = None) -> Tensor:
         kv = kv or kv_quantizer(self._job, self._rotations, self._clips)
-        return inputs_of(self._factory, self._block, self._index, hidden_BTD, name, kv)
+        return input_of(self._factory, self._block, self._index, hidden_BTD, name, kv)
 
-    def _exact_inputs(self, name: str) -> Iterator[Tensor]:
+    def _exact_input(self, hidden_BTD: Tensor, name: str) -> Tensor:
         """[N, I] as the exact model's weight is multiplied with them."""
         if self._exact_block is None:
             self._exact_block = fill_exact_block(self._factory, self._job, self._index, self._folded, self._rotations)
         linear, kv = _linear(self._exact_block, name), rotate_only_of(self._rotations)
-        for seen in inputs_of(self._factory, self._exact_block, self._index, self._streams.exact, name, kv):
-            yield linear.read(seen).flatten(0, 1)
+        seen = input_of(self._factory, self._exact_block, self._index, hidden_BTD, name, kv)
+        return linear.read(seen).flatten(0, 1)
 
     def _reads_attention(self, name: str) -> bool:
         return any(one.name == name and one.reads is Space.VALUE for one in self._job.architecture.block.linears)
