@@ -23,7 +23,12 @@ _VIT: dict[str, Any] = {
     "initializer_range": 0.15,
 }
 _QWEN: dict[str, Any] = {"depth": 2, "num_heads": 4, "patch_size": _PATCH, "initializer_range": 0.15}
-_TOKENS = {"image_token_id": IMAGE_TOKEN, "video_token_id": 301, "vision_start_token_id": 302, "vision_end_token_id": 303}
+_TOKENS = {
+    "image_token_id": IMAGE_TOKEN,
+    "video_token_id": 301,
+    "vision_start_token_id": 302,
+    "vision_end_token_id": 303,
+}
 
 #: name → (model_type, its config; the text's part is what differs from a tiny text model)
 VISION_MODELS: dict[str, tuple[str, dict[str, Any]]] = {

@@ -69,9 +69,7 @@ def reloaded_logits(folder: Path, tokens_BT: Tensor, device: torch.device) -> Lo
         with _without_bars():
             config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
             loader = AutoModelForImageTextToText if hasattr(config, "vision_config") else AutoModelForCausalLM
-            model = loader.from_pretrained(
-                folder, dtype="auto", local_files_only=True, trust_remote_code=False
-            )
+            model = loader.from_pretrained(folder, dtype="auto", local_files_only=True, trust_remote_code=False)
             model = cast("nn.Module", model).to(device).eval()
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise RunError(
