@@ -21,7 +21,7 @@ from dfrot_engine.plan_linears import PlannedLinear
 from dfrot_engine.plan_recovery import recovery_problems
 from dfrot_engine.plan_solver import solver_problems
 from dfrot_engine.plan_types import Problem
-from dfrot_engine.recipe import REFINED, BlockDescent, BlockHadamard, HeadDescent, NoRotation, Recipe
+from dfrot_engine.recipe import REFINED, BlockDescent, BlockHadamard, HeadDescent, NoRotation, Recipe, ScaleSearch
 from dfrot_engine.rotation_file import START_FIELD, check_inner, find_rotation, named_rotation, named_rotations
 
 MODEL_FIELD = "model.id_or_path"
@@ -52,6 +52,7 @@ def recipe_problems(recipe: Recipe, architecture: Architecture, linears: Sequenc
         *_window_problems(recipe, architecture),
         *_r1_problems(recipe, architecture),
         *_r4_problems(recipe, architecture),
+        *_scaling_problems(recipe, architecture, linears),
         *_saved_inner_problems(recipe, architecture),
         *_unused_refinements(recipe, linears),
         *recovery_problems(recipe, linears),
@@ -173,6 +174,19 @@ def _r4_problems(recipe: Recipe, architecture: Architecture) -> list[Problem]:
     message = f"A block size of {r4.block_size} does not divide the {width:,} channels of down_proj's input."
     remedy = f"Choose {' or '.join(map(str, fitting))}." if fitting else "Set R4 to hadamard."
     return [Problem.error("rotation.r4.block_size", message, remedy)]
+
+
+def _scaling_problems(recipe: Recipe, architecture: Architecture, linears: Sequence[PlannedLinear]) -> list[Problem]:
+    field = "rotation.mlp_scaling.kind"
+    if not isinstance(recipe.rotation.mlp_scaling, ScaleSearch):
+        return []
+    if not architecture.scales_mlp:
+        message = f"{architecture.model_type} has a nonlinearity between up_proj and down_proj, which no scale passes."
+        return [Problem.error(field, message, "Set the scaling to none.")]
+    if not any(one.weights or one.activations for one in linears if one.reads is Space.MLP_HIDDEN):
+        message = "The scaling has nothing to serve: down_proj is not rounded."
+        return [Problem.warning(field, message, "Set the scaling to none.")]
+    return []
 
 
 def _saved_inner_problems(recipe: Recipe, architecture: Architecture) -> list[Problem]:

@@ -158,6 +158,11 @@ class Architecture:
         outer = (self.embedding, self.final_norm.name, self.head_tensor)
         return name.startswith(f"{self.blocks_prefix}.") or name.rpartition(".")[0] in outer
 
+    @property
+    def scales_mlp(self) -> bool:
+        """Whether a factor passes from up_proj to down_proj unchanged: no nonlinearity stands between them."""
+        return any(space is Space.MLP_HIDDEN for one in self.block.linears for space, _ in self.row_ranges(one))
+
     def block_prefix(self, index: int) -> str:
         return f"{self.blocks_prefix}.{index}."
 

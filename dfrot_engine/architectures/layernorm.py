@@ -16,7 +16,7 @@ _ATTENTION, _MLP = (norm.feeds for norm in LLAMA_BLOCK.norms)
 STARCODER2_BLOCK = Block(
     linears=(
         *LLAMA_BLOCK.linears[:4],
-        Linear("mlp.c_fc", reads=Space.RESIDUAL, writes=Space.MLP_HIDDEN),
+        Linear("mlp.c_fc", reads=Space.RESIDUAL, writes=Space.MLP_GATE),
         Linear("mlp.c_proj", reads=Space.MLP_HIDDEN, writes=Space.RESIDUAL),
     ),
     norms=(LLAMA_BLOCK.norms[0], Norm("post_attention_layernorm", ("mlp.c_fc",))),

@@ -24,7 +24,7 @@ def fold_block(
     *,
     fold_norms: bool | None = None,
 ) -> dict[str, Tensor]:
-    """A block's tensors with norm gains, R1, R2, R4 and its order of channels folded in; R3 folds nothing.
+    """A block's tensors with norm gains, R1, R2, R4, its channels' order and scales folded in; R3 folds nothing.
 
     Args:
         tensors: by name relative to the block; not modified.
@@ -68,8 +68,12 @@ def _fold_linear(
         folded[f"{linear.name}.bias"] = _fold_writes(column, linear, sizes, rotations, block)[:, 0]
     if norm is not None:
         weight = weight * _gain(norm, tensors[f"{norm.name}.weight"])
-    weight = _fold_reads(weight, linear, sizes, rotations, block)
-    return {f"{linear.name}.weight": _fold_writes(weight, linear, sizes, rotations, block)} | folded
+    return {f"{linear.name}.weight": fold_weight(weight, linear, sizes, rotations, block)} | folded
+
+
+def fold_weight(weight_OI: Tensor, linear: Linear, sizes: Architecture, rotations: RotationSet, block: int) -> Tensor:
+    """One linear's weight, float64, with the rotations of what it reads and of what it writes folded in."""
+    return _fold_writes(_fold_reads(weight_OI, linear, sizes, rotations, block), linear, sizes, rotations, block)
 
 
 def fold_embedding(embedding_VD: Tensor, rotations: RotationSet) -> Tensor:
@@ -132,6 +136,7 @@ def _fold_reads(weight: Tensor, linear: Linear, sizes: Architecture, rotations: 
         heads = weight.unflatten(1, (sizes.num_heads, sizes.head_size))
         return torch.einsum("ohs,hst->oht", heads, r2).flatten(1)
     if linear.reads is Space.MLP_HIDDEN:
+        weight = weight if rotations.mlp_scales is None else weight * rotations.mlp_scales[block]
         weight = weight if rotations.channels is None else weight[:, rotations.channels[block]]
         online = rotations.online(block)
         return weight if online is None else online.apply(weight)
@@ -150,6 +155,8 @@ def _fold_rows(weight: Tensor, writes: Space, sizes: Architecture, rotations: Ro
     if writes is Space.VALUE and rotations.r2 is not None:
         heads = weight.unflatten(0, (sizes.num_kv_heads, sizes.head_size))
         return torch.einsum("kst,ksi->kti", rotations.r2[block], heads).flatten(0, 1)
+    if writes is Space.MLP_HIDDEN and rotations.mlp_scales is not None:
+        weight = weight / rotations.mlp_scales[block][:, None]
     if writes in _MLP_CHANNELS and rotations.channels is not None:
         return weight[rotations.channels[block]]
     return weight

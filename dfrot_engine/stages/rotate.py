@@ -39,6 +39,7 @@ from dfrot_engine.recipe import (
     NoRotation,
     RandomOrthogonal,
     Recipe,
+    ScaleSearch,
 )
 from dfrot_engine.rotation_file import named_rotations, rotation_stamp
 from dfrot_engine.rotations import RotationData, RotationStep, r1_steps
@@ -75,11 +76,11 @@ def run(job: Job, work: WorkDir, fingerprint: str, report: Report) -> None:
         bench.measure(r1.kind, result)
 
     def advance(block: int) -> None:
-        label = f"R2 and R4: block {block} of {blocks}"
+        label = f"R2, R4 and scales: block {block} of {blocks}"
         report(StageAdvanced(stage=NAME, step=steps + block, steps=steps + blocks, label=label))
 
-    inner, by_block = refined_inner(job, work, fingerprint, advance)
-    rotations = replace(inner, r1_DD=None if isinstance(r1, NoRotation) else result)
+    r1_DD = None if isinstance(r1, NoRotation) else result
+    rotations, by_block = refined_inner(job, work, fingerprint, r1_DD, advance)
     facts = _facts(job, fingerprint, losses, bench)
     rotations.save(work.rotations, facts.to_metadata())
     numbers = {"kind": r1.kind, "loss": losses, "inner_loss": by_block}
@@ -258,6 +259,8 @@ def _settings(recipe: Recipe) -> tuple[object, ...]:
     exceptions = [(one.linears, one.activations) for one in recipe.overrides if one.activations]
     sees_linears = isinstance(rotation.r1, THROUGH_MODEL) or learns_by_block(rotation)
     own = (recipe.skip, recipe.kv_cache, exceptions) if sees_linears else ()
+    if isinstance(rotation.mlp_scaling, ScaleSearch):
+        own += (recipe.weights, [(one.linears, one.weights) for one in recipe.overrides if one.weights])
     return rotation, recipe.activations, stamps, *own
 
 

@@ -23,7 +23,7 @@ from tests.contracts.float64_model import float64_rope, reference_logits, use_fl
 from tests.tiny_models import R1_MODELS, TINY_MODELS, architecture_in, save_tiny_model
 
 R1 = ("r1-orthogonal", "r1-hadamard")
-WHICH = ("none", *R1, "r2", "r3", "r4", "r4-segments", "channels", "all")
+WHICH = ("none", *R1, "r2", "r3", "r4", "r4-segments", "channels", "mlp-scales", "all")
 CPU = torch.device("cpu")
 
 
@@ -95,6 +95,7 @@ def _rotations(which: str, sizes: Architecture) -> RotationSet:
         for block in blocks
     )
     orders = tuple(torch.randperm(width, generator=torch.Generator().manual_seed(block)) for block in blocks)
+    scales = tuple(torch.rand(width, generator=torch.Generator().manual_seed(block)).double() + 0.5 for block in blocks)
     if r1 is not None and sizes.norms_subtract_mean:
         r1 = keep_mean(r1)
     return RotationSet(
@@ -104,6 +105,7 @@ def _rotations(which: str, sizes: Architecture) -> RotationSet:
         r4=random_hadamard(width, 4) if which == "r4" or everything else None,
         r4_segments=segments if which == "r4-segments" or everything else None,
         channels=orders if which == "channels" or everything else None,
+        mlp_scales=scales if sizes.scales_mlp and (which == "mlp-scales" or everything) else None,
     )
 
 
