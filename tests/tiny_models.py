@@ -65,7 +65,7 @@ TINY_MODELS: dict[str, tuple[str, dict[str, Any]]] = {
         "llama",
         {
             "hidden_size": 56,
-            "intermediate_size": 1184,
+            "intermediate_size": 592,
             "num_attention_heads": 7,
             "num_key_value_heads": 1,
             "head_dim": 8,
