@@ -80,6 +80,11 @@ def _print_model(table: ModelTable, console: Console) -> None:
     console.print(f"The head {tied}.")
     if table.kept:
         console.print(Text(f"Stays in place in each block: {', '.join(table.kept)}."), soft_wrap=True)
+    if table.num_beside:
+        turned = f", but for {', '.join(table.writers)}, which R1 turns" if table.writers else ""
+        console.print(
+            Text(f"{table.num_beside} tensors beside the text model stay as they are{turned}."), soft_wrap=True
+        )
     for problem in table.problems:
         console.print(Text(f"Refused: {problem.message} {problem.remedy}"), style="red", soft_wrap=True)
 

@@ -53,6 +53,8 @@ class ModelTable(BaseModel, frozen=True):
     """
     Args:
         kept: tensors of a block that no rotation reaches, which stay as they are.
+        writers: linears outside the text model that write the residual stream, so that R1 turns them too.
+        num_beside: how many tensors there are outside the text model.
         problems: why the model cannot be used as it is.
     """
 
@@ -62,6 +64,8 @@ class ModelTable(BaseModel, frozen=True):
     linears: tuple[LinearFacts, ...]
     norms: tuple[NormFacts, ...]
     kept: tuple[str, ...]
+    writers: tuple[str, ...]
+    num_beside: int
     rotations: tuple[RotationFacts, ...]
     problems: tuple[Problem, ...]
 
@@ -84,6 +88,8 @@ def model_table(source: ModelSource) -> ModelTable:
             for norm in (*sizes.block.norms, sizes.final_norm)
         ),
         kept=_kept(facts, sizes),
+        writers=sizes.writers,
+        num_beside=sum(not sizes.is_own(name) for name in facts.headers) if sizes.tower else 0,
         rotations=_rotations(sizes),
         problems=tuple(model_problems(facts, sizes)),
     )

@@ -41,7 +41,7 @@ def make_plan(recipe: Recipe, options: RunOptions) -> Plan:
         *model_problems(facts, architecture),
         *recipe_problems(recipe, architecture, linears),
         *export_problems(recipe, linears),
-        *task_problems(recipe),
+        *task_problems(recipe, architecture),
         *problems,
         *folder_problems(recipe, options, facts.folder),
     ]

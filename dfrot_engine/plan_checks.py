@@ -119,7 +119,7 @@ def has_nvidia_gpu() -> bool:
 
 
 def _wrong_tensors(facts: ModelFacts, architecture: Architecture) -> Iterator[str]:
-    expected = {
+    expected: dict[str, tuple[int, ...]] = {
         f"{architecture.block_prefix(index)}{linear.name}.weight": architecture.linear_shape(linear)
         for index in range(architecture.num_blocks)
         for linear in architecture.block.linears
@@ -130,7 +130,11 @@ def _wrong_tensors(facts: ModelFacts, architecture: Architecture) -> Iterator[st
         for index in range(architecture.num_blocks)
         for norm in architecture.block.norms
     ]
-    shapes: dict[str, tuple[int, ...]] = expected | {f"{name}.weight": (architecture.hidden_size,) for name in norms}
+    shapes = expected | {f"{name}.weight": (architecture.hidden_size,) for name in norms}
+    # Their inputs are as wide as the vision tower makes them.
+    for name in architecture.writers:
+        header = facts.headers.get(f"{name}.weight")
+        shapes[f"{name}.weight"] = (architecture.hidden_size, *(header.shape[1:] if header else ()))
     for name, shape in shapes.items():
         header = facts.headers.get(name)
         if header is None:

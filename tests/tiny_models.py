@@ -60,6 +60,20 @@ TINY_MODELS: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "llama-mqa": ("llama", {"num_key_value_heads": 1}),
+    # The shapes of Qwen 2.5 7B (3584 = 7 · 2⁹, 18,944 = 37 · 2⁹, 7 heads for each KV head) and SmolLM 135M (9 on 3).
+    "llama-7-37": (
+        "llama",
+        {
+            "hidden_size": 56,
+            "intermediate_size": 592,
+            "num_attention_heads": 7,
+            "num_key_value_heads": 1,
+            "head_dim": 8,
+            "attention_bias": True,
+            "tie_word_embeddings": True,
+        },
+    ),
+    "llama-9-heads": ("llama", {"hidden_size": 72, "num_attention_heads": 9, "num_key_value_heads": 3, "head_dim": 8}),
     "mistral": ("mistral", {"sliding_window": 8}),
     "phi3": ("phi3", {"sliding_window": 8, "partial_rotary_factor": 0.5}),
     "phi3-longrope": (

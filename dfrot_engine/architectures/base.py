@@ -140,6 +140,7 @@ class Architecture:
             return self
         found = next((one for one in self.layouts if f"{one.text}.embed_tokens.weight" in names), self.layouts[0])
         linears = sorted(name.removesuffix(".weight") for name in names if name.endswith(".weight"))
+        numbered = [name for name in linears for one in found.writers if "*" in one and fnmatchcase(name, one)]
         return replace(
             self,
             embedding=f"{found.text}.embed_tokens",
@@ -149,8 +150,13 @@ class Architecture:
             # A config's default may tie what the files keep apart; transformers believes the files.
             tied=self.tied and f"{found.head}.weight" not in names,
             tower=self.layouts[0].text.rpartition(".")[2],
-            writers=tuple(name for name in linears if any(fnmatchcase(name, one) for one in found.writers)),
+            writers=(*(one for one in found.writers if "*" not in one), *numbered),
         )
+
+    def is_own(self, name: str) -> bool:
+        """Whether a tensor of the files belongs to the language model, not to what a larger one has beside it."""
+        outer = (self.embedding, self.final_norm.name, self.head_tensor)
+        return name.startswith(f"{self.blocks_prefix}.") or name.rpartition(".")[0] in outer
 
     @property
     def scales_mlp(self) -> bool:

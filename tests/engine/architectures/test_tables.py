@@ -13,10 +13,17 @@ from dfrot_engine.architectures import ARCHITECTURES, architecture_of
 from dfrot_engine.architectures.base import Space
 from tests.engine.checkpoint.folders import CONFIG
 from tests.tiny_models import TINY_MODELS, architecture_in, save_tiny_model, tiny_architecture
+from tests.tiny_vision import VISION_MODELS
+
+SEEING = [model_type for model_type, _ in VISION_MODELS.values()]
 
 
 def table(**changes: Any):
-    return architecture_of({key: value for key, value in (CONFIG | changes).items() if value is not None})
+    config = {key: value for key, value in (CONFIG | changes).items() if value is not None}
+    if config.get("model_type") not in SEEING:
+        return architecture_of(config)
+    whole = {key: config.pop(key) for key in ("model_type", "tie_word_embeddings") if key in config}
+    return architecture_of(whole | {"text_config": config})
 
 
 @pytest.mark.parametrize("name", TINY_MODELS)
@@ -65,8 +72,9 @@ def test_what_a_config_leaves_out_is_what_its_class_takes(model_type: str) -> No
     assert table(model_type=model_type, tie_word_embeddings=None).tied is config().tie_word_embeddings
     assert table(model_type=model_type, tie_word_embeddings=True).tied
     assert not table(model_type=model_type, tie_word_embeddings=False).tied
-    assert table(model_type=model_type).logits_scale == getattr(config(), "logit_scale", 1.0)
-    cap = getattr(config(), "final_logit_softcapping", None)
+    text = config().get_text_config(decoder=True)
+    assert table(model_type=model_type).logits_scale == getattr(text, "logit_scale", 1.0)
+    cap = getattr(text, "final_logit_softcapping", None)
     assert table(model_type=model_type).logits_softcap == cap
 
 
