@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM
 from transformers.utils import logging as transformers_logging
 
 from dfrot_engine.architectures.base import Architecture
+from dfrot_engine.checkpoint.blocks import read_block
 from dfrot_engine.checkpoint.reader import CheckpointReader
 from dfrot_engine.errors import RunError
 from dfrot_engine.forward.block import BlockFactory
@@ -37,7 +38,7 @@ def original_logits(job: Job, tokens_BT: Tensor, say: Callable[[int], None]) -> 
     with CheckpointReader(job.model_dir) as reader:
         hidden = embed(reader, names, tokens_BT)
         for index in range(names.num_blocks):
-            block = factory.fill(index, reader.block(names.block_prefix(index)))
+            block = factory.fill(index, read_block(reader, names, index))
             hidden = run_block(factory, block, index, hidden, between=lambda index=index: say(index))
         norm = factory.fill_final_norm(reader.tensor(f"{names.final_norm.name}.weight"))
         head = QuantizedLinear(head_weight(job, reader).to(job.device).float(), None, None, None)

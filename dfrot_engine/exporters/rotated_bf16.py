@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from dfrot_engine.checkpoint.blocks import read_block
 from dfrot_engine.checkpoint.reader import CheckpointReader
 from dfrot_engine.checkpoint.writer import ShardWriter
 from dfrot_engine.exporters.base import as_checkpoint, copy_side_files, outer_tensors, write_config, write_marker
@@ -28,9 +29,11 @@ def write_rotated_bf16(job: Job, work: WorkDir, folder: Path) -> Iterator[int]:
             writer.add(name, as_checkpoint(tensor, job.checkpoint_dtype))
         for index in range(job.architecture.num_blocks):
             prefix = job.architecture.block_prefix(index)
-            tensors = {name: tensor.to(job.device) for name, tensor in reader.block(prefix).items()}
+            tensors = {
+                name: tensor.to(job.device) for name, tensor in read_block(reader, job.architecture, index).items()
+            }
             for name, tensor in fold_block(tensors, job.architecture, rotations, index).items():
-                writer.add(prefix + name, as_checkpoint(tensor, job.checkpoint_dtype))
+                writer.add(job.architecture.stored_name(prefix + name), as_checkpoint(tensor, job.checkpoint_dtype))
             yield index + 1
     writer.finish({"format": "pt"})
     copy_side_files(job, folder)

@@ -30,9 +30,9 @@ def fold_block(
         The same names in float64; norms that were folded hold the gain 1. Other tensors as they were.
     """
     folded = dict(tensors)
-    table = architecture.block
+    table = architecture.block_at(block)
     fold_norms = rotations.r1_DD is not None if fold_norms is None else fold_norms
-    for linear in table.linears:
+    for linear in (*table.linears, *table.routers):
         weight = tensors[f"{linear.name}.weight"].double()
         norm = table.norm_before(linear.name) if fold_norms else None
         if norm is not None:
@@ -71,7 +71,7 @@ def _fold_reads(weight: Tensor, linear: Linear, sizes: Architecture, rotations: 
         return torch.einsum("ohs,hst->oht", heads, r2).flatten(1)
     if linear.reads is Space.MLP_HIDDEN:
         weight = weight if rotations.channels is None else weight[:, rotations.channels[block]]
-        online = rotations.online(block)
+        online = rotations.online(block, weight.shape[1])
         return weight if online is None else online.apply(weight)
     return weight
 

@@ -12,6 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from dfrot_engine.checkpoint.blocks import read_block
 from dfrot_engine.checkpoint.reader import CheckpointReader
 from dfrot_engine.errors import RunError
 from dfrot_engine.forward.attention import KVQuantizer
@@ -98,7 +99,7 @@ def rounded_streams(bench: Bench, recipes: Sequence[Recipe], say: Say) -> Tensor
         for number, recipe in enumerate(recipes, start=1):
             rounded = {
                 linear.name: _rounded(bench, block, folded, linear.name, recipe.schemes(prefix(index) + linear.name))
-                for linear in bench.job.architecture.block.linears
+                for linear in bench.job.architecture.block_at(index).linears
             }
             with _in_place_of(block, rounded):
                 streams[number] = run_block(bench.factory, block, index, streams[number], bench.rounded_kv)
@@ -160,7 +161,7 @@ def _embedded(bench: Bench) -> Tensor:
 def _exact_block(bench: Bench, index: int) -> tuple[dict[str, Tensor], nn.Module]:
     """Its folded tensors in float64, and the block that runs them."""
     job = bench.job
-    tensors = bench.reader.block(job.architecture.block_prefix(index))
+    tensors = read_block(bench.reader, job.architecture, index)
     placed = {name: tensor.to(job.device) for name, tensor in tensors.items()}
     folded = fold_block(placed, job.architecture, bench.rotations, index)
     return folded, fill_exact_block(bench.factory, job, index, folded, bench.rotations)

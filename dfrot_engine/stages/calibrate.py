@@ -15,6 +15,7 @@ from dfrot_engine.calibration.datasets import load_text, sample_batches
 from dfrot_engine.calibration.massive import find_massive
 from dfrot_engine.calibration.samplers import RowSample, sample_rows
 from dfrot_engine.charts import ACTIVATION_MAP, ActivationMap
+from dfrot_engine.checkpoint.blocks import read_block
 from dfrot_engine.checkpoint.reader import CheckpointReader
 from dfrot_engine.checkpoint.tokenizer import Tokenizer
 from dfrot_engine.errors import RunError
@@ -57,7 +58,7 @@ def run(job: Job, work: WorkDir, fingerprint: str, report: Report) -> None:
         for index in range(start):
             chart.add(index, work.load_block(NAME, f"{index:05}")[0])
         for index in range(start, architecture.num_blocks):
-            block = factory.fill(index, reader.block(architecture.block_prefix(index)))
+            block = factory.fill(index, read_block(reader, architecture, index))
             hidden, parts = run_and_sample(job, factory, block, index, hidden, partial(advance, index, index))
             work.save_block(NAME, f"{index:05}", parts, fingerprint)
             work.save_block(NAME, _HIDDEN, {"hidden": hidden}, fingerprint, {"next_block": str(index + 1)})

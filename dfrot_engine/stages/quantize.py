@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from dfrot_engine.checkpoint.blocks import read_block
 from dfrot_engine.checkpoint.reader import CheckpointReader
 from dfrot_engine.checkpoint.tokenizer import Tokenizer
 from dfrot_engine.events import BlockQuantized, StageAdvanced, StageStarted
@@ -59,7 +60,7 @@ def run(job: Job, work: WorkDir, fingerprint: str, report: Report) -> None:
         start, streams = _resume(job, work, fingerprint)
         for index in range(start, num_blocks):
             started = time.monotonic()
-            tensors = _to_device(reader.block(job.architecture.block_prefix(index)), job.device)
+            tensors = _to_device(read_block(reader, job.architecture, index), job.device)
             folded = fold_block(tensors, job.architecture, rotations, index)
             say = _sayer(index, num_blocks, report)
             stored = round_block(job, factory, index, folded, streams, rotations, say, report)

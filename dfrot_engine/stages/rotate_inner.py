@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from dfrot_engine.architectures.base import Space
+from dfrot_engine.architectures.base import Architecture, Space
 from dfrot_engine.forward.quantized_block import block_schemes
 from dfrot_engine.job import Job
 from dfrot_engine.recipe import (
@@ -57,7 +57,13 @@ def given_inner(job: Job) -> RotationSet:
     r3 = random_hadamard(sizes.head_size, seed + 3) if rotation.r3 else None
     if isinstance(r4, FromFile):
         return replace(load_rotation_set(r4.path, "rotation.r4.path"), r1_DD=None, r2=heads, r3=r3)
-    return RotationSet(r2=heads, r3=r3, r4=shared_r4(r4, sizes.intermediate_size))
+    shared, *others = (shared_r4(r4, width) for width in _widths(sizes))
+    return RotationSet(r2=heads, r3=r3, r4=shared, r4_others=tuple(one for one in others if one is not None))
+
+
+def _widths(sizes: Architecture) -> list[int]:
+    """Of the MLPs, `intermediate_size` first."""
+    return sorted(sizes.mlp_widths(), key=lambda width: width != sizes.intermediate_size)
 
 
 def refined_inner(
@@ -117,7 +123,8 @@ def _learn_block(job: Job, work: WorkDir, index: int, start: RotationSet) -> dic
 def _input_scheme(job: Job, index: int, space: Space) -> ActivationScheme | None:
     """How the activations are rounded that the linear of this space reads."""
     schemes = block_schemes(job, index)
-    return next(schemes[linear.name].activations for linear in job.architecture.block.linears if linear.reads is space)
+    linears = job.architecture.block_at(index).linears
+    return next(schemes[linear.name].activations for linear in linears if linear.reads is space)
 
 
 def _named(part: str, refined: Refined) -> dict[str, Tensor]:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from dfrot_engine.calibration.errors_by_token import error_series, token_errors
+from dfrot_engine.checkpoint.blocks import read_block
 from dfrot_engine.checkpoint.reader import CheckpointReader
 from dfrot_engine.errors import RunError
 from dfrot_engine.forward.block import BlockFactory
@@ -117,7 +118,7 @@ def _block_error(bench: Bench, index: int, rotations: RotationSet, say: Callable
     """
     job, factory = bench.job, bench.factory
     say("folding")
-    tensors = bench.reader.block(job.architecture.block_prefix(index))
+    tensors = read_block(bench.reader, job.architecture, index)
     folded = fold_block({name: one.to(job.device) for name, one in tensors.items()}, job.architecture, rotations, index)
     before, after = (_rotated(hidden, rotations.r1_DD) for hidden in bench.sample.passed[index])
     stored = round_block(job, factory, index, folded, Streams(before, before), rotations, say, lambda _event: None)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from dfrot_engine.calibration.datasets import evaluation_windows, load_text
+from dfrot_engine.checkpoint.blocks import read_block
 from dfrot_engine.checkpoint.reader import CheckpointReader
 from dfrot_engine.checkpoint.tokenizer import Tokenizer
 from dfrot_engine.evaluation.metrics import Metrics
@@ -70,7 +71,7 @@ class HeldOut:
         with CheckpointReader(self._job.model_dir) as reader:
             hidden = embed(reader, names, self._tokens_BT)
             for index in range(names.num_blocks):
-                block = self._factory.fill(index, reader.block(names.block_prefix(index)))
+                block = self._factory.fill(index, read_block(reader, names, index))
                 hidden = run_block(self._factory, block, index, hidden)
             norm = reader.tensor(f"{names.final_norm.name}.weight")
             return self._finish(hidden, norm, head_weight(self._job, reader))
@@ -83,7 +84,7 @@ class HeldOut:
             embedding = reader.tensor(f"{names.embedding}.weight").to(job.device)
             hidden = fold_embedding(embedding, rotations)[self._tokens_BT].float().cpu()
             for index in range(names.num_blocks):
-                tensors = {key: one.to(job.device) for key, one in reader.block(names.block_prefix(index)).items()}
+                tensors = {key: one.to(job.device) for key, one in read_block(reader, names, index).items()}
                 folded = fold_block(tensors, names, rotations, index)
                 clips = unsearched_clips(block_schemes(job, index), job.recipe.kv_cache)
                 if clips:
