@@ -42,8 +42,8 @@ ARCHITECTURES: dict[str, Callable[[dict[str, Any]], Architecture]] = {
 #: model_types whose tensors are known not to fit a table, and why.
 REFUSED: dict[str, str] = {
     "gpt_oss": (
-        "'gpt_oss' is not supported: it is published in MXFP4 already, its attention has learned sinks, and its experts "
-        "hold gate and up interleaved, with biases and a clamp."
+        "'gpt_oss' is not supported: it is published in MXFP4 already, its attention has learned sinks, and its "
+        "experts hold gate and up interleaved, with biases and a clamp."
     ),
 }
 

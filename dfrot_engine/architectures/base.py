@@ -43,6 +43,11 @@ class Linear:
     expert: int | None = None
 
     @property
+    def label(self) -> str:
+        """For people."""
+        return self.name.rpartition(".")[2] if self.expert is None else f"expert {self.expert}"
+
+    @property
     def kind(self) -> str:
         """Its name; one pattern for the same linear of all experts of a block."""
         return self.name if self.expert is None else self.name.replace(f".{self.expert}.", ".*.")
@@ -142,16 +147,21 @@ class Architecture:
     def block_at(self, index: int) -> Block:
         return self.own_blocks[index] if self.own_blocks else self.block
 
-    def kinds_of_block(self) -> tuple[Block, ...]:
-        """Blocks that differ, each once, in the order in which they first come."""
-        return tuple(dict.fromkeys(self.own_blocks)) or (self.block,)
+    @cached_property
+    def blocks_of_kind(self) -> tuple[tuple[Block, tuple[int, ...]], ...]:
+        """Blocks that differ, each once, in the order in which they first come, with their numbers."""
+        numbers: dict[Block, list[int]] = {}
+        for index in range(self.num_blocks):
+            numbers.setdefault(self.block_at(index), []).append(index)
+        return tuple((block, tuple(own)) for block, own in numbers.items())
 
+    @cached_property
     def mlp_widths(self) -> tuple[int, ...]:
         """Every width of an MLP's hidden space, each once: what R4 turns."""
         return tuple(
             dict.fromkeys(
                 self.linear_shape(linear)[1]
-                for block in self.kinds_of_block()
+                for block, _ in self.blocks_of_kind
                 for linear in block.linears
                 if linear.reads is Space.MLP_HIDDEN
             )

@@ -13,7 +13,7 @@ from dfrot_engine.architectures.base import Architecture, Block, Linear, Norm, S
 from dfrot_engine.architectures.llama import LLAMA_BLOCK, llama
 from dfrot_engine.errors import ModelError
 
-_MOST_EXPERTS = 4_096
+MOST_EXPERTS = 4_096
 _ATTENTION = tuple(linear for linear in LLAMA_BLOCK.linears if linear.name.startswith("self_attn."))
 _MLP = tuple(linear for linear in LLAMA_BLOCK.linears if linear.name.startswith("mlp."))
 
@@ -85,7 +85,7 @@ def _sparse(config: dict[str, Any], defaults: dict[str, Any], width: int, shared
         ModelError: the number of experts makes no sense.
     """
     key = "num_local_experts" if "num_local_experts" in config else "num_experts"
-    count = config_int(config, key, defaults["num_experts"], largest=_MOST_EXPERTS)
+    count = config_int(config, key, defaults["num_experts"], largest=MOST_EXPERTS)
     chosen = config_int(config, "num_experts_per_tok", defaults["num_experts_per_tok"], largest=count)
     block = _sparse_block(count, width, shared)
     return replace(llama(config), intermediate_size=width, block=block, experts_per_token=chosen)

@@ -6,10 +6,13 @@ holds them in memory. The shapes in the files decide.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from dfrot_engine.architectures.base import Architecture
+from dfrot_engine.architectures.moe import MOST_EXPERTS
+from dfrot_engine.checkpoint.facts import ModelFacts
 from dfrot_engine.checkpoint.headers import TensorHeader
 
 if TYPE_CHECKING:
@@ -30,13 +33,14 @@ class _Part(NamedTuple):
     rows: slice = slice(None)
 
 
-def table_headers(headers: Mapping[str, TensorHeader], architecture: Architecture) -> dict[str, TensorHeader]:
-    """Headers of the whole model by the names its table uses; experts one by one."""
-    return {
+def in_table_names(facts: ModelFacts, architecture: Architecture) -> ModelFacts:
+    """The facts with headers by the names of the model's table; experts one by one."""
+    headers = {
         part.name: _header_of(part, header)
-        for stored, header in headers.items()
+        for stored, header in facts.headers.items()
         for part in _parts(architecture.own_name(stored), header.shape)
     }
+    return replace(facts, headers=headers)
 
 
 def read_block(reader: CheckpointReader, architecture: Architecture, index: int) -> dict[str, Tensor]:
@@ -55,7 +59,8 @@ def read_block(reader: CheckpointReader, architecture: Architecture, index: int)
 def _parts(name: str, shape: tuple[int, ...]) -> Iterator[_Part]:
     """What a tensor of the files holds."""
     ending = next((one for one in PACKED if name.endswith(one)), None)
-    if ending is None or len(shape) != _PACKED_DIMENSIONS:
+    # Headers are not trusted: a shape without numbers in it may claim any number of experts.
+    if ending is None or len(shape) != _PACKED_DIMENSIONS or not 0 < shape[0] <= MOST_EXPERTS or not all(shape):
         yield _Part(name)
         return
     experts = name.removesuffix(ending.rpartition(".")[2])

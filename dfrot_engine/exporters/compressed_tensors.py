@@ -19,8 +19,10 @@ from compressed_tensors.quantization import (
 )
 from torch import Tensor
 
+from dfrot_engine.architectures.base import Architecture, Linear
 from dfrot_engine.checkpoint.writer import ShardWriter
 from dfrot_engine.exporters.base import copy_side_files, outer_tensors, write_config, write_marker
+from dfrot_engine.exporters.packed_experts import pack_experts
 from dfrot_engine.forward.quantized_block import OWN_PARTS, block_schemes, stored_weight
 from dfrot_engine.forward.quantized_head import head_schemes, stored_head
 from dfrot_engine.job import Job
@@ -42,7 +44,7 @@ def write_compressed_tensors(job: Job, work: WorkDir, folder: Path) -> Iterator[
         stored, _ = work.load_block("quantize", f"{index:05}")
         prefix = job.architecture.block_prefix(index)
         for name, tensor in _packed_block(job, index, stored):
-            writer.add(prefix + name, tensor)
+            writer.add(job.architecture.stored_name(prefix + name), tensor)
         yield index + 1
     writer.finish({"format": "pt"})
     copy_side_files(job, folder)
@@ -56,12 +58,12 @@ def _packed_outer(job: Job, outer: dict[str, Tensor]) -> Iterator[tuple[str, Ten
 
 
 def _packed_block(job: Job, index: int, stored: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
+    # What transformers takes for rounded experts it asks of them one by one, and takes no others so.
+    yield from pack_experts({name: tensor for name, tensor in stored.items() if not name.endswith(OWN_PARTS)}).items()
     schemes = block_schemes(job, index)
-    for name, tensor in stored.items():
-        if not name.endswith(OWN_PARTS):
-            yield name, tensor
-    for name, scheme in schemes.items():
-        yield from _packed_linear(name, stored_weight(stored, name, scheme), scheme)
+    for linear in job.architecture.block_at(index).linears:
+        own = schemes[linear.name]
+        yield from _packed_linear(linear.name, stored_weight(stored, linear.name, own), _carried(linear, own))
 
 
 def _packed_linear(name: str, weight: QuantizedWeight | Tensor, schemes: LinearSchemes) -> Iterator[tuple[str, Tensor]]:
@@ -94,21 +96,30 @@ def _storage(schemes: LinearSchemes) -> CompressionFormat:
     return plain or CompressionFormat.pack_quantized
 
 
+def _carried(linear: Linear, schemes: LinearSchemes) -> LinearSchemes:
+    """What a checkpoint says of a linear: runtimes run experts of packed integers with activations of 16 bits."""
+    weights = schemes.weights
+    is_packed = linear.expert is not None and weights is not None and not FORMATS[weights.format].is_float
+    return LinearSchemes(weights, None) if is_packed else schemes
+
+
 def quantization_config(job: Job) -> dict[str, object]:
     """The `quantization_config` of config.json, made by the compressed-tensors package."""
     targets: dict[LinearSchemes, list[str]] = defaultdict(list)
-    ignored: list[str] = []
-    _place(head_schemes(job), job.architecture.head, targets, ignored)
-    by_linear: dict[str, list[LinearSchemes]] = defaultdict(list)
-    for index in range(job.architecture.num_blocks):
-        for name, schemes in block_schemes(job, index).items():
-            by_linear[name].append(schemes)
-    for name, schemes_of_blocks in by_linear.items():
-        if len(set(schemes_of_blocks)) == 1:
-            _place(schemes_of_blocks[0], f"re:.*{name.replace('.', '[.]')}$", targets, ignored)
+    names, ignored = job.architecture, _routers(job.architecture)
+    _place(head_schemes(job), names.head, targets, ignored)
+    by_kind: dict[str, dict[int, LinearSchemes]] = defaultdict(dict)
+    for index in range(names.num_blocks):
+        own = block_schemes(job, index)
+        for linear in names.block_at(index).linears:
+            by_kind[linear.kind][index] = _carried(linear, own[linear.name])
+    for kind, by_block in by_kind.items():
+        if len(set(by_block.values())) == 1:
+            _place(next(iter(by_block.values())), f"re:.*{_pattern(names, kind)}$", targets, ignored)
             continue
-        for index, schemes in enumerate(schemes_of_blocks):
-            _place(schemes, job.architecture.block_prefix(index) + name, targets, ignored)
+        for index, schemes in by_block.items():
+            full = names.block_prefix(index) + kind
+            _place(schemes, f"re:^{_pattern(names, full)}$" if "*" in kind else full, targets, ignored)
     storages = {_storage(schemes) for schemes in targets}
     groups = {f"group_{number}": _scheme(schemes, names) for number, (schemes, names) in enumerate(targets.items())}
     config = QuantizationConfig(
@@ -118,6 +129,22 @@ def quantization_config(job: Job) -> dict[str, object]:
         ignore=ignored,
     )
     return config.model_dump(mode="json", exclude_none=True)
+
+
+def _routers(names: Architecture) -> list[str]:
+    """Runtimes ask about every linear, so those that nothing rounds are named too."""
+    found = dict.fromkeys(router.kind for block, _ in names.blocks_of_kind for router in block.routers)
+    return [f"re:.*{_pattern(names, kind)}$" for kind in found]
+
+
+def _pattern(names: Architecture, kind: str) -> str:
+    """A regular expression for a linear's name, ours or its publisher's: runtimes use the one or the other."""
+    theirs = dict(names.stored_as)
+
+    def of(part: str) -> str:
+        return "[0-9]+" if part == "*" else f"({part}|{theirs[part]})" if part in theirs else part
+
+    return "[.]".join(map(of, kind.split(".")))
 
 
 def _place(schemes: LinearSchemes, target: str, targets: dict[LinearSchemes, list[str]], ignored: list[str]) -> None:

@@ -75,7 +75,7 @@ def batches(hidden_BTD: Tensor) -> Iterator[Tensor]:
 
 
 class _Reached(Exception):
-    """The linear that was waited for has been called."""
+    """The module that was waited for has been called."""
 
 
 def inputs_of(
@@ -87,14 +87,27 @@ def inputs_of(
     kv_quantizer: KVQuantizer | None = None,
 ) -> Iterator[Tensor]:
     """What one linear of a block reads, [B, T, I], a few sequences at a time; the block is run no further than that."""
-    seen: list[Tensor] = []
+    for read, *_ in arguments_of(factory, block, index, hidden_BTD, linear, kv_quantizer):
+        yield read
+
+
+def arguments_of(
+    factory: BlockFactory,
+    block: nn.Module,
+    index: int,
+    hidden_BTD: Tensor,
+    module: str,
+    kv_quantizer: KVQuantizer | None = None,
+) -> Iterator[tuple[Tensor, ...]]:
+    """What one module of a block is called with, a few sequences at a time; the block is run no further than that."""
+    seen: list[tuple[Tensor, ...]] = []
 
     def stop(_module: nn.Module, args: tuple[Tensor, ...]) -> None:
-        seen.append(args[0])
+        seen.append(args)
         raise _Reached
 
     for batch in batches(hidden_BTD):
-        handle = block.get_submodule(linear).register_forward_pre_hook(stop)
+        handle = block.get_submodule(module).register_forward_pre_hook(stop)
         try:
             factory.run(block, index, batch, kv_quantizer)
         except _Reached:

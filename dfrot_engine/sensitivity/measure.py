@@ -18,7 +18,7 @@ from dfrot_engine.errors import RunError
 from dfrot_engine.forward.attention import KVQuantizer
 from dfrot_engine.forward.block import BlockFactory
 from dfrot_engine.forward.fake_quant import QuantizedLinear, replace_linear
-from dfrot_engine.forward.quantized_block import fill_exact_block, kv_quantizer
+from dfrot_engine.forward.quantized_block import block_schemes, fill_exact_block, kv_quantizer
 from dfrot_engine.forward.stored_clips import unsearched_clips
 from dfrot_engine.forward.stream import batches, embed, run_block
 from dfrot_engine.job import Job
@@ -172,9 +172,12 @@ def _perturbed(bench: Bench, block: nn.Module, folded: dict[str, Tensor], source
     index = source.block
     if source.linear == KV_CACHE:
         return run_block(bench.factory, block, index, before, bench.rounded_kv)
-    schemes = bench.job.recipe.schemes(bench.job.architecture.block_prefix(index) + source.linear)
-    rounded = _rounded(bench, block, folded, source.linear, schemes)
-    with _in_place_of(block, {source.linear: rounded}):
+    rounded = {
+        name: _rounded(bench, block, folded, name, schemes)
+        for name, schemes in block_schemes(bench.job, index).items()
+        if bench.job.architecture.block_at(index).named(name).kind == source.linear
+    }
+    with _in_place_of(block, rounded):
         return run_block(bench.factory, block, index, before, bench.exact_kv)
 
 

@@ -36,19 +36,20 @@ from dfrot_engine.stages.base import Stage
 from dfrot_engine.stages.calibrate import calibration_tokens
 from dfrot_engine.stages.note_clips import note_clips
 from dfrot_engine.stages.recover import recover_block
-from dfrot_engine.stages.round_block import round_block
+from dfrot_engine.stages.round_block import RoundedBlock, round_block
 from dfrot_engine.stages.running_block import rotate_only_of
 from dfrot_engine.work_dir import WorkDir
 
 NAME = "quantize"
 RESULT = "recovery.json"
+EXPERTS = "experts.json"
 OUTER = "outer"  # embedding, final norm and head
 _HIDDEN = "hidden"
 _MEASURED_TOKENS = 2_048  # whose errors are measured; solvers that need data see all of the calibration
 
 
 def run(job: Job, work: WorkDir, fingerprint: str, report: Report) -> None:
-    """Leaves `quantize/outer.safetensors` and `quantize/00000.safetensors` …, and `recovery.json` if asked for."""
+    """Leaves `quantize/outer.safetensors`, `quantize/00000.safetensors` …, `experts.json`, perhaps `recovery.json`."""
     num_blocks = job.architecture.num_blocks
     report(StageStarted(stage=NAME, steps=num_blocks))
     rotations = RotationSet.load(work.rotations).to(job.device)
@@ -63,7 +64,9 @@ def run(job: Job, work: WorkDir, fingerprint: str, report: Report) -> None:
             tensors = _to_device(read_block(reader, job.architecture, index), job.device)
             folded = fold_block(tensors, job.architecture, rotations, index)
             say = _sayer(index, num_blocks, report)
-            stored = round_block(job, factory, index, folded, streams, rotations, say, report)
+            rounded = round_block(job, factory, index, folded, streams, rotations, say, report)
+            stored = rounded.stored
+            _note_few_tokens(work, index, rounded)
             exact_block = fill_exact_block(factory, job, index, folded, rotations)
             exact = _run_exact(factory, exact_block, index, streams, rotations, say)
             recovery = None
@@ -130,6 +133,14 @@ def _note_recovery(work: WorkDir, index: int, errors: tuple[float, float]) -> No
     )
 
 
+def _note_few_tokens(work: WorkDir, index: int, rounded: RoundedBlock) -> None:
+    """Experts that were rounded to nearest because they saw too few tokens, up to this block."""
+    known = work.read_json(EXPERTS) or {"to_nearest": []}
+    before = [one for one in known["to_nearest"] if one["block"] < index]
+    new = [{"block": index, **one._asdict()} for one in rounded.few_tokens]
+    work.write_json(EXPERTS, {"to_nearest": before + new})
+
+
 def _save_streams(work: WorkDir, fingerprint: str, index: int, streams: Streams) -> None:
     tensors = {"exact": streams.exact, "quantized": streams.quantized.clone()}
     work.save_block(NAME, _HIDDEN, tensors, fingerprint, {"next_block": str(index + 1)})
@@ -167,7 +178,7 @@ def _measure(
         say("measuring")
 
     between()
-    with _linear_errors(job, block, exact_block) as errors:
+    with _linear_errors(job, index, block, exact_block) as errors:
         quantized = run_block(factory, block, index, streams.quantized[:measured], kv, between=between)
     if len(streams.quantized) > measured:
         rest = run_block(factory, block, index, streams.quantized[measured:], kv, between=between)
@@ -179,13 +190,12 @@ def _measure(
 
 
 @contextmanager
-def _linear_errors(job: Job, block: nn.Module, exact_block: nn.Module) -> Iterator[dict[str, list[Tensor]]]:
-    """Name → [Σ‖ŷ − y‖², Σ‖y‖²] of each linear on the inputs it sees while the context is open."""
+def _linear_errors(job: Job, index: int, block: nn.Module, exact_block: nn.Module) -> Iterator[dict[str, list[Tensor]]]:
+    """Kind → [Σ‖ŷ − y‖², Σ‖y‖²] of each linear, all experts' together, on the inputs seen while the context is open."""
     sums: dict[str, list[Tensor]] = {}
     handles = []
-    for linear in job.architecture.block.linears:
-        total = [torch.zeros(()), torch.zeros(())]
-        sums[linear.name] = total
+    for linear in job.architecture.block_at(index).linears:
+        total = sums.setdefault(linear.kind, [torch.zeros(()), torch.zeros(())])
         exact = exact_block.get_submodule(linear.name)
 
         def add(_module: nn.Module, args: tuple[Tensor, ...], output: Tensor, exact=exact, total=total) -> None:

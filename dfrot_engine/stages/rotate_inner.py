@@ -63,7 +63,7 @@ def given_inner(job: Job) -> RotationSet:
 
 def _widths(sizes: Architecture) -> list[int]:
     """Of the MLPs, `intermediate_size` first."""
-    return sorted(sizes.mlp_widths(), key=lambda width: width != sizes.intermediate_size)
+    return sorted(sizes.mlp_widths, key=lambda width: width != sizes.intermediate_size)
 
 
 def refined_inner(

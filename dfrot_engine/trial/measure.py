@@ -121,7 +121,8 @@ def _block_error(bench: Bench, index: int, rotations: RotationSet, say: Callable
     tensors = read_block(bench.reader, job.architecture, index)
     folded = fold_block({name: one.to(job.device) for name, one in tensors.items()}, job.architecture, rotations, index)
     before, after = (_rotated(hidden, rotations.r1_DD) for hidden in bench.sample.passed[index])
-    stored = round_block(job, factory, index, folded, Streams(before, before), rotations, say, lambda _event: None)
+    streams = Streams(before, before)
+    stored = round_block(job, factory, index, folded, streams, rotations, say, lambda _event: None).stored
     block = fill_quantized_block(factory, job, index, stored, rotations)
     say("measuring")
     kv = kv_quantizer(job, rotations, stored)

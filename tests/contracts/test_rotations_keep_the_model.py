@@ -86,7 +86,7 @@ def _rotations(which: str, sizes: Architecture) -> RotationSet:
         for block in range(sizes.num_blocks)
     )
     width, segment = sizes.intermediate_size, 16
-    others = tuple(random_hadamard(one, 5) for one in sizes.mlp_widths() if one != width)
+    others = tuple(random_hadamard(one, 5) for one in sizes.mlp_widths if one != width)
     has_experts = sizes.experts_per_token > 0
     blocks = range(sizes.num_blocks)
     segments = tuple(
