@@ -42,9 +42,8 @@ def write_compressed_tensors(job: Job, work: WorkDir, folder: Path) -> Iterator[
         writer.add(name, tensor)
     for index in range(job.architecture.num_blocks):
         stored, _ = work.load_block("quantize", f"{index:05}")
-        prefix = job.architecture.block_prefix(index)
         for name, tensor in _packed_block(job, index, stored):
-            writer.add(job.architecture.stored_name(prefix + name), tensor)
+            writer.add(name, tensor)
         yield index + 1
     writer.finish({"format": "pt"})
     copy_side_files(job, folder)
@@ -58,12 +57,17 @@ def _packed_outer(job: Job, outer: dict[str, Tensor]) -> Iterator[tuple[str, Ten
 
 
 def _packed_block(job: Job, index: int, stored: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
-    # What transformers takes for rounded experts it asks of them one by one, and takes no others so.
-    yield from pack_experts({name: tensor for name, tensor in stored.items() if not name.endswith(OWN_PARTS)}).items()
-    schemes = block_schemes(job, index)
-    for linear in job.architecture.block_at(index).linears:
-        own = schemes[linear.name]
-        yield from _packed_linear(linear.name, stored_weight(stored, linear.name, own), _carried(linear, own))
+    """Names as in files."""
+    names, schemes = job.architecture, block_schemes(job, index)
+    prefix = names.block_prefix(index)
+    plain = {name: tensor for name, tensor in stored.items() if not name.endswith(OWN_PARTS)}
+    # Beside rounded linears, transformers takes experts one by one only if they are rounded too.
+    packed = pack_experts(plain)
+    for name, tensor in packed.items():
+        yield (names.stored_name(prefix + name) if name in plain else prefix + name), tensor
+    for linear in names.block_at(index).linears:
+        own, stored_name = schemes[linear.name], names.stored_name(prefix + linear.name)
+        yield from _packed_linear(stored_name, stored_weight(stored, linear.name, own), _carried(linear, own))
 
 
 def _packed_linear(name: str, weight: QuantizedWeight | Tensor, schemes: LinearSchemes) -> Iterator[tuple[str, Tensor]]:

@@ -43,6 +43,7 @@ from dfrot_engine.work_dir import WorkDir
 NAME = "quantize"
 RESULT = "recovery.json"
 EXPERTS = "experts.json"
+_TO_NEAREST = "experts_to_nearest"
 OUTER = "outer"  # embedding, final norm and head
 _HIDDEN = "hidden"
 _MEASURED_TOKENS = 2_048  # whose errors are measured; solvers that need data see all of the calibration
@@ -135,10 +136,10 @@ def _note_recovery(work: WorkDir, index: int, errors: tuple[float, float]) -> No
 
 def _note_few_tokens(work: WorkDir, index: int, rounded: RoundedBlock) -> None:
     """Experts that were rounded to nearest because they saw too few tokens, up to this block."""
-    known = work.read_json(EXPERTS) or {"to_nearest": []}
-    before = [one for one in known["to_nearest"] if one["block"] < index]
+    known = work.read_json(EXPERTS) or {_TO_NEAREST: []}
+    before = [one for one in known[_TO_NEAREST] if one["block"] < index]
     new = [{"block": index, **one._asdict()} for one in rounded.few_tokens]
-    work.write_json(EXPERTS, {"to_nearest": before + new})
+    work.write_json(EXPERTS, {_TO_NEAREST: before + new})
 
 
 def _save_streams(work: WorkDir, fingerprint: str, index: int, streams: Streams) -> None:

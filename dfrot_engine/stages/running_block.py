@@ -147,7 +147,7 @@ class RunningBlock:
         kv = KVQuantizer(self._rotations.r3, keep(KEY_CLIP), keep(VALUE_CLIP))
         for _ in self._inputs(self._searched_on(), reader, kv):
             pass
-        rows = {name: torch.cat([_spread(heads, 2) for heads in parts]) for name, parts in seen.items()}
+        rows = {name: torch.cat([_spread(heads) for heads in parts]) for name, parts in seen.items()}
         return {name: torch.tensor(search_head_clip(heads_NS, scheme)) for name, heads_NS in rows.items()}
 
     def _search_input_clip(self, names: list[str], scheme: ActivationScheme) -> dict[str, Tensor]:
@@ -163,10 +163,10 @@ class RunningBlock:
     def _searched_rows(self, name: str) -> Tensor:
         """[N, I]; an expert's are spread over all its tokens, since few of the first ones may go there."""
         if self._table.named(name).expert is None:
-            return torch.cat([_spread(inputs, 1) for inputs in self._inputs(self._searched_on(), name)])
+            return torch.cat([_spread(inputs) for inputs in self._inputs(self._searched_on(), name)])
         width = _linear(self._block, name).weight.shape[1]
         rows = [seen for seen, _ in self._inputs_of_both(name)] or [torch.empty(0, width, device=self._factory.device)]
-        return _spread(torch.cat(rows)[:, None], 0)
+        return _spread(torch.cat(rows))
 
     def _searched_on(self) -> Tensor:
         """The first sequences: of what is measured, too, solvers that need no data hold no more than these."""
@@ -196,10 +196,14 @@ def rotate_only_of(rotations: RotationSet) -> KVQuantizer | None:
     return None if rotations.r3 is None else KVQuantizer(rotations.r3)
 
 
-def _spread(values: Tensor, token_dim: int) -> Tensor:
-    """[N, last dimension]; of one sequence that alone is longer than what is searched on, evenly spread tokens."""
-    step = -(-values.shape[token_dim] // _SEARCHED_TOKENS)
-    return values.movedim(token_dim, 0)[::step].flatten(0, -2)
+def _spread(values: Tensor) -> Tensor:
+    """[N, last dimension]; of one sequence that alone is longer than what is searched on, evenly spread tokens.
+
+    Args:
+        values: tokens in the last but one dimension.
+    """
+    step = max(1, -(-values.shape[-2] // _SEARCHED_TOKENS))
+    return values.movedim(-2, 0)[::step].flatten(0, -2) if values.ndim > 2 else values[::step]
 
 
 def _expert(block: nn.Module, name: str) -> Expert:
