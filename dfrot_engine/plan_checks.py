@@ -118,18 +118,18 @@ def has_nvidia_gpu() -> bool:
 
 
 def _wrong_tensors(facts: ModelFacts, architecture: Architecture) -> Iterator[str]:
-    expected = {
-        f"{architecture.block_prefix(index)}{linear.name}.weight": architecture.linear_shape(linear)
-        for index in range(architecture.num_blocks)
-        for linear in (*architecture.block_at(index).linears, *architecture.block_at(index).routers)
-    }
+    expected: dict[str, tuple[int, ...]] = {}
+    for block, numbers in architecture.blocks_of_kind:
+        own = {one.name: architecture.linear_shape(one) for one in (*block.linears, *block.routers)}
+        prefixes = map(architecture.block_prefix, numbers)
+        expected |= {f"{prefix}{name}.weight": shape for prefix in prefixes for name, shape in own.items()}
     expected[f"{architecture.embedding}.weight"] = (architecture.vocab_size, architecture.hidden_size)
     norms = [architecture.final_norm.name] + [
         architecture.block_prefix(index) + norm.name
         for index in range(architecture.num_blocks)
         for norm in architecture.block_at(index).norms
     ]
-    shapes: dict[str, tuple[int, ...]] = expected | {f"{name}.weight": (architecture.hidden_size,) for name in norms}
+    shapes = expected | {f"{name}.weight": (architecture.hidden_size,) for name in norms}
     for name, shape in shapes.items():
         header = facts.headers.get(name)
         if header is None:

@@ -97,7 +97,8 @@ def solver_bytes(work: Workload) -> int:
     sizes = work.architecture
     widest = max(one.width for block, _ in sizes.blocks_of_kind for one in _inputs(sizes, block))
     matrix = _MATRIX_BYTES + (_CROSS_BYTES if isinstance(solver, Qronos) else 0)
-    blocks = 3 * 4 * work.block_parameters
+    # As read, folded in float64, as codes, and as it runs; Qronos runs the exact one beside it.
+    blocks = (21 if isinstance(solver, Qronos) else 17) * work.block_parameters
     # All that a block's experts read is gathered once.
     copies = _STREAM_COPIES + (1 if sizes.experts_per_token else 0)
     return blocks + matrix * widest**2 + copies * stream_count(work.recipe) * work.hidden_bytes

@@ -169,11 +169,15 @@ class Architecture:
 
     def stored_name(self, name: str) -> str:
         """A tensor's name as the publisher writes it."""
+        if not self.stored_as:
+            return name
         parts = dict(self.stored_as)
         return ".".join(parts.get(part, part) for part in name.split("."))
 
     def own_name(self, stored: str) -> str:
         """The inverse of `stored_name`; leaves names alone that are not the publisher's."""
+        if not self.stored_as:
+            return stored
         parts = {theirs: ours for ours, theirs in self.stored_as}
         return ".".join(parts.get(part, part) for part in stored.split("."))
 

@@ -35,6 +35,8 @@ class _Part(NamedTuple):
 
 def in_table_names(facts: ModelFacts, architecture: Architecture) -> ModelFacts:
     """The facts with headers by the names of the model's table; experts one by one."""
+    if not architecture.experts_per_token:
+        return facts
     headers = {
         part.name: _header_of(part, header)
         for stored, header in facts.headers.items()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dfrot_engine.formats import FORMATS
 from dfrot_engine.plan_linears import PlannedLinear, problems_by_field
 from dfrot_engine.plan_types import Problem
-from dfrot_engine.recipe import NoRotation, Recipe, WeightScheme
+from dfrot_engine.recipe import NoRotation, Recipe
 
 #: (field, message, remedy)
 Found = tuple[str, str, str]
@@ -58,7 +58,7 @@ def _compressed_tensors(recipe: Recipe, linears: Sequence[PlannedLinear]) -> lis
 
 
 def _expert_problems(linears: Sequence[PlannedLinear]) -> list[Problem]:
-    """What runtimes load of experts: one scheme for all of them, in whole blocks, and weights alone of integers."""
+    """What runtimes load of experts: one scheme for all of them, in whole blocks; transformers, weights alone."""
     experts = [linear for linear in linears if linear.expert is not None]
     by_block: dict[str, set[bool]] = {}
     for linear in experts:
@@ -73,16 +73,12 @@ def _expert_problems(linears: Sequence[PlannedLinear]) -> list[Problem]:
         message = f"Runtimes load all experts of a model with one weight format ({other.short_name} has another)."
         remedy = f"Give all experts the same one, or {MEASURE_ONLY}."
         return [Problem.error(other.weights_field, message, remedy)]
-    lost = next((one for one in rounded if one.weights and not _is_float(one.weights) and one.activations), None)
+    lost = next((one for one in rounded if one.activations), None)
     if lost is None:
         return []
-    message = "The experts' activations are rounded here, but runtimes that load the checkpoint leave them at 16 bits."
+    message = "The experts' activations are rounded here, but transformers leaves them at 16 bits in a checkpoint."
     remedy = f"What is measured on the checkpoint is without their rounding; to measure it, {MEASURE_ONLY}."
     return [Problem.warning(lost.activations_field, message, remedy)]
-
-
-def _is_float(scheme: WeightScheme) -> bool:
-    return FORMATS[scheme.format].is_float
 
 
 def _rotated_bf16(recipe: Recipe, linears: Sequence[PlannedLinear]) -> list[Problem]:

@@ -62,13 +62,13 @@ def run(job: Job, work: WorkDir, fingerprint: str, report: Report) -> None:
         start, streams = _resume(job, work, fingerprint)
         for index in range(start, num_blocks):
             started = time.monotonic()
-            tensors = _to_device(read_block(reader, job.architecture, index), job.device)
-            folded = fold_block(tensors, job.architecture, rotations, index)
+            folded = _folded(job, reader, rotations, index)
             say = _sayer(index, num_blocks, report)
             rounded = round_block(job, factory, index, folded, streams, rotations, say, report)
             stored = rounded.stored
             _note_few_tokens(work, index, rounded)
             exact_block = fill_exact_block(factory, job, index, folded, rotations)
+            del folded  # float64, the most that is held of a block
             exact = _run_exact(factory, exact_block, index, streams, rotations, say)
             recovery = None
             if job.recipe.recovery is not None:
@@ -225,8 +225,9 @@ def _stored_bytes(job: Job, index: int, stored: dict[str, Tensor]) -> int:
     return size
 
 
-def _to_device(tensors: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
-    return {name: tensor.to(device) for name, tensor in tensors.items()}
+def _folded(job: Job, reader: CheckpointReader, rotations: RotationSet, index: int) -> dict[str, Tensor]:
+    tensors = {name: tensor.to(job.device) for name, tensor in read_block(reader, job.architecture, index).items()}
+    return fold_block(tensors, job.architecture, rotations, index)
 
 
 STAGE = Stage(

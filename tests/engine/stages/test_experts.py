@@ -107,6 +107,15 @@ def test_experts_of_integers_are_packed_whatever_their_activations(preset: str, 
     assert "block_sparse_moe.experts.1.w2.weight_packed" in " ".join(load_file(tmp_path / "out" / "model.safetensors"))
 
 
+def test_experts_of_fp8_reload(tmp_path: Path) -> None:
+    model = save_tiny_model("qwen3_moe", tmp_path / "model")
+    fp8: dict[str, Any] = {"weights__format": "fp8", "activations__format": "fp8"}
+    recipe = tiny_recipe(model, "w8a8", **fp8, evaluation=None, rotation__r1__kind="hadamard")
+    finished(recipe, tmp_path / "out")
+    logits, wanted = reloaded(tmp_path / "out"), engine_logits(recipe, model, tmp_path / "out")
+    assert (logits - wanted).norm() < 0.1 * wanted.norm()
+
+
 @pytest.mark.parametrize("name", ["mixtral", "qwen2_moe"])
 def test_experts_that_are_left_alone_reload(name: str, tmp_path: Path) -> None:
     model = save_tiny_model(name, tmp_path / "model")
