@@ -104,7 +104,7 @@ def _print_rows(console: Console, titles: Sequence[str], rows: Iterable[Sequence
 
 def _linear_cells(linear: LinearFacts, num_blocks: int) -> tuple[str, ...]:
     notes = [f"{linear.count} a block"] if linear.count > 1 else []
-    notes += [f"in {linear.num_blocks} blocks"] if 0 < linear.num_blocks < num_blocks else []
+    notes += [f"in {linear.num_blocks} of {num_blocks} blocks"] if 0 < linear.num_blocks < num_blocks else []
     notes += [] if linear.is_rounded else ["never rounded"]
     name = f"{linear.name} ({', '.join(notes)})" if notes else linear.name
     fused = len(linear.writes) > 1

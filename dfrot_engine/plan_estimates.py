@@ -9,12 +9,11 @@ from functools import cached_property
 
 from dfrot_engine.architectures import Architecture
 from dfrot_engine.architectures.base import Block
-from dfrot_engine.calibration.datasets import dataset_file
 from dfrot_engine.checkpoint.facts import ModelFacts
-from dfrot_engine.errors import DataError
 from dfrot_engine.formats import FORMATS
 from dfrot_engine.options import RunOptions
 from dfrot_engine.plan_checks import has_nvidia_gpu
+from dfrot_engine.plan_evaluation import evaluation_estimate
 from dfrot_engine.plan_inner import inner_disk_bytes, inner_memory_bytes, inner_seconds, inner_words
 from dfrot_engine.plan_linears import PlannedLinear
 from dfrot_engine.plan_network import network_bytes, network_seconds
@@ -22,7 +21,7 @@ from dfrot_engine.plan_places import gigabytes
 from dfrot_engine.plan_recovery import recovery_bytes, recovery_seconds
 from dfrot_engine.plan_solver import share_of_expert, solver_bytes, solver_seconds, solver_words, stream_count
 from dfrot_engine.plan_types import Output, StageEstimate
-from dfrot_engine.recipe import REFINED, Cayley, Descent, DFRot, Evaluation, NoRotation, Recipe, Whip
+from dfrot_engine.recipe import REFINED, Cayley, Descent, DFRot, NoRotation, Recipe, Whip
 
 # Python with torch and transformers loaded, measured.
 PROCESS_BYTES = 400_000_000
@@ -40,14 +39,11 @@ PROBE_TOKENS = 2_048
 # Those that are tried for an input.
 CLIP_RATIOS = 29
 BATCH_TOKENS = 4_096
-BYTES_PER_TOKEN = 4
-# For each number of a block while it is rounded to nearest: as read, folded in float64, as codes and as it runs; measured
-# on a block of 64 experts.
+# For each number of a block while it is rounded to nearest: as read, folded in float64, as codes and as it runs;
+# measured on a block of 64 experts.
 ROUNDED_BLOCK_BYTES = 17
 # For each number of embedding and head while they are folded in float64, without and with rounding the head; measured.
 OUTER_BYTES, ROUNDED_OUTER_BYTES = 10, 19
-# Of WikiText-2's test split and of what is read of C4, in tokens.
-HUB_EVALUATION_TOKENS = {"wikitext-2": 290_000, "c4": 4_000_000}
 
 
 @dataclass(frozen=True)
@@ -135,7 +131,7 @@ def stage_estimates(work: Workload) -> tuple[StageEstimate, ...]:
     if recipe.exports:
         stages.append(_export(work))
     if recipe.evaluation is not None:
-        stages.append(_evaluate(work, recipe.evaluation))
+        stages.append(evaluation_estimate(work, recipe.evaluation))
     return tuple(stages)
 
 
@@ -265,33 +261,6 @@ def _export(work: Workload) -> StageEstimate:
     size = sum(output.bytes for output in outputs_of(work))
     memory = 2 * min(size, SHARD_BYTES) + 4 * work.block_parameters
     return work.stage("export", f"about {gigabytes(size)}", memory, size, size / WRITE_BYTES_PER_S + 1.0)
-
-
-def _evaluate(work: Workload, wanted: Evaluation) -> StageEstimate:
-    sizes = work.architecture
-    window = wanted.window(sizes.max_length)
-    windows = wanted.num_windows or max(1, _evaluation_tokens(wanted, window) // window)
-    tokens = windows * window
-    parameters, passed = (own + work.outer_parameters // 2 for own in (work.parameters, work.passed_parameters))
-    logits_bytes = 3 * 4 * window * sizes.vocab_size
-    memory = 4 * (parameters + work.outer_parameters // 2) + logits_bytes + 4 * tokens * sizes.hidden_size
-    about = "" if wanted.num_windows else "about "
-    summary = f"{about}{windows:,} windows of {window:,} tokens"
-    if wanted.tasks:
-        # How long they take depends on their data, which nobody knows before they are loaded.
-        summary += f", then {len(wanted.tasks)} {'task' if len(wanted.tasks) == 1 else 'tasks'} (not in the time)"
-    # The original and the quantized model.
-    return work.stage("evaluate", summary, memory, 0, work.seconds(2 * 2 * passed * tokens))
-
-
-def _evaluation_tokens(wanted: Evaluation, window: int) -> int:
-    try:
-        path = dataset_file(wanted.dataset, "evaluation")
-    except DataError:  # already a problem of the plan
-        return window
-    if path is None:
-        return HUB_EVALUATION_TOKENS[wanted.dataset]
-    return path.stat().st_size // BYTES_PER_TOKEN
 
 
 def _batch_bytes(work: Workload) -> int:

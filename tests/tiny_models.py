@@ -179,6 +179,6 @@ R1_MODELS = tuple(name for name in TINY_MODELS if not tiny_architecture(name).r1
 
 def load_float64(folder: Path) -> tuple[Any, Any]:
     """(model, tokenizer) with float64 weights, by transformers alone."""
-    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float64).eval(), AutoTokenizer.from_pretrained(
-        folder
-    )
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float64).eval()
+    model.set_experts_implementation("eager")  # experts in other ways compute in 32 bits at most
+    return model, AutoTokenizer.from_pretrained(folder)

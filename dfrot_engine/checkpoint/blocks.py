@@ -1,4 +1,4 @@
-"""A block's tensors under the names of its table, however the files hold its experts: one by one, or packed.
+"""What a model's files hold under the names of its table, whether they hold experts one by one or packed.
 
 Packed tensors are `experts.gate_up_proj` [E, 2F, D], gate above up, and `experts.down_proj` [E, D, F], as transformers
 holds them in memory. The shapes in the files decide.
@@ -8,24 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from dfrot_engine.architectures.base import Architecture
 from dfrot_engine.architectures.moe import MOST_EXPERTS
 from dfrot_engine.checkpoint.facts import ModelFacts
 from dfrot_engine.checkpoint.headers import TensorHeader
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from dfrot_engine.checkpoint.reader import CheckpointReader
-
 _PACKED_DIMENSIONS = 3
 #: how a packed tensor's name ends → the linears of each expert that lie in it, one above the other
 PACKED = {"experts.gate_up_proj": ("gate_proj", "up_proj"), "experts.down_proj": ("down_proj",)}
 
 
-class _Part(NamedTuple):
+class Part(NamedTuple):
     """A tensor of the table: some rows of one expert of a packed tensor, or all of a tensor."""
 
     name: str
@@ -40,40 +35,35 @@ def in_table_names(facts: ModelFacts, architecture: Architecture) -> ModelFacts:
     headers = {
         part.name: _header_of(part, header)
         for stored, header in facts.headers.items()
-        for part in _parts(architecture.own_name(stored), header.shape)
+        for part in parts_of(architecture.own_name(stored), header.shape)
     }
     return replace(facts, headers=headers)
 
 
-def read_block(reader: CheckpointReader, architecture: Architecture, index: int) -> dict[str, Tensor]:
-    """Every tensor of a block by its table's name relative to the block, in the checkpoint's own dtype, on the CPU.
+def parts_of(name: str, shape: tuple[int, ...]) -> Iterator[Part]:
+    """What a tensor of the files holds.
 
-    Raises:
-        ModelError: there is none, or a shard cannot be read.
+    Args:
+        name: as `Architecture.own_name` gives it.
     """
-    return {
-        part.name: tensor if part.expert is None else tensor[part.expert, part.rows]
-        for stored, tensor in reader.block(architecture.block_prefix(index)).items()
-        for part in _parts(architecture.own_name(stored), tuple(tensor.shape))
-    }
-
-
-def _parts(name: str, shape: tuple[int, ...]) -> Iterator[_Part]:
-    """What a tensor of the files holds."""
     ending = next((one for one in PACKED if name.endswith(one)), None)
-    # Headers are not trusted: a shape without numbers in it may claim any number of experts.
-    if ending is None or len(shape) != _PACKED_DIMENSIONS or not 0 < shape[0] <= MOST_EXPERTS or not all(shape):
-        yield _Part(name)
+    if ending is None or not _is_packed(shape, len(PACKED[ending])):
+        yield Part(name)
         return
     experts = name.removesuffix(ending.rpartition(".")[2])
     height = shape[1] // len(PACKED[ending])
     for expert in range(shape[0]):
         for number, linear in enumerate(PACKED[ending]):
             rows = slice(number * height, (number + 1) * height)
-            yield _Part(f"{experts}{expert}.{linear}.weight", expert, rows)
+            yield Part(f"{experts}{expert}.{linear}.weight", expert, rows)
 
 
-def _header_of(part: _Part, stored: TensorHeader) -> TensorHeader:
+def _is_packed(shape: tuple[int, ...], linears: int) -> bool:
+    # Headers are not trusted: a shape without numbers in it may claim any number of experts.
+    return len(shape) == _PACKED_DIMENSIONS and all(shape) and shape[0] <= MOST_EXPERTS and shape[1] % linears == 0
+
+
+def _header_of(part: Part, stored: TensorHeader) -> TensorHeader:
     if part.expert is None:
         return TensorHeader(part.name, stored.dtype, stored.shape, stored.shard, stored.num_bytes)
     count, height, columns = stored.shape

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import torch
 
-from dfrot_engine.checkpoint.blocks import read_block
-from dfrot_engine.checkpoint.reader import CheckpointReader
+from dfrot_engine.checkpoint.reader import CheckpointReader, read_block
 from dfrot_engine.checkpoint.writer import ShardWriter
 from dfrot_engine.exporters.base import as_checkpoint, copy_side_files, outer_tensors, write_config, write_marker
 from dfrot_engine.job import Job

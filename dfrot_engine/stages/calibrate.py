@@ -15,8 +15,7 @@ from dfrot_engine.calibration.datasets import load_text, sample_batches
 from dfrot_engine.calibration.massive import find_massive
 from dfrot_engine.calibration.samplers import RowSample, sample_rows
 from dfrot_engine.charts import ACTIVATION_MAP, ActivationMap
-from dfrot_engine.checkpoint.blocks import read_block
-from dfrot_engine.checkpoint.reader import CheckpointReader
+from dfrot_engine.checkpoint.reader import CheckpointReader, read_block
 from dfrot_engine.checkpoint.tokenizer import Tokenizer
 from dfrot_engine.errors import RunError
 from dfrot_engine.events import ChartSaved, MassiveToken, MassiveTokensFound, StageAdvanced, StageStarted

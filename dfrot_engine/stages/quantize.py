@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import NamedTuple
@@ -11,8 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from dfrot_engine.checkpoint.blocks import read_block
-from dfrot_engine.checkpoint.reader import CheckpointReader
+from dfrot_engine.checkpoint.reader import CheckpointReader, read_block
 from dfrot_engine.checkpoint.tokenizer import Tokenizer
 from dfrot_engine.events import BlockQuantized, StageAdvanced, StageStarted
 from dfrot_engine.formats import FORMATS
@@ -36,7 +35,7 @@ from dfrot_engine.stages.base import Stage
 from dfrot_engine.stages.calibrate import calibration_tokens
 from dfrot_engine.stages.note_clips import note_clips
 from dfrot_engine.stages.recover import recover_block
-from dfrot_engine.stages.round_block import RoundedBlock, round_block
+from dfrot_engine.stages.round_block import FewTokens, round_block
 from dfrot_engine.stages.running_block import rotate_only_of
 from dfrot_engine.work_dir import WorkDir
 
@@ -64,9 +63,8 @@ def run(job: Job, work: WorkDir, fingerprint: str, report: Report) -> None:
             started = time.monotonic()
             folded = _folded(job, reader, rotations, index)
             say = _sayer(index, num_blocks, report)
-            rounded = round_block(job, factory, index, folded, streams, rotations, say, report)
-            stored = rounded.stored
-            _note_few_tokens(work, index, rounded)
+            stored, few_tokens = round_block(job, factory, index, folded, streams, rotations, say, report)
+            _note_few_tokens(work, index, few_tokens)
             exact_block = fill_exact_block(factory, job, index, folded, rotations)
             del folded  # float64, the most that is held of a block
             exact = _run_exact(factory, exact_block, index, streams, rotations, say)
@@ -78,15 +76,8 @@ def run(job: Job, work: WorkDir, fingerprint: str, report: Report) -> None:
             streams, errors = _measure(job, factory, index, exact_block, exact, stored, rotations, streams, say)
             work.save_block(NAME, f"{index:05}", stored, fingerprint)
             _save_streams(work, fingerprint, index, streams)
-            report(
-                BlockQuantized(
-                    block=index,
-                    relative_error=errors,
-                    seconds=time.monotonic() - started,
-                    bytes=_stored_bytes(job, index, stored),
-                    recovery=recovery,
-                )
-            )
+            took, size = time.monotonic() - started, _stored_bytes(job, index, stored)
+            report(BlockQuantized(block=index, relative_error=errors, seconds=took, bytes=size, recovery=recovery))
             report(StageAdvanced(stage=NAME, step=index + 1, steps=num_blocks, label=f"Block {index + 1}"))
         if waits_for_last_block(job):
             report(StageAdvanced(stage=NAME, step=num_blocks, steps=num_blocks, label="Head"))
@@ -134,11 +125,11 @@ def _note_recovery(work: WorkDir, index: int, errors: tuple[float, float]) -> No
     )
 
 
-def _note_few_tokens(work: WorkDir, index: int, rounded: RoundedBlock) -> None:
+def _note_few_tokens(work: WorkDir, index: int, few_tokens: Sequence[FewTokens]) -> None:
     """Experts that were rounded to nearest because they saw too few tokens, up to this block."""
     known = work.read_json(EXPERTS) or {_TO_NEAREST: []}
     before = [one for one in known[_TO_NEAREST] if one["block"] < index]
-    new = [{"block": index, **one._asdict()} for one in rounded.few_tokens]
+    new = [{"block": index, **one._asdict()} for one in few_tokens]
     work.write_json(EXPERTS, {_TO_NEAREST: before + new})
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
@@ -43,8 +42,7 @@ class FewTokens(NamedTuple):
     inputs: int
 
 
-@dataclass(frozen=True)
-class RoundedBlock:
+class RoundedBlock(NamedTuple):
     """
     Args:
         stored: codes and scales of quantized linears, the rest in the checkpoint's dtype.

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 
 from dfrot_engine.calibration.errors_by_token import error_series, token_errors
-from dfrot_engine.checkpoint.blocks import read_block
-from dfrot_engine.checkpoint.reader import CheckpointReader
+from dfrot_engine.checkpoint.reader import CheckpointReader, read_block
 from dfrot_engine.errors import RunError
 from dfrot_engine.forward.block import BlockFactory
 from dfrot_engine.forward.quantized_block import fill_quantized_block, kv_quantizer

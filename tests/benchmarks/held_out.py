@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 
 from dfrot_engine.calibration.datasets import evaluation_windows, load_text
-from dfrot_engine.checkpoint.blocks import read_block
-from dfrot_engine.checkpoint.reader import CheckpointReader
+from dfrot_engine.checkpoint.reader import CheckpointReader, read_block
 from dfrot_engine.checkpoint.tokenizer import Tokenizer
 from dfrot_engine.evaluation.metrics import Metrics
 from dfrot_engine.forward.block import BlockFactory

@@ -54,8 +54,6 @@ def use_float64_norms(module: nn.Module) -> nn.Module:
 def reference_logits(folder: Path, tokens_BT: Tensor) -> Tensor:
     """Logits of the original by transformers' own forward."""
     model: Any = use_float64_norms(load_float64(folder)[0])
-    # The others compute in 32 bits at most.
-    model.set_experts_implementation("eager")
     if getattr(model.config, "attn_logit_softcapping", None) is not None:
         # The only attention of transformers that caps on a CPU takes its softmax in float32.
         model.set_attn_implementation(ATTENTION)

@@ -12,8 +12,7 @@ from torch import Tensor
 
 from dfrot_engine.architectures import ARCHITECTURES, Architecture, architecture_of
 from dfrot_engine.architectures.base import Space
-from dfrot_engine.checkpoint.blocks import read_block
-from dfrot_engine.checkpoint.reader import CheckpointReader
+from dfrot_engine.checkpoint.reader import CheckpointReader, read_block
 from dfrot_engine.forward.attention import KVQuantizer
 from dfrot_engine.forward.block import BlockFactory
 from dfrot_engine.forward.fake_quant import QuantizedLinear, linear_parts, replace_linear

@@ -15,8 +15,7 @@ from transformers import CONFIG_MAPPING, AutoModelForCausalLM
 from dfrot_engine import RunOptions, make_plan
 from dfrot_engine.architectures import Architecture, architecture_of
 from dfrot_engine.architectures.base import Space
-from dfrot_engine.checkpoint.blocks import read_block
-from dfrot_engine.checkpoint.reader import CheckpointReader
+from dfrot_engine.checkpoint.reader import CheckpointReader, read_block
 from dfrot_engine.cli import main
 from dfrot_engine.errors import ModelError
 from dfrot_engine.exporters.packed_experts import pack_experts
@@ -174,5 +173,5 @@ def test_experts_are_shown_once(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert shown["kept"] == ["self_attn.k_norm.weight", "self_attn.q_norm.weight"]
     assert main(["show", str(folder)]) == 0
     words = capsys.readouterr().out
-    assert "mlp.experts.*.down_proj (3 a block, in 1 blocks)" in words
-    assert "mlp.gate (in 1 blocks, never rounded)" in words
+    assert "mlp.experts.*.down_proj (3 a block, in 1 of 2 blocks)" in words
+    assert "mlp.gate (in 1 of 2 blocks, never rounded)" in words

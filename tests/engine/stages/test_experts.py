@@ -14,24 +14,20 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM
 
 from dfrot_engine import RunOptions, make_plan
-from dfrot_engine.checkpoint.blocks import read_block
-from dfrot_engine.checkpoint.reader import CheckpointReader
+from dfrot_engine.checkpoint.reader import CheckpointReader, read_block
 from dfrot_engine.evaluation.models import quantized_logits
 from dfrot_engine.events import BlockQuantized, Warned
 from dfrot_engine.forward.block import BlockFactory
 from dfrot_engine.forward.rounded_block import fill_rounded_block
 from dfrot_engine.forward.stream import Streams, embed
 from dfrot_engine.job import Job
-from dfrot_engine.plan_linears import planned_block_linears
 from dfrot_engine.recipe import Recipe
 from dfrot_engine.rotations.fold import fold_block
 from dfrot_engine.rotations.rotation_set import RotationSet
-from dfrot_engine.sensitivity.proposal import propose
 from dfrot_engine.stages.running_block import RunningBlock
 from dfrot_engine.work_dir import WorkDir
-from tests.engine.architectures.test_moe import MOE_MODELS, pack, table
+from tests.engine.architectures.test_moe import MOE_MODELS, pack
 from tests.engine.runs import run_tiny, tiny_recipe
-from tests.engine.sensitivity.test_run_sensitivity import result_of
 from tests.tiny_models import save_tiny_model
 
 TOKENS = torch.randint(0, 257, (2, 40), generator=torch.Generator().manual_seed(4))
@@ -96,8 +92,11 @@ def test_experts_of_integers_are_packed_whatever_their_activations(preset: str, 
     plan = make_plan(recipe, RunOptions(output_dir=tmp_path / "plan", device="cpu"))
     assert "16 bits" in next(one for one in plan.problems if "activations" in one.field).message
     finished(recipe, tmp_path / "out")
-    groups = json.loads((tmp_path / "out" / "config.json").read_text())["quantization_config"]["config_groups"].values()
-    own = [group for group in groups if any("experts" in target for target in group["targets"])]
+    config = json.loads((tmp_path / "out" / "config.json").read_text())["quantization_config"]
+    assert config["ignore"] == ["re:.*(mlp|block_sparse_moe)[.]gate$", "lm_head"]
+    own = [
+        group for group in config["config_groups"].values() if any("experts" in target for target in group["targets"])
+    ]
     assert len(own) == 1
     assert own[0]["format"] == "pack-quantized"
     assert not own[0].get("input_activations")
@@ -249,48 +248,6 @@ def test_a_run_that_is_stopped_keeps_what_it_noted(tmp_path: Path) -> None:
     finished(recipe, tmp_path / "out")
     noted = json.loads((tmp_path / "out.dfrot" / "report.json").read_text())["experts_to_nearest"]
     assert [one["block"] for one in noted if one["expert"] == 3] == [0, 0, 1, 1]
-
-
-OTHER_BITS = {"linears": "*.experts.1.*", "weights": {"format": "int8", "group_size": 16}}
-
-
-@pytest.mark.parametrize(
-    ("fields", "field", "words"),
-    [
-        ({"rotation__r4": {"kind": "block-descent", "block_size": 32}}, "rotation.r4.kind", "cannot learn here"),
-        ({"overrides": [OTHER_BITS]}, "overrides.0.weights", "one weight format"),
-        ({"skip": ["lm_head", "*.experts.1.*"]}, "skip", "either all"),
-        ({"skip": ["lm_head", "*.experts.*.down_proj"]}, "skip", "either all"),
-        ({"weights__symmetric": False}, "weights.symmetric", "cannot load asymmetric"),
-        ({"calibration__num_samples": 4}, "calibration.num_samples", "An expert sees about 64 calibration tokens"),
-    ],
-)
-def test_the_plan_knows_what_experts_allow(fields: dict[str, Any], field: str, words: str, tmp_path: Path) -> None:
-    model = save_tiny_model("mixtral", tmp_path / "model", num_experts_per_tok=1)
-    options = RunOptions(output_dir=tmp_path / "out", device="cpu")
-    usual = {"rotation__r2__kind": "hadamard", "calibration__num_samples": 8, "solver__kind": "gptq"}
-    recipe = tiny_recipe(model, "w4a16", **(usual | fields))
-    problem = next(one for one in make_plan(recipe, options).problems if one.field == field)
-    assert words in problem.message
-
-
-def test_sensitivity_takes_the_experts_of_a_block_together(tmp_path: Path) -> None:
-    model = save_tiny_model("qwen2_moe", tmp_path / "model")
-    recipe = tiny_recipe(model, "w4a16", rotation__r1__kind="none", rotation__r2__kind="none")
-    result = result_of(recipe)
-    rows = {row.name: row for row in result.rows}
-    assert len(rows) == 2 * (4 + 3 + 3)
-    row = rows[f"model.layers.1.{EXPERT_DOWN}"]
-    assert (row.linear, row.bits, row.block) == (EXPERT_DOWN, 4, 1)
-    assert row.kl > 0
-    sizes = table(model)
-    linears = planned_block_linears(recipe, sizes)
-    kl = {row.name: 1.0 if ".experts." in row.name else 0.001 for row in result.rows}
-    proposal = propose(kl, linears, sizes, 7.9)
-    # All of them or none: runtimes load them with one format.
-    patterns = {override.linears for override in proposal.overrides if ".experts." in override.linears}
-    assert patterns == {f"*.mlp.experts.*.{part}_proj" for part in ("gate", "up", "down")}
-    assert not any(".experts." in override.linears for override in propose(kl, linears, sizes, 5.0).overrides)
 
 
 def test_everything_at_once(tmp_path: Path) -> None:
