@@ -86,7 +86,7 @@ def model_table(source: ModelSource) -> ModelTable:
         ModelError, HubError: there is no such model, its files are broken, or its architecture is not known.
     """
     facts = inspect(source)
-    sizes = architecture_of(facts.config)
+    sizes = architecture_of(facts.config, facts.headers)
     facts = in_table_names(facts, sizes)
     return ModelTable(
         summary=model_summary(facts, sizes),
@@ -109,7 +109,7 @@ def _linears(facts: ModelFacts, sizes: Architecture) -> tuple[LinearFacts, ...]:
         reads=Space.RESIDUAL,
         writes=(WrittenRows(space=Space.VOCABULARY, rows=sizes.vocab_size),),
         shape=(sizes.vocab_size, sizes.hidden_size),
-        has_bias=f"{sizes.head}.bias" in facts.headers,
+        has_bias=f"{sizes.head_tensor}.bias" in facts.headers,
     )
     biased = {name.removesuffix(".bias") for name in facts.headers if name.endswith(".bias")}
     found: dict[str, LinearFacts] = {}
@@ -152,15 +152,15 @@ def _kept(facts: ModelFacts, sizes: Architecture) -> tuple[str, ...]:
     kept: set[str] = set()
     for table, (first, *_) in sizes.blocks_of_kind:
         prefix = sizes.block_prefix(first)
-        known = {f"{linear.name}.{part}" for linear in (*table.linears, *table.routers) for part in ("weight", "bias")}
-        known |= {f"{norm.name}.weight" for norm in table.norms}
+        named = (*table.linears, *table.routers, *table.norms)
+        known = {f"{one.name}.{part}" for one in named for part in ("weight", "bias")}
         kept |= {name.removeprefix(prefix) for name in facts.headers if name.startswith(prefix)} - known
     return tuple(sorted(kept))
 
 
 def _rotations(sizes: Architecture) -> tuple[RotationFacts, ...]:
     rows = (
-        ("R1", "residual stream", sizes.hidden_size, sizes.r1_refused),
+        ("R1", "residual stream" + ", its mean kept" * sizes.norms_subtract_mean, sizes.hidden_size, sizes.r1_refused),
         ("R2", f"values, each of {sizes.num_kv_heads} KV heads", sizes.head_size, ""),
         ("R3", "queries and keys, each head", sizes.head_size, ""),
         *(("R4", "MLP's hidden channels", width, "") for width in sizes.mlp_widths),

@@ -33,7 +33,7 @@ def make_plan(recipe: Recipe, options: RunOptions) -> Plan:
     problems = [*data_problems(recipe), *device_problems(options)]
     try:
         facts = inspect(recipe.model)
-        architecture = architecture_of(facts.config)
+        architecture = architecture_of(facts.config, facts.headers)
         facts = in_table_names(facts, architecture)
     except DFRotError as error:
         problems = [_problem(error, "model.id_or_path"), *problems, *folder_problems(recipe, options, None)]

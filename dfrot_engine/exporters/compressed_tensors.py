@@ -20,8 +20,9 @@ from compressed_tensors.quantization import (
 from torch import Tensor
 
 from dfrot_engine.architectures.base import Architecture, Linear
+from dfrot_engine.checkpoint.reader import CheckpointReader
 from dfrot_engine.checkpoint.writer import ShardWriter
-from dfrot_engine.exporters.base import copy_side_files, outer_tensors, write_config, write_marker
+from dfrot_engine.exporters.base import copy_side_files, outer_tensors, tensors_beside, write_config, write_marker
 from dfrot_engine.exporters.packed_experts import pack_experts
 from dfrot_engine.forward.quantized_block import OWN_PARTS, block_schemes, stored_weight
 from dfrot_engine.forward.quantized_head import head_schemes, stored_head
@@ -29,6 +30,7 @@ from dfrot_engine.job import Job
 from dfrot_engine.quantizers.formats import FORMATS
 from dfrot_engine.quantizers.weight import QuantizedWeight
 from dfrot_engine.recipe import ActivationScheme, LinearSchemes, WeightScheme
+from dfrot_engine.rotations.rotation_set import RotationSet
 from dfrot_engine.work_dir import WorkDir
 
 _PLAIN = {"int8": CompressionFormat.int_quantized, "fp8": CompressionFormat.float_quantized}
@@ -45,6 +47,9 @@ def write_compressed_tensors(job: Job, work: WorkDir, folder: Path) -> Iterator[
         for name, tensor in _packed_block(job, index, stored):
             writer.add(name, tensor)
         yield index + 1
+    with CheckpointReader(job.model_dir) as reader:
+        for name, tensor in tensors_beside(job, reader, RotationSet.load(work.rotations).to(job.device)):
+            writer.add(name, tensor)
     writer.finish({"format": "pt"})
     copy_side_files(job, folder)
     write_config(job, folder, quantization_config=quantization_config(job))
@@ -53,7 +58,7 @@ def write_compressed_tensors(job: Job, work: WorkDir, folder: Path) -> Iterator[
 
 def _packed_outer(job: Job, outer: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
     yield from outer_tensors(job, outer)
-    yield from _packed_linear(job.architecture.head, stored_head(job, outer), head_schemes(job))
+    yield from _packed_linear(job.architecture.head_tensor, stored_head(job, outer), head_schemes(job))
 
 
 def _packed_block(job: Job, index: int, stored: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
@@ -111,19 +116,23 @@ def quantization_config(job: Job) -> dict[str, object]:
     """The `quantization_config` of config.json, made by the compressed-tensors package."""
     targets: dict[LinearSchemes, list[str]] = defaultdict(list)
     names, ignored = job.architecture, _routers(job.architecture)
-    _place(head_schemes(job), names.head, targets, ignored)
+    # Runtimes name the modules of larger models in other ways than files do.
+    inside = f"re:.*{names.tower}[.].*" if names.tower else "re:.*"
+    _place(head_schemes(job), "re:.*lm_head$" if names.tower else names.head, targets, ignored)
     by_kind: dict[str, dict[int, LinearSchemes]] = defaultdict(dict)
     for index in range(names.num_blocks):
         own = block_schemes(job, index)
         for linear in names.block_at(index).linears:
             by_kind[linear.kind][index] = _carried(linear, own[linear.name])
     for kind, by_block in by_kind.items():
+        pattern = f"{_pattern(names, kind)}$"
         if len(set(by_block.values())) == 1:
-            _place(next(iter(by_block.values())), f"re:.*{_pattern(names, kind)}$", targets, ignored)
+            _place(next(iter(by_block.values())), inside + pattern, targets, ignored)
             continue
+        is_exact = not names.tower and "*" not in kind
         for index, schemes in by_block.items():
-            full = names.block_prefix(index) + kind
-            _place(schemes, f"re:^{_pattern(names, full)}$" if "*" in kind else full, targets, ignored)
+            exact = names.block_prefix(index) + kind if is_exact else f"{inside}layers[.]{index}[.]{pattern}"
+            _place(schemes, exact, targets, ignored)
     storages = {_storage(schemes) for schemes in targets}
     groups = {f"group_{number}": _scheme(schemes, names) for number, (schemes, names) in enumerate(targets.items())}
     config = QuantizationConfig(
