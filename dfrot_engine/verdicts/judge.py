@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import NamedTuple
 
 from dfrot_engine.formats import FORMATS
@@ -31,6 +30,7 @@ class Case:
     activations: str = PLAIN
     activations_symmetric: bool = True
     is_head: bool = False
+    is_expert: bool = False
     is_uneven: bool = False
 
 
@@ -96,7 +96,7 @@ def _asked(recipe: Recipe, named: Sequence[tuple[Case, str]], output: Output) ->
 def _case_of(linear: PlannedLinear) -> Case:
     case = _case(linear.weights, linear.activations)
     is_uneven = bool(case.group_size) and linear.shape[1] % case.group_size != 0
-    return replace(case, is_head=linear.is_head, is_uneven=is_uneven)
+    return replace(case, is_head=linear.is_head, is_expert=linear.expert is not None, is_uneven=is_uneven)
 
 
 def _case(weights: WeightScheme | None, activations: ActivationScheme | None) -> Case:
@@ -202,7 +202,7 @@ def rule_for(runtime: Runtime, export: str, case: Case, capability: int | None, 
 def _fits(rule: Rule, export: str, case: Case, capability: int | None, flags: str) -> bool:
     first, last = rule.capabilities or (0, 0)
     return (
-        rule.export == export
+        export in rule.exports
         and rule.flags in (None, flags)
         and (rule.weights is None or case.weights in rule.weights)
         and (rule.activations is None or case.activations in rule.activations)
@@ -211,6 +211,7 @@ def _fits(rule: Rule, export: str, case: Case, capability: int | None, flags: st
         and rule.weights_symmetric in (None, case.weights_symmetric)
         and rule.activations_symmetric in (None, case.activations_symmetric)
         and rule.is_head in (None, case.is_head)
+        and rule.is_expert in (None, case.is_expert)
         and rule.is_uneven in (None, case.is_uneven)
         and (rule.capabilities is None or (capability is not None and first <= capability <= last))
     )
@@ -236,14 +237,6 @@ def _bits(found: Sequence[_Found], field: str, side: str) -> tuple[int, ...]:
 
 def command(runtime: Runtime, output: Output, flags: Sequence[str] = ()) -> str:
     """How to start a runtime with the files of an export; "" where there is no way."""
-    template = runtime.commands.get(output.exporter, "")
-    file = facts().exports[output.exporter].file
-    path = str(Path(output.folder) / file)
-    return template.strip().format(
-        folder=output.folder,
-        folder_quoted=shlex.quote(output.folder),
-        file=file,
-        path=path,
-        path_quoted=shlex.quote(path),
-        flags="".join(f" {one}" for one in flags if one),
-    )
+    template = runtime.commands.get(facts().exports[output.exporter].files, "")
+    shown = "".join(f" {one}" for one in flags if one)
+    return template.strip().format(folder=output.folder, quoted=shlex.quote(output.folder), flags=shown)

@@ -21,7 +21,7 @@ class _Row(BaseModel):
 class Rule(_Row):
     """One fact; the file says what its fields mean."""
 
-    export: str
+    exports: tuple[str, ...]
     weights: tuple[str, ...] | None = None
     activations: tuple[str, ...] | None = None
     group_sizes: tuple[int, ...] | None = None
@@ -29,6 +29,7 @@ class Rule(_Row):
     weights_symmetric: bool | None = None
     activations_symmetric: bool | None = None
     is_head: bool | None = None
+    is_expert: bool | None = None
     is_uneven: bool | None = None
     capabilities: tuple[int, int] | None = None
     flags: str | None = None
@@ -46,7 +47,7 @@ class Runtime(_Row):
     Args:
         device: "cuda" runtimes are judged for each generation of GPUs.
         ways: flags it can be started with; "" is none.
-        commands: export kind → template; a kind without one cannot be given to it.
+        commands: kind of files, a folder or one GGUF file → template; it cannot be given what has none.
         kv_flags: format of the KV cache → flag that asks for it.
     """
 
@@ -65,12 +66,12 @@ class ExportFacts(_Row):
     Args:
         formats: that it writes; none where the export does not say.
         is_quantized: whether the recipe's schemes are in the files.
-        file: the one file that runtimes are given; "" where it is the folder.
+        files: what runtimes are given: the folder, or the one GGUF file in it.
     """
 
     formats: tuple[str, ...] = ()
     is_quantized: bool = True
-    file: str = ""
+    files: Literal["folder", "gguf"] = "folder"
 
 
 class Table(_Row):

@@ -121,8 +121,8 @@ class JudgingPlanner(FakePlanner):
     """A planner whose verdicts are the table's, on one linear with the recipe's schemes."""
 
     def __call__(self, recipe: Recipe, options: RunOptions) -> Plan:
-        schemes = [one.model_dump() if one else None for one in (recipe.weights, recipe.activations)]
-        verdicts = ask(linear(*schemes)) if recipe.exports else ()
+        weights, activations = (one.model_dump() if one else None for one in (recipe.weights, recipe.activations))
+        verdicts = ask(linear(weights, activations)) if recipe.exports else ()
         return super().__call__(recipe, options).model_copy(update={"verdicts": verdicts})
 
 

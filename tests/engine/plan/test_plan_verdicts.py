@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dfrot_engine import Plan
+from dfrot_engine import Plan, RunOptions, make_plan
 from dfrot_engine import plan as plan_module
 from dfrot_engine.exporters.limits import LIMITS
 from dfrot_engine.formats import FORMATS
 from dfrot_engine.verdicts.table import facts
 from dfrot_engine.verdicts.types import EVERY_RUNTIME, LOADS
 from tests.engine.plan.conftest import found
+from tests.engine.runs import tiny_recipe
 from tests.engine.verdicts.asking import ask, linear, row
+from tests.tiny_models import save_tiny_model
 
 KIND = "compressed-tensors"
 TAKES_ASYMMETRIC = "No runtime but transformers takes asymmetric"
@@ -79,20 +82,20 @@ NAMES = ("int3", "int4", "int8", "fp8", "nvfp4", "mxfp4")
 
 def schemes() -> Iterator[tuple[dict[str, Any], dict[str, Any] | None]]:
     """Format × symmetry × granularity of weights, with format × symmetry of activations."""
-    weights = [
+    weights: list[dict[str, Any]] = [
         {"format": name} | symmetry | granularity
         for name, symmetry, granularity in product(
             NAMES, ({}, {"symmetric": False}), ({"group_size": 32}, {"granularity": "per-channel"})
         )
         if not FORMATS[name].is_float or (not symmetry and granularity == {"granularity": "per-channel"})
     ]
-    activations = [
+    activations: list[dict[str, Any]] = [
         {"format": name} | symmetry
         for name, symmetry in product(NAMES, ({}, {"symmetric": False}))
         if not FORMATS[name].is_float or not symmetry
     ]
     for weight in weights:
-        fixed = {"format": weight["format"]} if FORMATS[weight["format"]].group_size else weight
+        fixed: dict[str, Any] = {"format": weight["format"]} if FORMATS[weight["format"]].group_size else weight
         yield fixed, None
         yield from ((fixed, activation) for activation in activations)
 
@@ -128,6 +131,17 @@ def test_verdicts_and_limits_agree_on_every_scheme(plan: Callable[..., Plan]) ->
         for one in ask(linear({"format": "int4"}, {"format": "int4", "symmetric": False}))
         if one.outcome in LOADS
     }
+
+
+@pytest.mark.parametrize("preset", ["w4a16", "w8a8"])
+def test_experts_are_judged_as_the_warning_says(preset: str, tmp_path: Path) -> None:
+    model = save_tiny_model("mixtral", tmp_path / "model")
+    recipe = tiny_recipe(model, preset, evaluation=None, rotation__r1__kind="hadamard")
+    made = make_plan(recipe, RunOptions(output_dir=tmp_path / "out", device="cpu"))
+    warned = any("transformers leaves them at 16 bits" in problem.message for problem in made.problems)
+    assert warned is (preset == "w8a8")
+    words = row(made.verdicts, "transformers").words
+    assert words == ("16-bit activations" if warned else "loads")
 
 
 def test_what_is_written_is_what_the_table_says(plan: Callable[..., Plan]) -> None:

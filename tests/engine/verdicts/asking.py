@@ -23,8 +23,10 @@ A4, A8, FP8, NVFP4, MXFP4 = ({"format": name} for name in ("int4", "int8", "fp8"
 ASYMMETRIC = {"symmetric": False}
 
 
-def linear(weights: Scheme, activations: Scheme = None, name: str = "mlp.up_proj", columns: int = 1_152):
-    """A linear of block 0, or the head."""
+def linear(
+    weights: Scheme, activations: Scheme = None, name: str = "mlp.up_proj", columns: int = 1_152
+) -> PlannedLinear:
+    """A linear of block 0, of expert 0 where the name says so, or the head."""
     full_name = name if name == "lm_head" else f"model.layers.0.{name}"
     return PlannedLinear(
         name=full_name,
@@ -35,6 +37,7 @@ def linear(weights: Scheme, activations: Scheme = None, name: str = "mlp.up_proj
         activations=ActivationScheme.model_validate(activations) if activations else None,
         weights_field="weights",
         activations_field="activations",
+        expert=0 if ".experts." in name else None,
     )
 
 

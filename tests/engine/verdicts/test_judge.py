@@ -139,10 +139,19 @@ def test_gguf(weights: Scheme, outcome: str, bits: tuple[int, ...], word: str) -
     llama = row(found, "llama.cpp")
     assert (llama.outcome, llama.activation_bits) == (outcome, bits)
     assert word in llama.reason
-    assert llama.command == f"llama-server -m '{FOLDER}/model.gguf'"
+    assert llama.command == f"llama-server -m '{FOLDER}'/*.gguf"
     assert row(found, TRANSFORMERS).activation_bits == (16,)
     assert "GgufConfig(dequantize=True)" in row(found, TRANSFORMERS).command
     assert (row(found, "OpenVINO").outcome, row(found, "OpenVINO").activation_bits) == (LOADS_, ())
+
+
+@pytest.mark.parametrize(("export", "bits"), [("gguf-f16", "W16 A16 KV16"), ("gguf-q8_0", "W8 A8 KV16")])
+def test_gguf_of_the_folded_model(export: str, bits: str) -> None:
+    found = ask(linear(G64, A4), export=export)
+    assert (row(found, "llama.cpp").outcome, row(found, "llama.cpp").bits) == (LOADS_, bits)
+    assert row(found, TRANSFORMERS).bits == "W16 A16 KV16"
+    assert row(found, "OpenVINO").outcome == LOADS_
+    assert row(found, "vLLM", 80).outcome == UNTRIED
 
 
 def test_gguf_says_nothing_of_activations() -> None:
@@ -190,6 +199,17 @@ def test_a_quantized_head() -> None:
     assert row(found, TRANSFORMERS).outcome == LOADS_
     for one in (row(found, "vLLM", 80), row(found, CPU)):
         assert (one.outcome, one.linear) == (UNTRIED, "lm_head")
+
+
+def test_experts() -> None:
+    expert = "mlp.experts.0.down_proj"
+    found = ask(linear(CHANNEL8, A8), linear(G64, name=expert), linear(G64, A8, name=expert))
+    own = row(found, TRANSFORMERS)
+    assert (own.outcome, own.activation_bits, own.linear) == (DIFFERS, (8, 16), f"model.layers.0.{expert}")
+    assert row(ask(linear(G64, name=expert)), TRANSFORMERS).outcome == LOADS_
+    assert row(ask(linear(FP8, FP8, name=expert)), TRANSFORMERS).words == "16-bit activations"
+    assert row(ask(linear(NVFP4, NVFP4, name=expert)), TRANSFORMERS).outcome == UNTRIED
+    assert row(found, CPU).outcome == row(found, "vLLM", 80).outcome == UNTRIED
 
 
 def test_groups_that_do_not_divide_the_columns() -> None:

@@ -13,31 +13,35 @@ from dfrot_engine.plan_types import Output
 from dfrot_engine.recipe import Export
 from dfrot_engine.verdicts.judge import PLAIN, Case, command, rule_for
 from dfrot_engine.verdicts.table import Rule, Runtime, facts
+from dfrot_engine.verdicts.types import LOADS
 
 RUNTIMES = {one.name: one for one in facts().runtimes}
 EXPORTS = tuple(facts().exports)
 BOTH = (True, False)
 NAMES = (PLAIN, "int4", "int8", "fp8", "nvfp4", "mxfp4")
 CASES = tuple(
-    Case(*fields, is_head=is_head, is_uneven=is_uneven)
+    Case(*fields, is_head=is_head, is_expert=is_expert, is_uneven=is_uneven)
     for fields in product(NAMES, BOTH, (0, 16, 32, 64, 128), NAMES, BOTH)
-    for is_head, is_uneven in ((False, False), (True, False), (False, True))
+    for is_head, is_expert, is_uneven in product(BOTH, BOTH, BOTH)
+    if is_head + is_expert + is_uneven <= 1
 )
 
 
 def test_the_runtimes_and_the_exports() -> None:
     assert tuple(RUNTIMES) == ("transformers", "vLLM", "vLLM CPU", "SGLang", "llama.cpp", "OpenVINO")
     kinds = get_args(Export.model_fields["kind"].annotation)
-    assert set(kinds) | {"gguf"} == set(EXPORTS)
-    assert {one for runtime in RUNTIMES.values() for one in runtime.commands} == set(EXPORTS)
+    assert set(kinds) <= set(EXPORTS)
+    assert {name for name, export in facts().exports.items() if export.files == "gguf"} == {
+        name for name in EXPORTS if name.startswith("gguf")
+    }
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES.values(), ids=list(RUNTIMES))
 def test_every_export_has_rules_and_what_loads_has_a_command(runtime: Runtime) -> None:
-    assert {rule.export for rule in runtime.rules} == set(EXPORTS)
+    assert {export for rule in runtime.rules for export in rule.exports} == set(EXPORTS)
     for rule in runtime.rules:
-        assert rule.outcome == "refused" or rule.export in runtime.commands or runtime.name == "OpenVINO", rule
-        assert rule.outcome not in ("loads", "loads-differently") or rule.export in runtime.commands
+        kinds = {facts().exports[export].files for export in rule.exports}
+        assert rule.outcome not in LOADS or kinds <= set(runtime.commands), rule
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES.values(), ids=list(RUNTIMES))
@@ -75,10 +79,10 @@ def test_no_rule_is_hidden_by_the_rules_before_it(runtime: Runtime) -> None:
 
 def test_a_word_the_table_does_not_know_is_refused() -> None:
     with pytest.raises(ValidationError):
-        Rule.model_validate({"export": "gguf", "outcome": "maybe", "reason": "-", "how": "ran", "source": "-"})
+        Rule.model_validate({"exports": ["gguf"], "outcome": "maybe", "reason": "-", "how": "ran", "source": "-"})
     with pytest.raises(ValidationError):
         Rule.model_validate(
-            {"export": "gguf", "wieghts": ["int4"], "outcome": "loads", "reason": "-", "how": "ran", "source": "-"}
+            {"exports": ["gguf"], "wieghts": ["int4"], "outcome": "loads", "reason": "-", "how": "ran", "source": "-"}
         )
 
 
@@ -87,7 +91,7 @@ def test_commands_quote_the_folder() -> None:
         return command(RUNTIMES[name], Output(exporter=kind, folder="/my models/it's", bytes=0), flags)
 
     quoted = """'/my models/it'"'"'s'"""
-    file = """'/my models/it'"'"'s/model.gguf'"""
+    file = """'/my models/it'"'"'s'/*.gguf"""
     assert of("vLLM", "compressed-tensors") == f"vllm serve {quoted}"
     assert of("vLLM", "compressed-tensors", "", "--a b") == f"vllm serve {quoted} --a b"
     assert of("SGLang", "rotated-bf16") == f"python -m sglang.launch_server --model-path {quoted}"
