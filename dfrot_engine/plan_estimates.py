@@ -11,8 +11,8 @@ from dfrot_engine.architectures import Architecture
 from dfrot_engine.architectures.base import Block
 from dfrot_engine.checkpoint.facts import ModelFacts
 from dfrot_engine.formats import FORMATS
+from dfrot_engine.nvidia import has_nvidia_gpu
 from dfrot_engine.options import RunOptions
-from dfrot_engine.plan_checks import has_nvidia_gpu
 from dfrot_engine.plan_evaluation import evaluation_estimate
 from dfrot_engine.plan_inner import inner_disk_bytes, inner_memory_bytes, inner_seconds, inner_words
 from dfrot_engine.plan_linears import PlannedLinear
