@@ -6,11 +6,11 @@ import contextlib
 import io
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 from transformers.utils import logging as transformers_logging
 
 from dfrot_engine.architectures.base import Architecture
@@ -24,7 +24,7 @@ from dfrot_engine.forward.quantized_head import fill_quantized_head
 from dfrot_engine.forward.room import Room
 from dfrot_engine.forward.stream import embed_into, pass_on
 from dfrot_engine.job import Job
-from dfrot_engine.outer import finish_logits, head_weight
+from dfrot_engine.outer import final_norm_parts, finish_logits, folded_norm_parts, head_weight
 from dfrot_engine.overlap import read_ahead
 from dfrot_engine.rotations.rotation_set import RotationSet
 from dfrot_engine.work_dir import WorkDir
@@ -44,7 +44,7 @@ def original_logits(job: Job, tokens_BT: Tensor, say: Callable[[int], None], roo
         for index in numbers:
             block = factory.fill(index, next(blocks))
             hidden = pass_on(room.states, factory, block, index, hidden, between=lambda index=index: say(index))
-        norm = factory.fill_final_norm(reader.tensor(f"{names.final_norm.name}.weight"))
+        norm = factory.fill_final_norm(final_norm_parts(names, reader))
         head = QuantizedLinear(head_weight(job, reader).to(job.device).float(), None, None, None)
     return _head_logits(names, hidden, norm, head)
 
@@ -63,7 +63,7 @@ def quantized_logits(
     for index, stored in zip(numbers, blocks, strict=True):
         block = fill_quantized_block(factory, job, index, stored, rotations)
         hidden = pass_on(room.states, factory, block, index, hidden, kv_quantizer(job, rotations, stored))
-    norm = factory.fill_final_norm(outer["final_norm"])
+    norm = factory.fill_final_norm(folded_norm_parts(outer))
     return _head_logits(job.architecture, hidden, norm, fill_quantized_head(job, outer))
 
 
@@ -76,7 +76,8 @@ def reloaded_logits(folder: Path, tokens_BT: Tensor, device: torch.device) -> Lo
     transformers_logging.disable_progress_bar()
     try:
         with without_bars():
-            model = AutoModelForCausalLM.from_pretrained(
+            config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+            model = loader_of(config).from_pretrained(
                 folder, dtype="auto", local_files_only=True, trust_remote_code=False
             )
             model = cast("nn.Module", model).to(device).eval()
@@ -91,6 +92,11 @@ def reloaded_logits(folder: Path, tokens_BT: Tensor, device: torch.device) -> Lo
             return model(tokens_BT[window : window + 1].to(device), use_cache=False).logits[0]
 
     return logits
+
+
+def loader_of(config: Any) -> Any:
+    """The class of transformers that loads models of this config with their head."""
+    return AutoModelForImageTextToText if hasattr(config, "vision_config") else AutoModelForCausalLM
 
 
 def without_bars() -> contextlib.redirect_stderr[io.StringIO]:

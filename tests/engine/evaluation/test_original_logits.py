@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig
 
-from dfrot_engine.evaluation.models import original_logits
+from dfrot_engine.evaluation.models import loader_of, original_logits
 from dfrot_engine.job import Job
 from dfrot_engine.options import RunOptions
 from dfrot_engine.recipe import Recipe
@@ -29,7 +29,8 @@ def streamed(folder: Path) -> Tensor:
 @torch.no_grad()
 def whole(folder: Path) -> Tensor:
     """With the attention transformers chooses for the model."""
-    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    loader = loader_of(AutoConfig.from_pretrained(folder))
+    model: Any = loader.from_pretrained(folder, dtype=torch.float32).eval()
     return model(TOKENS, use_cache=False).logits
 
 
