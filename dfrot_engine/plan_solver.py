@@ -13,11 +13,14 @@ if TYPE_CHECKING:
     from dfrot_engine.plan_estimates import Workload
 
 _NAMES = {GPTQ: "GPTQ", Qronos: "Qronos"}
-# The second moments in float32, and in float64 damped, ordered, factored and inverted.
-_MATRIX_BYTES = 4 + 5 * 8
-_CROSS_BYTES = 4 + 2 * 8
-# Streams, what they become behind the block, and the batch results before they are joined.
-_STREAM_COPIES = 3
+# The second moments in float32; in float64 damped, factored and inverted; measured. Qronos has those of both streams.
+_MATRIX_BYTES, _CROSS_BYTES = 36, 4
+# Weights that are rounded together, in float32: in another order, their codes and errors.
+_WEIGHT_BYTES = 20
+# Two factorizations and an inverse in float64, which run at a third of the speed of a product in float32.
+_FACTOR_FLOPS = 3.6
+# One column after the other, each in a dozen passes over numbers that do not stay in the cache.
+_COLUMN_FLOPS = 4_500
 
 
 def solver_words(recipe: Recipe) -> str:
@@ -53,25 +56,24 @@ def solver_seconds(work: Workload) -> float:
         return 0.0
     sizes, tokens = work.architecture, work.calibration_tokens
     streams = stream_count(work.recipe)
-    flops = 2.0 * tokens * work.block_parameters * streams  # behind the block
+    flops = work.pass_flops(tokens, work.recipe.calibration.seq_len) * streams  # behind the block
     for passed, width, rows in _inputs(work):
         moments = 2 * tokens * width**2
         flops += streams * (2 * tokens * passed + moments)
-        # Two factorizations and an inverse in float64, which runs at half the speed; every error reaches half of what
-        # is left of the weight.
-        flops += 2 * 3 * width**3 + 2 * rows * width**2
+        # Every error reaches half of what is left of the weight.
+        flops += _FACTOR_FLOPS * width**3 + _COLUMN_FLOPS * rows * width + rows * width**2
     return work.seconds(flops * sizes.num_blocks)
 
 
 def solver_bytes(work: Workload) -> int:
-    """The streams, the block in both versions, and the matrices of the widest input."""
+    """The folded block, the one that runs, in both versions for Qronos, and an input's matrices and weights."""
     solver = work.recipe.solver
     if not isinstance(solver, CALIBRATED):
         return 0
-    widest = max(width for _, width, _ in _inputs(work))
-    matrix = _MATRIX_BYTES + (_CROSS_BYTES if isinstance(solver, Qronos) else 0)
-    blocks = 3 * 4 * work.block_parameters
-    return blocks + matrix * widest**2 + _STREAM_COPIES * stream_count(work.recipe) * work.hidden_bytes
+    with_exact = isinstance(solver, Qronos)
+    matrix = _MATRIX_BYTES + (_CROSS_BYTES if with_exact else 0)
+    largest = max(matrix * width**2 + _WEIGHT_BYTES * rows * width for _, width, rows in _inputs(work))
+    return (17 if with_exact else 13) * work.block_parameters + max(largest, work.batch_bytes)
 
 
 def _inputs(work: Workload) -> Iterator[tuple[int, int, int]]:
