@@ -37,7 +37,7 @@ def batch_bytes(work: Workload, seq_len: int, tokens: int) -> int:
     attention = 4 * in_batch * heads + mask
     if work.facts.config.get("attn_logit_softcapping"):
         attention += CAPPED_COPIES * 4 * (in_batch // max(1, seq_len)) * sizes.num_heads * CAPPED_QUERIES * seq_len
-    return 4 * in_batch * 3 * sizes.hidden_size + max(attention, 4 * in_batch * 3 * sizes.intermediate_size)
+    return 4 * in_batch * 3 * sizes.hidden_size + max(attention, 4 * in_batch * 3 * max(sizes.mlp_widths))
 
 
 def _mask_bytes(work: Workload) -> int:

@@ -38,17 +38,17 @@ def picked_rows(
     handles = []
     chosen_value, chosen_hidden = (_draw(num_tokens, rows, generator) for rows in (value_rows, hidden_rows))
     for linear in sizes.block.linears:
-        module = block.get_submodule(linear.name)
         written = dict(sizes.row_ranges(linear))
         if Space.VALUE in written and value_rows:
             pickers[VALUE] = _Picker(chosen_value, columns=written[Space.VALUE])
-            handles.append(module.register_forward_hook(pickers[VALUE].take_output))
+            handles.append(block.get_submodule(linear.name).register_forward_hook(pickers[VALUE].take_output))
         if linear.reads is Space.VALUE and value_rows:
             pickers[ATTENDED] = _Picker(chosen_value)
-            handles.append(module.register_forward_pre_hook(pickers[ATTENDED].take_input))
+            handles.append(block.get_submodule(linear.name).register_forward_pre_hook(pickers[ATTENDED].take_input))
         if linear.reads is Space.MLP_HIDDEN and hidden_rows:
+            assert linear.expert is None, "experts see a part of the tokens; the plan refuses to learn from them"
             pickers[HIDDEN] = _Picker(chosen_hidden)
-            handles.append(module.register_forward_pre_hook(pickers[HIDDEN].take_input))
+            handles.append(block.get_submodule(linear.name).register_forward_pre_hook(pickers[HIDDEN].take_input))
     for kind, chosen in ((VALUE, chosen_value), (HIDDEN, chosen_hidden)):
         if len(chosen):
             pickers[f"{ENERGY}.{kind}"] = picker = _Picker(chosen, energy=True)

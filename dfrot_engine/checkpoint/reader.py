@@ -8,6 +8,8 @@ from types import TracebackType
 import torch
 from torch import Tensor
 
+from dfrot_engine.architectures.base import Architecture
+from dfrot_engine.checkpoint.blocks import parts_of
 from dfrot_engine.checkpoint.headers import TensorHeader, read_headers
 from dfrot_engine.checkpoint.json_files import DOWNLOAD_AGAIN, MODEL_FIELD
 from dfrot_engine.checkpoint.tensor_bytes import read_tensor
@@ -105,3 +107,16 @@ class CheckpointReader:
             file.seek(header.offset)
             read_tensor(file, tensor)
         return tensor
+
+
+def read_block(reader: CheckpointReader, architecture: Architecture, index: int) -> dict[str, Tensor]:
+    """Every tensor of a block by its table's name relative to the block, in the checkpoint's own dtype, on the CPU.
+
+    Raises:
+        ModelError: there is none, or a shard cannot be read.
+    """
+    return {
+        part.name: tensor if part.expert is None else tensor[part.expert, part.rows]
+        for stored, tensor in reader.block(architecture.block_prefix(index)).items()
+        for part in parts_of(architecture.own_name(stored), tuple(tensor.shape))
+    }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,7 +15,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageText
 from transformers.utils import logging as transformers_logging
 
 from dfrot_engine.architectures.base import Architecture
-from dfrot_engine.checkpoint.reader import CheckpointReader
+from dfrot_engine.checkpoint.reader import CheckpointReader, read_block
 from dfrot_engine.errors import RunError
 from dfrot_engine.forward.block import BlockFactory
 from dfrot_engine.forward.fake_quant import QuantizedLinear
@@ -40,7 +41,7 @@ def original_logits(job: Job, tokens_BT: Tensor, say: Callable[[int], None], roo
     with CheckpointReader(job.model_dir) as reader:
         hidden = embed_into(room.states, reader.tensor(f"{names.embedding}.weight"), names, tokens_BT)
         numbers = range(names.num_blocks)
-        blocks = read_ahead(lambda index: reader.block(names.block_prefix(index)), numbers, overlaps=room.overlaps)
+        blocks = read_ahead(partial(read_block, reader, names), numbers, overlaps=room.overlaps)
         for index in numbers:
             block = factory.fill(index, next(blocks))
             hidden = pass_on(room.states, factory, block, index, hidden, between=lambda index=index: say(index))
@@ -77,9 +78,8 @@ def reloaded_logits(folder: Path, tokens_BT: Tensor, device: torch.device) -> Lo
     try:
         with without_bars():
             config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-            model = loader_of(config).from_pretrained(
-                folder, dtype="auto", local_files_only=True, trust_remote_code=False
-            )
+            loader = loader_of(config)
+            model = loader.from_pretrained(folder, dtype="auto", local_files_only=True, trust_remote_code=False)
             model = cast("nn.Module", model).to(device).eval()
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise RunError(

@@ -14,6 +14,7 @@ from transformers.masking_utils import create_causal_mask, create_sliding_window
 
 from dfrot_engine.errors import ModelError
 from dfrot_engine.forward.attention import ATTENTION, KVQuantizer
+from dfrot_engine.forward.experts import unpack_experts
 from dfrot_engine.forward.room import BatchSize
 
 
@@ -43,6 +44,8 @@ class BlockFactory:
         with torch.device("meta"):
             model = AutoModel.from_config(self.config, trust_remote_code=False)
         self._empty_blocks: nn.ModuleList = model.layers
+        for block in self._empty_blocks:
+            unpack_experts(block)
         self._rotary = type(model.rotary_emb)(config=self.config).to(device)
         self._final_norm = model.norm
         self._layer_types = _layer_types(self.config)

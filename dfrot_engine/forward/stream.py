@@ -123,7 +123,7 @@ def batches(hidden: Hidden) -> Iterator[Tensor]:
 
 
 class _Reached(Exception):
-    """The linear that was waited for has been called."""
+    """The module that was waited for has been called."""
 
 
 def input_of(
@@ -135,20 +135,32 @@ def input_of(
     kv_quantizer: KVQuantizer | None = None,
 ) -> Tensor:
     """What one linear of a block reads, [B, T, I]; the block is run no further than that."""
-    seen: list[Tensor] = []
+    return arguments_of(factory, block, index, hidden_BTD, linear, kv_quantizer)[0]
+
+
+def arguments_of(
+    factory: BlockFactory,
+    block: nn.Module,
+    index: int,
+    hidden_BTD: Tensor,
+    module: str,
+    kv_quantizer: KVQuantizer | None = None,
+) -> tuple[Tensor, ...]:
+    """What one module of a block is called with; the block is run no further than that."""
+    seen: list[tuple[Tensor, ...]] = []
 
     def stop(_module: nn.Module, args: tuple[Tensor, ...]) -> None:
-        seen.append(args[0])
+        seen.append(args)
         raise _Reached
 
-    handle = block.get_submodule(linear).register_forward_pre_hook(stop)
+    handle = block.get_submodule(module).register_forward_pre_hook(stop)
     try:
         factory.run(block, index, hidden_BTD, kv_quantizer)
     except _Reached:
         return seen.pop()
     finally:
         handle.remove()
-    raise AssertionError(f"{linear} was not called")
+    raise AssertionError(f"{module} was not called")
 
 
 @contextmanager

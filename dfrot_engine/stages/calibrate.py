@@ -15,7 +15,7 @@ from dfrot_engine.calibration.datasets import load_text, sample_batches
 from dfrot_engine.calibration.massive import is_concentrated, is_large
 from dfrot_engine.calibration.samplers import RowSample, sample_rows
 from dfrot_engine.charts import ACTIVATION_MAP, ActivationMap
-from dfrot_engine.checkpoint.reader import CheckpointReader
+from dfrot_engine.checkpoint.reader import CheckpointReader, read_block
 from dfrot_engine.checkpoint.tokenizer import Tokenizer
 from dfrot_engine.errors import RunError
 from dfrot_engine.events import ChartSaved, MassiveToken, MassiveTokensFound, StageAdvanced, StageStarted
@@ -62,9 +62,7 @@ def run(job: Job, work: WorkDir, fingerprint: str, report: Report) -> None:
         for index in range(start):
             chart.add(index, work.load_block(NAME, f"{index:05}")[0])
         numbers = range(start, architecture.num_blocks)
-        blocks = read_ahead(
-            lambda index: reader.block(architecture.block_prefix(index)), numbers, overlaps=room.overlaps
-        )
+        blocks = read_ahead(partial(read_block, reader, architecture), numbers, overlaps=room.overlaps)
         with closing(blocks), WriteBehind(overlaps=room.overlaps) as behind:
             for index in numbers:
                 block = factory.fill(index, next(blocks))

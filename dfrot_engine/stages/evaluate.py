@@ -121,13 +121,15 @@ def _windows(job: Job) -> Tensor:
 def _measured_model(
     job: Job, work: WorkDir, tokens_BT: Tensor, room: Room, say: Callable[[int], None]
 ) -> tuple[LogitsOf, str]:
-    """The first export, as users load it; the engine's own quantized forward when nothing is exported."""
-    if not job.recipe.exports:
-        rotations = RotationSet.load(work.rotations)
-        return quantized_logits(job, work, rotations, tokens_BT, room), "the engine's quantized forward"
+    """The first export, as users load it; the engine's own quantized forward where nothing is exported or can be."""
+    fits, names = _fits_whole(job), job.architecture
+    # Of experts the files are laid out in another way than the modules that would read them.
+    if not job.recipe.exports or (names.experts_per_token and not fits):
+        logits = quantized_logits(job, work, RotationSet.load(work.rotations), tokens_BT, room)
+        return logits, "the engine's quantized forward"
     export = job.recipe.exports[0]
     folder = output_folder(job, export)
-    if _fits_whole(job):
+    if fits:
         return reloaded_logits(folder, tokens_BT, job.device), f"{export.kind}, loaded by transformers"
     logits = streamed_logits(folder, job.architecture, tokens_BT, job.device, room, say)
     return logits, f"{export.kind}, by the modules of transformers, block by block"

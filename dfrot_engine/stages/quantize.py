@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from dfrot_engine.checkpoint.reader import CheckpointReader
+from dfrot_engine.checkpoint.reader import CheckpointReader, read_block
 from dfrot_engine.checkpoint.tokenizer import Tokenizer
 from dfrot_engine.events import BlockQuantized, StageAdvanced, StageStarted
 from dfrot_engine.formats import FORMATS
@@ -39,18 +39,20 @@ from dfrot_engine.stages.base import Stage
 from dfrot_engine.stages.calibrate import calibration_tokens
 from dfrot_engine.stages.note_clips import note_clips
 from dfrot_engine.stages.recover import recover_block
-from dfrot_engine.stages.round_block import round_block
+from dfrot_engine.stages.round_block import FewTokens, round_block
 from dfrot_engine.stages.running_block import rotate_only_of
 from dfrot_engine.work_dir import WorkDir
 
 NAME = "quantize"
 RESULT = "recovery.json"
+EXPERTS = "experts.json"
+_TO_NEAREST = "experts_to_nearest"
 OUTER = "outer"  # embedding, final norm and head
 _MEASURED_TOKENS = 2_048  # whose errors are measured; solvers that need data see all of the calibration
 
 
 def run(job: Job, work: WorkDir, fingerprint: str, report: Report) -> None:
-    """Leaves `quantize/outer.safetensors` and `quantize/00000.safetensors` …, and `recovery.json` if asked for."""
+    """Leaves `quantize/outer.safetensors`, `quantize/00000.safetensors` …, `experts.json`, perhaps `recovery.json`."""
     num_blocks = job.architecture.num_blocks
     report(StageStarted(stage=NAME, steps=num_blocks))
     rotations = RotationSet.load(work.rotations).to(job.device)
@@ -102,7 +104,7 @@ def _quantize_blocks(
 ) -> Streams:
     """The streams behind the last of these blocks."""
     job, report, overlaps = bench.job, bench.report, bench.room.overlaps
-    blocks = read_ahead(lambda index: reader.block(job.architecture.block_prefix(index)), numbers, overlaps=overlaps)
+    blocks = read_ahead(partial(read_block, reader, job.architecture), numbers, overlaps=overlaps)
     with closing(blocks), WriteBehind(overlaps=overlaps) as behind:
         for index in numbers:
             started = time.monotonic()
@@ -125,7 +127,8 @@ def _quantize_block(bench: _Bench, index: int, blocks: Iterator[dict[str, Tensor
     """The next of the blocks. Each form of it goes as soon as it has served: together they are six times the block."""
     job, factory, rotations, say = bench.job, bench.factory, bench.rotations, bench.sayer(index)
     folded = fold_block(_to_device(next(blocks), job.device), job.architecture, rotations, index)
-    stored = round_block(job, factory, index, folded, streams, rotations, say, bench.report)
+    stored, few_tokens = round_block(job, factory, index, folded, streams, rotations, say, bench.report)
+    _note_few_tokens(bench.work, index, few_tokens)
     exact_block = fill_exact_block(factory, job, index, folded, rotations)
     del folded
     between, kv = partial(say, "the original"), rotate_only_of(rotations)
@@ -182,6 +185,14 @@ def _note_recovery(work: WorkDir, index: int, errors: tuple[float, float]) -> No
     )
 
 
+def _note_few_tokens(work: WorkDir, index: int, few_tokens: Sequence[FewTokens]) -> None:
+    """Experts that were rounded to nearest because they saw too few tokens, up to this block."""
+    known = work.read_json(EXPERTS) or {_TO_NEAREST: []}
+    before = [one for one in known[_TO_NEAREST] if one["block"] < index]
+    new = [{"block": index, **one._asdict()} for one in few_tokens]
+    work.write_json(EXPERTS, {_TO_NEAREST: before + new})
+
+
 def _measure(
     bench: _Bench,
     index: int,
@@ -205,7 +216,7 @@ def _measure(
             quantized.append(output)
 
     say("measuring")
-    with _linear_errors(job, block, exact_block) as errors:
+    with _linear_errors(job, index, block, exact_block) as errors:
         run(range(min(measured, len(quantized))))
     run(range(measured, len(quantized)))
     relative = {name: (float(wrong) / max(float(total), 1e-30)) ** 0.5 for name, (wrong, total) in errors.items()}
@@ -215,12 +226,14 @@ def _measure(
 
 
 @contextmanager
-def _linear_errors(job: Job, block: nn.Module, exact_block: nn.Module) -> Iterator[dict[str, list[Tensor]]]:
-    """Name → [Σ‖ŷ − y‖², Σ‖y‖²] of each linear on the inputs it sees while the context is open."""
-    sums = {linear.name: [torch.zeros(()), torch.zeros(())] for linear in job.architecture.block.linears}
+def _linear_errors(job: Job, index: int, block: nn.Module, exact_block: nn.Module) -> Iterator[dict[str, list[Tensor]]]:
+    """Kind → [Σ‖ŷ − y‖², Σ‖y‖²] of each linear, all experts' together, on the inputs seen while the context is open."""
+    linears = job.architecture.block_at(index).linears
+    sums = {linear.kind: [torch.zeros(()), torch.zeros(())] for linear in linears}
+    kinds = {linear.name: linear.kind for linear in linears}
     passing: dict[str, tuple[Tensor, Tensor]] = {}
     handles = []
-    for name in sums:
+    for name in kinds:
         exact = exact_block.get_submodule(name)
 
         def measure(_module: nn.Module, args: tuple[Tensor, ...], output: Tensor, exact=exact, name=name) -> None:
@@ -231,7 +244,8 @@ def _linear_errors(job: Job, block: nn.Module, exact_block: nn.Module) -> Iterat
 
     def add() -> None:
         for name, (wrong, total) in passing.items():
-            sums[name] = [sums[name][0] + wrong, sums[name][1] + total]
+            before = sums[kinds[name]]
+            sums[kinds[name]] = [before[0] + wrong, before[1] + total]
 
     try:
         with on_pass(block, passing.clear, add):

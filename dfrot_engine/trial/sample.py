@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from dfrot_engine.calibration.samplers import RowSample
-from dfrot_engine.checkpoint.reader import CheckpointReader
+from dfrot_engine.checkpoint.reader import CheckpointReader, read_block
 from dfrot_engine.checkpoint.tokenizer import Tokenizer
 from dfrot_engine.events import StageAdvanced, StageStarted
 from dfrot_engine.forward.block import BlockFactory
@@ -60,7 +60,7 @@ def sample_original(
     for index in range(steps):
         label = f"Block {index + 1} of {steps}"
         report(StageAdvanced(stage=NAME, step=index, steps=steps, label=label))
-        block = factory.fill(index, reader.block(architecture.block_prefix(index)))
+        block = factory.fill(index, read_block(reader, architecture, index))
         after, parts = run_and_sample(sampling, room, factory, block, index, hidden, lambda: None)
         output = after[:]
         samples += [site_rows(parts, site) for site in range(num_sites)]

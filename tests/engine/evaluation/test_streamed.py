@@ -15,6 +15,7 @@ from dfrot_engine.evaluation.models import reloaded_logits
 from dfrot_engine.evaluation.streamed import streamed_logits
 from dfrot_engine.forward.hidden_states import HiddenStore
 from dfrot_engine.forward.room import BatchSize, Room
+from dfrot_engine.report_file import read_report
 from tests.engine.runs import run_tiny, tiny_recipe
 from tests.tiny_models import save_tiny_model
 
@@ -64,3 +65,17 @@ def test_a_missing_block_is_said(tmp_path: Path) -> None:
     save_file({name: one for name, one in tensors.items() if ".layers.1." not in name}, path, {"format": "pt"})
     with pytest.raises(ModelError, match=r"no tensors 'model\.layers\.1\."):
         streamed_logits(folder, table_of(folder), TOKENS, torch.device("cpu"), Room.unlimited(), lambda _index: None)
+
+
+def test_experts_that_do_not_fit_are_measured_by_the_engine(tmp_path: Path) -> None:
+    """Their files are laid out in another way than the modules of transformers."""
+    recipe = tiny_recipe(save_tiny_model("mixtral", tmp_path / "model"), "w4a16")
+    perplexity = {}
+    for name, memory in (("whole", None), ("streamed", 0)):
+        ended, _ = run_tiny(recipe, tmp_path / name, memory=memory)
+        assert ended.status == "finished", ended
+        report = read_report(tmp_path / name)
+        assert report is not None
+        perplexity[report["protocol"]["measured"]] = report["perplexity_quantized"]
+    whole, streamed = "compressed-tensors, loaded by transformers", "the engine's quantized forward"
+    assert perplexity[streamed] == pytest.approx(perplexity[whole], rel=0.05)

@@ -1,4 +1,4 @@
-"""What measuring the original and the written model takes."""
+"""What measuring the original and the written model takes, for the plan."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from dfrot_engine.recipe import Evaluation
 if TYPE_CHECKING:
     from dfrot_engine.plan_estimates import Workload
 
-BYTES_PER_TOKEN = 4
+_BYTES_PER_TOKEN = 4
 # Of WikiText-2's test split and of what is read of C4, in tokens.
-HUB_EVALUATION_TOKENS = {"wikitext-2": 290_000, "c4": 4_000_000}
+_HUB_TOKENS = {"wikitext-2": 290_000, "c4": 4_000_000}
 # How often a window's logits lie in memory.
-LOGITS_COPIES = 3
+_LOGITS_COPIES = 3
 
 
-def evaluate_estimate(work: Workload, wanted: Evaluation) -> StageEstimate:
+def evaluation_estimate(work: Workload, wanted: Evaluation) -> StageEstimate:
     sizes = work.architecture
     window = wanted.window(sizes.max_length)
     windows = wanted.num_windows or max(1, _evaluation_tokens(wanted, window) // window)
     tokens = windows * window
     head = work.outer_parameters // 2
     streamed = work.block_bytes + 4 * work.block_parameters + batch_bytes(work, window, tokens)
-    heads = 8 * head + LOGITS_COPIES * 4 * window * sizes.vocab_size
+    heads = 8 * head + _LOGITS_COPIES * 4 * window * sizes.vocab_size
     hidden = held_bytes(work, 2 * 4 * tokens * sizes.hidden_size)
     memory = hidden + max(streamed, heads, head * 4 + _reloaded_bytes(work))
     about = "" if wanted.num_windows else "about "
@@ -37,7 +37,7 @@ def evaluate_estimate(work: Workload, wanted: Evaluation) -> StageEstimate:
     if wanted.tasks:
         # How long they take depends on their data, which nobody knows before they are loaded.
         summary += f", then {len(wanted.tasks)} {'task' if len(wanted.tasks) == 1 else 'tasks'} (not in the time)"
-    flops = work.pass_flops(tokens, window) * sizes.num_blocks + 2 * head * tokens
+    flops = work.pass_flops(tokens, window) + 2 * head * tokens
     disk = spilled_bytes(work, 2 * 4 * tokens * sizes.hidden_size)
     # The original and the quantized model.
     return work.stage("evaluate", summary, memory, disk, work.seconds(2 * flops))
@@ -58,5 +58,5 @@ def _evaluation_tokens(wanted: Evaluation, window: int) -> int:
     except DataError:  # already a problem of the plan
         return window
     if path is None:
-        return HUB_EVALUATION_TOKENS[wanted.dataset]
-    return path.stat().st_size // BYTES_PER_TOKEN
+        return _HUB_TOKENS[wanted.dataset]
+    return path.stat().st_size // _BYTES_PER_TOKEN
