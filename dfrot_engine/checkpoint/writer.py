@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -11,9 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from dfrot_engine.checkpoint.headers import INDEX, SINGLE_SHARD
-from dfrot_engine.errors import DiskError
-
-DRAFT_SUFFIX = ".draft"
+from dfrot_engine.whole_file import DRAFT, sync_file, sync_folder, unwritten, write_text
 
 
 class ShardWriter:
@@ -35,7 +32,7 @@ class ShardWriter:
         self._drafts: list[tuple[Path, list[str]]] = []
         self._names: set[str] = set()
         folder.mkdir(parents=True, exist_ok=True)
-        for stale in folder.glob(f"model-*{DRAFT_SUFFIX}"):
+        for stale in folder.glob(f"model-*{DRAFT}"):
             stale.unlink()
 
     def add(self, name: str, tensor: Tensor) -> None:
@@ -66,18 +63,19 @@ class ShardWriter:
             paths = self._name_shards()
             if len(paths) > 1:
                 self._write_index(paths, metadata)
-            _sync_folder(self._folder)
+            sync_folder(self._folder)
         except OSError as error:
-            raise _unwritten(self._folder, error) from error
+            raise unwritten(self._folder, error) from error
         return paths
 
     def _close_shard(self, metadata: dict[str, str]) -> None:
-        draft = self._folder / f"model-{len(self._drafts) + 1:05d}{DRAFT_SUFFIX}"
+        draft = self._folder / f"model-{len(self._drafts) + 1:05d}{DRAFT}"
         try:
             save_file(self._open, draft, metadata={**metadata, "format": "pt"})
-            _sync_file(draft)
+            sync_file(draft)
         except (OSError, SafetensorError) as error:  # a full disk comes as either
-            raise _unwritten(draft, error) from error
+            draft.unlink(missing_ok=True)
+            raise unwritten(draft, error, self._open_bytes) from error
         self._drafts.append((draft, list(self._open)))
         self._open = {}
         self._open_bytes = 0
@@ -93,29 +91,4 @@ class ShardWriter:
     def _write_index(self, paths: tuple[Path, ...], metadata: dict[str, str]) -> None:
         weight_map = {name: path.name for path, (_, names) in zip(paths, self._drafts, strict=True) for name in names}
         index = {"metadata": {**metadata, "total_size": self._total_bytes}, "weight_map": weight_map}
-        draft = self._folder / (INDEX + DRAFT_SUFFIX)
-        draft.write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
-        _sync_file(draft)
-        draft.replace(self._folder / INDEX)
-
-
-def _sync_file(path: Path) -> None:
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name != "posix":  # Windows cannot open a folder, and its renames are journalled
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _unwritten(path: Path, error: Exception) -> DiskError:
-    reason = getattr(error, "strerror", None) or str(error)
-    return DiskError(
-        f"Cannot write {path}: {reason}.", "Free some space or choose another folder.", "options.output_dir"
-    )
+        write_text(self._folder / INDEX, json.dumps(index, indent=2) + "\n")

@@ -29,6 +29,7 @@ from dfrot_engine.work_dir import WorkDir
 
 NAME = "calibrate"
 ROWS = "rows"
+MASSIVE = f"{NAME}/massive.json"  # the rotate stage completes it in a file of its own
 _HIDDEN = "hidden"
 _SHOWN_TOKENS = 64
 
@@ -38,7 +39,7 @@ def is_needed(job: Job) -> bool:
 
 
 def run(job: Job, work: WorkDir, fingerprint: str, report: Report) -> None:
-    """Leaves `calibrate/rows.safetensors`, `calibrate/tokens.safetensors`, the activation map, `massive.json`."""
+    """Leaves `calibrate/rows.safetensors`, what is kept of each block, the activation map, `calibrate/massive.json`."""
     architecture = job.architecture
     report(StageStarted(stage=NAME, steps=architecture.num_blocks))
     tokenizer = Tokenizer.load(job.model_dir)
@@ -82,7 +83,8 @@ def _resume(work: WorkDir, fingerprint: str) -> tuple[int, Tensor | None]:
     if not work.has_block(NAME, _HIDDEN, fingerprint):
         return 0, None
     tensors, facts = work.load_block(NAME, _HIDDEN)
-    return int(facts["next_block"]), tensors["hidden"]
+    next_block = int(facts["next_block"])
+    return (next_block, tensors["hidden"]) if work.has_blocks(NAME, next_block, fingerprint) else (0, None)
 
 
 def run_and_sample(
@@ -192,7 +194,7 @@ def _collect(job: Job, work: WorkDir, tokens_BT: Tensor, tokenizer: Tokenizer, r
     rows.save(work.block_path(NAME, ROWS))
     total = tokens_BT.numel() * job.architecture.num_blocks * len(sites)
     found = MassiveTokensFound(count=count, rows=total, tokens=_largest_massive(job, rows, tokens_BT, tokenizer))
-    work.write_json("massive.json", found.model_dump(mode="json"))
+    work.write_json(MASSIVE, found.model_dump(mode="json"))
     report(found)
 
 

@@ -99,7 +99,8 @@ def _sayer(index: int, num_blocks: int, report: Report) -> Callable[[str], None]
 def _resume(job: Job, work: WorkDir, fingerprint: str) -> tuple[int, Streams]:
     if work.has_block(NAME, _HIDDEN, fingerprint):
         tensors, facts = work.load_block(NAME, _HIDDEN)
-        return int(facts["next_block"]), Streams(tensors["exact"], tensors["quantized"])
+        if work.has_blocks(NAME, int(facts["next_block"]), fingerprint):
+            return int(facts["next_block"]), Streams(tensors["exact"], tensors["quantized"])
     tokens_BT = calibration_tokens(job, Tokenizer.load(job.model_dir))
     measured = max(1, _MEASURED_TOKENS // tokens_BT.shape[1])
     outer, _ = work.load_block(NAME, OUTER)
