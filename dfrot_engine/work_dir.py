@@ -6,14 +6,11 @@ import errno
 import json
 import os
 import shutil
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -21,9 +18,8 @@ from torch import Tensor
 from dfrot_engine.errors import DiskError
 from dfrot_engine.events import JOURNAL, EventBase
 from dfrot_engine.whole_file import DRAFT, unwritten, whole_file, write_text
+from dfrot_engine.work_lock import locked, unusable
 
-LOCK = "lock"
-_OWNER = "owner.json"
 _FINGERPRINT = "fingerprint"
 
 
@@ -42,22 +38,8 @@ class WorkDir:
         Raises:
             DiskError: it cannot be written, or another run is using it.
         """
-        try:
-            root.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(root / LOCK)
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise DiskError(
-                f"Another run is using {root}{_owner_words(root)}.",
-                "Wait for it, stop it, or choose another output folder.",
-                "options.output_dir",
-            ) from None
-        except OSError as error:
-            raise _unusable(root, error) from None
-        try:
+        with locked(root):
             yield _mended(root)
-        finally:
-            lock.release()
 
     @property
     def journal(self) -> Path:
@@ -178,17 +160,14 @@ class WorkDir:
 
 
 def _mended(root: Path) -> WorkDir:
-    """The folder without the drafts and the torn last line that a kill has left, and with our name on it."""
+    """The folder without the drafts and the torn last line that a kill has left."""
     try:
         for draft in root.rglob(f"*{DRAFT}"):
             draft.unlink(missing_ok=True)
         cut_torn_line(root / JOURNAL)
-        work = WorkDir(root)
+        return WorkDir(root)
     except OSError as error:
-        raise _unusable(root, error) from None
-    owner = {"pid": os.getpid(), "host": socket.gethostname(), "since": datetime.now(UTC).isoformat("T", "seconds")}
-    work.write_json(_OWNER, owner)
-    return work
+        raise unusable(root, error) from None
 
 
 def cut_torn_line(journal: Path) -> None:
@@ -207,18 +186,3 @@ def cut_torn_line(journal: Path) -> None:
             position = start
         if position < size:
             file.truncate(position)
-
-
-def _owner_words(root: Path) -> str:
-    """Who has the folder, as far as they have written it down."""
-    try:
-        owner = json.loads((root / _OWNER).read_text(encoding="utf-8"))
-        return f": process {owner['pid']} on {owner['host']}, since {owner['since']}"
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
-
-
-def _unusable(root: Path, error: OSError) -> DiskError:
-    return DiskError(
-        f"The work folder {root} cannot be used: {error.strerror}.", "Choose another folder.", "options.output_dir"
-    )
