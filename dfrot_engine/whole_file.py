@@ -15,6 +15,8 @@ from dfrot_engine.errors import DiskError
 from dfrot_engine.units import format_bytes
 
 DRAFT = ".draft"
+#: What a kill may leave; safetensors writes a hidden file of its own before it takes the name it was given.
+LEFTOVERS = (f"*{DRAFT}", ".tmp*")
 _RUST_ERROR = re.compile(r"\(os error (\d+)\)")
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from dfrot_engine.errors import DiskError
 from dfrot_engine.events import JOURNAL, EventBase
-from dfrot_engine.whole_file import DRAFT, unwritten, whole_file, write_text
+from dfrot_engine.whole_file import LEFTOVERS, unwritten, whole_file, write_text
 from dfrot_engine.work_lock import locked, unusable
 
 _FINGERPRINT = "fingerprint"
@@ -162,8 +162,9 @@ class WorkDir:
 def _mended(root: Path) -> WorkDir:
     """The folder without the drafts and the torn last line that a kill has left."""
     try:
-        for draft in root.rglob(f"*{DRAFT}"):
-            draft.unlink(missing_ok=True)
+        for pattern in LEFTOVERS:
+            for left in root.rglob(pattern):
+                left.unlink(missing_ok=True)
         cut_torn_line(root / JOURNAL)
         return WorkDir(root)
     except OSError as error:
