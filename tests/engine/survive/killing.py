@@ -106,10 +106,10 @@ def _stages_by_offset(work_dir: Path) -> Iterator[tuple[int, str]]:
     yield offset + 1, stage
 
 
-def contents(folder: Path) -> dict[str, bytes]:
+def contents(folder: Path, output: str = "out") -> dict[str, bytes]:
     """Every file of the output folder and the results in the work folder, without the times in them."""
     found: dict[str, bytes] = {}
-    for path in sorted(folder.glob("out/**/*")) + sorted(folder.glob("out.dfrot/**/*")):
+    for path in sorted(folder.glob(f"{output}/**/*")) + sorted(folder.glob("out.dfrot/**/*")):
         name = path.relative_to(folder).as_posix()
         if path.is_file() and path.name not in _OF_THIS_START:
             found[name] = _without_times(path, folder)

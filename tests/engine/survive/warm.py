@@ -11,6 +11,7 @@ import gc
 import json
 import os
 import resource
+import select
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 _ROOT = Path(__file__).parents[3]
+_PATIENCE_S = 120.0
 _OPERATIONS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.truncate")
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
@@ -36,7 +38,8 @@ class Order:
         watched: folder of a run, with its output in "out".
         environment: variables that are set for it.
         trace: file that takes a line for each of these operations: number, bytes of the journal, operation, path.
-        size_limit: the kernel kills it when a file grows beyond this, the write left half done.
+        size_limit: the kernel kills it when a file grows beyond this, the write left half done;
+            with `survives`, the write fails, as on a full disk.
     """
 
     argv: tuple[str, ...]
@@ -46,6 +49,7 @@ class Order:
     kill_at: int | None = None
     trace: str = ""
     size_limit: int | None = None
+    survives: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -57,6 +61,7 @@ class Warm:
     """
 
     def __init__(self, argv: Sequence[str]) -> None:
+        self._child: int | None = None
         self._process = subprocess.Popen(
             [sys.executable, "-m", __name__, *argv],
             stdin=subprocess.PIPE,
@@ -71,11 +76,14 @@ class Warm:
         assert self._process.stdin
         self._process.stdin.write(json.dumps(asdict(order)) + "\n")
         self._process.stdin.flush()
-        return self._answer()
+        self._child = self._answer()
+        return self._child
 
     def wait(self) -> int:
         """Its exit status; negative when a signal ended it."""
-        return self._answer()
+        status = self._answer()
+        self._child = None
+        return status
 
     def run(self, argv: Sequence[str], stdout: Path, **order: Any) -> int:
         self.start(Order(tuple(argv), str(stdout), **order))
@@ -84,12 +92,17 @@ class Warm:
     def close(self) -> None:
         assert self._process.stdin
         assert self._process.stdout
+        if self._child is not None:  # a test has failed while it was at work
+            os.kill(self._child, signal.SIGKILL)
         self._process.stdin.close()
         self._process.wait(20)
         self._process.stdout.close()
 
     def _answer(self) -> int:
         assert self._process.stdout
+        # Nothing is ever held back: one answer at a time.
+        heard, _, _ = select.select([self._process.stdout], [], [], _PATIENCE_S)
+        assert heard, "the child does not end"
         line = self._process.stdout.readline()
         assert line, "the warm process is gone"
         return int(line)
@@ -137,7 +150,8 @@ def _obey(order: Order) -> None:
         os.close(handle)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if order.size_limit is not None:
-        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # Python ignores it
+        if not order.survives:
+            signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # Python ignores it
         resource.setrlimit(resource.RLIMIT_FSIZE, (order.size_limit, resource.RLIM_INFINITY))
     if order.trace or order.kill_at is not None:
         sys.addaudithook(_watching(order))
