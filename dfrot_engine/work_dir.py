@@ -64,7 +64,8 @@ class WorkDir:
 
     def forget(self, *stages: str) -> None:
         """They are about to write their files anew: from now on what is there belongs to no finished stage."""
-        if any(self._marks.pop(stage, None) for stage in stages):
+        if self._marks.keys() & set(stages):
+            self._marks = {name: mark for name, mark in self._marks.items() if name not in stages}
             self._save_marks()
 
     def mark_done(self, stage: str, fingerprint: str, **facts: Any) -> None:
