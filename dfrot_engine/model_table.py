@@ -73,7 +73,7 @@ def model_table(source: ModelSource) -> ModelTable:
         ModelError, HubError: there is no such model, its files are broken, or its architecture is not known.
     """
     facts = inspect(source)
-    sizes = architecture_of(facts.config)
+    sizes = architecture_of(facts.config, facts.headers)
     return ModelTable(
         summary=model_summary(facts, sizes),
         model_type=sizes.model_type,
@@ -95,7 +95,7 @@ def _linears(facts: ModelFacts, sizes: Architecture) -> tuple[LinearFacts, ...]:
         reads=Space.RESIDUAL,
         writes=(WrittenRows(space=Space.VOCABULARY, rows=sizes.vocab_size),),
         shape=(sizes.vocab_size, sizes.hidden_size),
-        has_bias=f"{sizes.head}.bias" in facts.headers,
+        has_bias=f"{sizes.head_tensor}.bias" in facts.headers,
     )
     blocks = [sizes.block_prefix(index) for index in range(sizes.num_blocks)]
     inner = (
@@ -117,14 +117,14 @@ def _kept(facts: ModelFacts, sizes: Architecture) -> tuple[str, ...]:
     """Names of the first block's tensors that the table does not know; biases belong to their linears."""
     prefix = sizes.block_prefix(0)
     known = {f"{linear.name}.{part}" for linear in sizes.block.linears for part in ("weight", "bias")}
-    known |= {f"{norm.name}.weight" for norm in sizes.block.norms}
+    known |= {f"{norm.name}.{part}" for norm in sizes.block.norms for part in ("weight", "bias")}
     inside = (name.removeprefix(prefix) for name in facts.headers if name.startswith(prefix))
     return tuple(sorted(name for name in inside if name not in known))
 
 
 def _rotations(sizes: Architecture) -> tuple[RotationFacts, ...]:
     rows = (
-        ("R1", "residual stream", sizes.hidden_size, sizes.r1_refused),
+        ("R1", "residual stream" + ", its mean kept" * sizes.norms_subtract_mean, sizes.hidden_size, sizes.r1_refused),
         ("R2", f"values, each of {sizes.num_kv_heads} KV heads", sizes.head_size, ""),
         ("R3", "queries and keys, each head", sizes.head_size, ""),
         ("R4", "MLP's hidden channels", sizes.intermediate_size, ""),

@@ -32,7 +32,7 @@ def make_plan(recipe: Recipe, options: RunOptions) -> Plan:
     problems = [*data_problems(recipe), *device_problems(options)]
     try:
         facts = inspect(recipe.model)
-        architecture = architecture_of(facts.config)
+        architecture = architecture_of(facts.config, facts.headers)
     except DFRotError as error:
         problems = [_problem(error, "model.id_or_path"), *problems, *folder_problems(recipe, options, None)]
         return Plan(model=None, stages=(), outputs=(), problems=tuple(problems))

@@ -21,7 +21,7 @@ from dfrot_engine.plan_linears import PlannedLinear
 from dfrot_engine.plan_recovery import recovery_problems
 from dfrot_engine.plan_solver import solver_problems
 from dfrot_engine.plan_types import Problem
-from dfrot_engine.recipe import REFINED, BlockDescent, BlockHadamard, HeadDescent, NoRotation, Recipe
+from dfrot_engine.recipe import REFINED, BlockDescent, BlockHadamard, HeadDescent, NoRotation, Recipe, ScaleSearch
 from dfrot_engine.rotation_file import START_FIELD, check_inner, find_rotation, named_rotation, named_rotations
 
 MODEL_FIELD = "model.id_or_path"
@@ -52,6 +52,7 @@ def recipe_problems(recipe: Recipe, architecture: Architecture, linears: Sequenc
         *_window_problems(recipe, architecture),
         *_r1_problems(recipe, architecture),
         *_r4_problems(recipe, architecture),
+        *_scaling_problems(recipe, architecture, linears),
         *_saved_inner_problems(recipe, architecture),
         *_unused_refinements(recipe, linears),
         *recovery_problems(recipe, linears),
@@ -144,6 +145,10 @@ def _r1_problems(recipe: Recipe, architecture: Architecture) -> list[Problem]:
     r1 = recipe.rotation.r1
     if architecture.r1_refused and not isinstance(r1, NoRotation):
         return [Problem.error("rotation.r1.kind", architecture.r1_refused, "Set R1 to none; R2 and R4 still help.")]
+    if architecture.norms_subtract_mean and "householder" in (r1.kind, getattr(r1, "start", "")):
+        field = "rotation.r1.kind" if r1.kind == "householder" else "rotation.r1.start"
+        message = "Householder makes a constant of what tokens have in common; this model's norms subtract constants."
+        return [Problem.error(field, message, "Set it to hadamard.")]
     named = named_rotation(r1)
     if named is not None:
         path, field = named
@@ -165,6 +170,19 @@ def _r4_problems(recipe: Recipe, architecture: Architecture) -> list[Problem]:
     message = f"A block size of {r4.block_size} does not divide the {width:,} channels of down_proj's input."
     remedy = f"Choose {' or '.join(map(str, fitting))}." if fitting else "Set R4 to hadamard."
     return [Problem.error("rotation.r4.block_size", message, remedy)]
+
+
+def _scaling_problems(recipe: Recipe, architecture: Architecture, linears: Sequence[PlannedLinear]) -> list[Problem]:
+    field = "rotation.mlp_scaling.kind"
+    if not isinstance(recipe.rotation.mlp_scaling, ScaleSearch):
+        return []
+    if not architecture.scales_mlp:
+        message = f"{architecture.model_type} has a nonlinearity between up_proj and down_proj, which no scale passes."
+        return [Problem.error(field, message, "Set the scaling to none.")]
+    if not any(one.weights or one.activations for one in linears if one.reads is Space.MLP_HIDDEN):
+        message = "The scaling has nothing to serve: down_proj is not rounded."
+        return [Problem.warning(field, message, "Set the scaling to none.")]
+    return []
 
 
 def _saved_inner_problems(recipe: Recipe, architecture: Architecture) -> list[Problem]:

@@ -1,16 +1,17 @@
-"""What refining R2 and R4 takes, for the plan."""
+"""What refining R2, R4 and the MLP's scales takes, for the plan."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dfrot_engine.recipe import BlockDescent, HeadDescent
+from dfrot_engine.recipe import BlockDescent, HeadDescent, ScaleSearch
 
 if TYPE_CHECKING:
     from dfrot_engine.plan_estimates import Workload
 
 # Rounding a value and finding its gradient, in the time of so many multiplications; measured on a CPU.
 _ROUNDING_FLOPS = 400
+_SCALINGS = 8  # that a search tries
 _ROW_BYTES = 2
 _COPIES_BYTES = 14  # the stored row, its float32 copies and the rounded ones
 
@@ -36,10 +37,18 @@ def inner_words(work: Workload) -> str:
     rotation = work.recipe.rotation
     names = [
         name
-        for name, section, kind in (("R2", rotation.r2, HeadDescent), ("R4", rotation.r4, BlockDescent))
+        for name, section, kind in (
+            ("R2", rotation.r2, HeadDescent),
+            ("R4", rotation.r4, BlockDescent),
+            ("scales", rotation.mlp_scaling, ScaleSearch),
+        )
         if isinstance(section, kind)
     ]
-    return f"{' and '.join(names)} in {work.architecture.num_blocks} blocks" if names else ""
+    return (
+        f"{', '.join(names[:-1])}{' and ' if names[:-1] else ''}{names[-1]} in {work.architecture.num_blocks} blocks"
+        if names
+        else ""
+    )
 
 
 def _row_elements(work: Workload) -> tuple[int, int]:
@@ -50,9 +59,9 @@ def _row_elements(work: Workload) -> tuple[int, int]:
     return value, min(rotation.hidden_rows, tokens) * sizes.intermediate_size
 
 
-def _flops(work: Workload) -> tuple[float, float]:
+def _flops(work: Workload) -> tuple[float, float, float]:
     sizes, rotation = work.architecture, work.recipe.rotation
-    heads = blocks = 0.0
+    heads = blocks = scales = 0.0
     if isinstance(rotation.r2, HeadDescent):
         width = (sizes.num_heads + sizes.num_kv_heads) * sizes.head_size
         batch = min(rotation.r2.batch_rows, rotation.r2.sample_rows)
@@ -61,4 +70,9 @@ def _flops(work: Workload) -> tuple[float, float]:
         batch = min(rotation.r4.batch_rows, rotation.r4.sample_rows)
         width = sizes.intermediate_size
         blocks = rotation.r4.steps * batch * width * (4 * rotation.r4.block_size + _ROUNDING_FLOPS)
-    return heads * sizes.num_blocks, blocks * sizes.num_blocks
+    if isinstance(rotation.mlp_scaling, ScaleSearch):
+        rows = min(rotation.mlp_scaling.sample_rows, work.calibration_tokens)
+        numbers = (rows + sizes.hidden_size) * sizes.intermediate_size
+        product = 2 * rows * sizes.hidden_size * sizes.intermediate_size
+        scales = _SCALINGS * (product + _ROUNDING_FLOPS * numbers)
+    return heads * sizes.num_blocks, blocks * sizes.num_blocks, scales * sizes.num_blocks

@@ -33,6 +33,7 @@ from dfrot_engine.recipe_rotations import (
     NoRotation,
     RandomOrthogonal,
     RotationPlan,
+    ScaleSearch,
     Whip,
 )
 from dfrot_engine.recipe_section import Section
@@ -94,6 +95,7 @@ __all__ = [
     "Recipe",
     "Recovery",
     "RotationPlan",
+    "ScaleSearch",
     "Section",
     "WeightScheme",
     "Whip",

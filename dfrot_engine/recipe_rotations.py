@@ -221,6 +221,18 @@ class BlockDescent(Section):
     learning_rate: LearningRate = 0.02
 
 
+class NoScaling(Section):
+    kind: Literal["none"] = "none"
+
+
+class ScaleSearch(Section):
+    """A factor for each of the MLP's channels, moved from up_proj into down_proj; costs nothing at run time."""
+
+    kind: Literal["search"] = "search"
+    sample_rows: BlockRows = 1_024
+
+
+MLPScaling = Annotated[NoScaling | ScaleSearch, Field(discriminator="kind")]
 R2 = Annotated[NoRotation | Hadamard | HeadDescent | FromFile, Field(discriminator="kind")]
 
 
@@ -244,6 +256,14 @@ class RotationPlan(Section):
     r4: Annotated[R4, Field(title="R4, MLP hidden", description="Online; needs a runtime that applies it")] = (
         NoRotation()
     )
+    mlp_scaling: Annotated[
+        MLPScaling,
+        Field(
+            title="Scaling of the MLP's channels",
+            description="Makes large channels of down_proj's input smaller before they are rounded; folded into the "
+            "weights",
+        ),
+    ] = NoScaling()
     compare: Annotated[
         bool,
         Field(
@@ -266,10 +286,11 @@ class RotationPlan(Section):
 
     @property
     def hidden_rows(self) -> int:
-        """Rows of each block that R4 or the order of its channels learns from."""
+        """Rows of each block that R4, the order of its channels or their scales learn from."""
+        scaling = self.mlp_scaling.sample_rows if isinstance(self.mlp_scaling, ScaleSearch) else 0
         if isinstance(self.r4, BlockDescent) or (isinstance(self.r4, BlockHadamard) and self.r4.permute):
-            return self.r4.sample_rows
-        return 0
+            return max(scaling, self.r4.sample_rows)
+        return scaling
 
     @property
     def needs_activations(self) -> bool:

@@ -82,7 +82,7 @@ def plan_without_output(recipe: Recipe, options: RunOptions, nothing_that: str) 
     plan = plan.model_copy(update={"problems": tuple(one for one in plan.problems if one.field not in folders)})
     plan.raise_problems()
     facts = inspect(recipe.model)
-    architecture = architecture_of(facts.config)
+    architecture = architecture_of(facts.config, facts.headers)
     _refuse_no_rounding(recipe, architecture, nothing_that)
     return plan, Workload(recipe, options, facts, architecture, planned_block_linears(recipe, architecture))
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from fnmatch import fnmatchcase
 from itertools import accumulate
 from typing import Any
 
@@ -37,7 +39,7 @@ class Linear:
 
 @dataclass(frozen=True)
 class Norm:
-    """A norm in front of linears. Its gain folds into them: W · diag(weight + offset)."""
+    """A norm in front of linears. Its gain folds into them: W · diag(weight + offset), its bias into theirs."""
 
     name: str
     feeds: tuple[str, ...]
@@ -77,6 +79,21 @@ class Block:
 
 
 @dataclass(frozen=True)
+class Layout:
+    """How the files of a larger model name the tensors of the text model inside it.
+
+    Args:
+        text: prefix of embedding, blocks and final norm.
+        head: the head's name.
+        writers: linears outside the text model whose output joins its residual stream; "*" stands for a number.
+    """
+
+    text: str
+    head: str
+    writers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Architecture:
     """Sizes and tensor names of a whole model, from its config alone.
 
@@ -84,7 +101,12 @@ class Architecture:
         embedding_scale: what the model multiplies its embeddings with.
         logits_scale: what the model multiplies its head's output with.
         logits_softcap: c in c · tanh(logits / c), behind the scale; None if there is none.
+        norms_subtract_mean: LayerNorm instead of RMSNorm; R1 has to leave the mean where it is.
         r1_refused: why R1 cannot be folded; "" if it can.
+        head: its name in recipes; head_tensor is its name in the files.
+        layouts: of a text model inside a larger one, whose other tensors stay as they are; empty for others.
+        tower: the name by which every program that runs the larger model knows the text model's modules.
+        writers: linears outside the blocks that write the residual stream beside the embedding.
     """
 
     model_type: str
@@ -101,11 +123,39 @@ class Architecture:
     embedding: str = "model.embed_tokens"
     final_norm: Norm = field(default_factory=lambda: Norm("model.norm", ("lm_head",)))
     head: str = "lm_head"
+    head_tensor: str = "lm_head"
     blocks_prefix: str = "model.layers"
     embedding_scale: float = 1.0
     logits_scale: float = 1.0
     logits_softcap: float | None = None
+    norms_subtract_mean: bool = False
     r1_refused: str = ""
+    layouts: tuple[Layout, ...] = ()
+    tower: str = ""
+    writers: tuple[str, ...] = ()
+
+    def named_as(self, names: Collection[str]) -> Architecture:
+        """The table with the names that a checkpoint's tensors have; of no checkpoint, the first layout's."""
+        if not self.layouts:
+            return self
+        found = next((one for one in self.layouts if f"{one.text}.embed_tokens.weight" in names), self.layouts[0])
+        linears = sorted(name.removesuffix(".weight") for name in names if name.endswith(".weight"))
+        return replace(
+            self,
+            embedding=f"{found.text}.embed_tokens",
+            final_norm=replace(self.final_norm, name=f"{found.text}.norm"),
+            blocks_prefix=f"{found.text}.layers",
+            head_tensor=found.head,
+            # A config's default may tie what the files keep apart; transformers believes the files.
+            tied=self.tied and f"{found.head}.weight" not in names,
+            tower=self.layouts[0].text.rpartition(".")[2],
+            writers=tuple(name for name in linears if any(fnmatchcase(name, one) for one in found.writers)),
+        )
+
+    @property
+    def scales_mlp(self) -> bool:
+        """Whether a factor passes from up_proj to down_proj unchanged: no nonlinearity stands between them."""
+        return any(space is Space.MLP_HIDDEN for one in self.block.linears for space, _ in self.row_ranges(one))
 
     def block_prefix(self, index: int) -> str:
         return f"{self.blocks_prefix}.{index}."

@@ -60,8 +60,9 @@ def granite(config: dict[str, Any]) -> Architecture:
 
 def arcee(config: dict[str, Any]) -> Architecture:
     """The MLP has no gate: squared ReLU stands between up_proj and down_proj."""
+    attention, down_proj = LLAMA_BLOCK.linears[:4], LLAMA_BLOCK.linears[-1]
     block = Block(
-        linears=tuple(linear for linear in LLAMA_BLOCK.linears if linear.writes is not Space.MLP_GATE),
+        linears=(*attention, Linear("mlp.up_proj", reads=Space.RESIDUAL, writes=Space.MLP_GATE), down_proj),
         norms=(LLAMA_BLOCK.norms[0], Norm("post_attention_layernorm", ("mlp.up_proj",))),
     )
     return replace(llama(config), block=block)

@@ -10,7 +10,7 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 from transformers.utils import logging as transformers_logging
 
 from dfrot_engine.architectures.base import Architecture
@@ -22,7 +22,7 @@ from dfrot_engine.forward.quantized_block import fill_quantized_block, kv_quanti
 from dfrot_engine.forward.quantized_head import fill_quantized_head
 from dfrot_engine.forward.stream import embed, look_up, run_block
 from dfrot_engine.job import Job
-from dfrot_engine.outer import finish_logits, head_weight
+from dfrot_engine.outer import final_norm_parts, finish_logits, folded_norm_parts, head_weight
 from dfrot_engine.rotations.rotation_set import RotationSet
 from dfrot_engine.work_dir import WorkDir
 
@@ -39,7 +39,7 @@ def original_logits(job: Job, tokens_BT: Tensor, say: Callable[[int], None]) -> 
         for index in range(names.num_blocks):
             block = factory.fill(index, reader.block(names.block_prefix(index)))
             hidden = run_block(factory, block, index, hidden, between=lambda index=index: say(index))
-        norm = factory.fill_final_norm(reader.tensor(f"{names.final_norm.name}.weight"))
+        norm = factory.fill_final_norm(final_norm_parts(names, reader))
         head = QuantizedLinear(head_weight(job, reader).to(job.device).float(), None, None, None)
     return _head_logits(names, hidden, norm, head)
 
@@ -54,7 +54,7 @@ def quantized_logits(job: Job, work: WorkDir, rotations: RotationSet, tokens_BT:
         stored, _ = work.load_block("quantize", f"{index:05}")
         block = fill_quantized_block(factory, job, index, stored, rotations)
         hidden = run_block(factory, block, index, hidden, kv_quantizer(job, rotations, stored))
-    norm = factory.fill_final_norm(outer["final_norm"])
+    norm = factory.fill_final_norm(folded_norm_parts(outer))
     return _head_logits(job.architecture, hidden, norm, fill_quantized_head(job, outer))
 
 
@@ -67,9 +67,9 @@ def reloaded_logits(folder: Path, tokens_BT: Tensor, device: torch.device) -> Lo
     transformers_logging.disable_progress_bar()
     try:
         with _without_bars():
-            model = AutoModelForCausalLM.from_pretrained(
-                folder, dtype="auto", local_files_only=True, trust_remote_code=False
-            )
+            config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+            loader = AutoModelForImageTextToText if hasattr(config, "vision_config") else AutoModelForCausalLM
+            model = loader.from_pretrained(folder, dtype="auto", local_files_only=True, trust_remote_code=False)
             model = cast("nn.Module", model).to(device).eval()
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise RunError(

@@ -19,14 +19,16 @@ from compressed_tensors.quantization import (
 )
 from torch import Tensor
 
+from dfrot_engine.checkpoint.reader import CheckpointReader
 from dfrot_engine.checkpoint.writer import ShardWriter
-from dfrot_engine.exporters.base import copy_side_files, outer_tensors, write_config, write_marker
+from dfrot_engine.exporters.base import copy_side_files, outer_tensors, tensors_beside, write_config, write_marker
 from dfrot_engine.forward.quantized_block import OWN_PARTS, block_schemes, stored_weight
 from dfrot_engine.forward.quantized_head import head_schemes, stored_head
 from dfrot_engine.job import Job
 from dfrot_engine.quantizers.formats import FORMATS
 from dfrot_engine.quantizers.weight import QuantizedWeight
 from dfrot_engine.recipe import ActivationScheme, LinearSchemes, WeightScheme
+from dfrot_engine.rotations.rotation_set import RotationSet
 from dfrot_engine.work_dir import WorkDir
 
 _PLAIN = {"int8": CompressionFormat.int_quantized, "fp8": CompressionFormat.float_quantized}
@@ -44,6 +46,9 @@ def write_compressed_tensors(job: Job, work: WorkDir, folder: Path) -> Iterator[
         for name, tensor in _packed_block(job, index, stored):
             writer.add(prefix + name, tensor)
         yield index + 1
+    with CheckpointReader(job.model_dir) as reader:
+        for name, tensor in tensors_beside(job, reader, RotationSet.load(work.rotations).to(job.device)):
+            writer.add(name, tensor)
     writer.finish({"format": "pt"})
     copy_side_files(job, folder)
     write_config(job, folder, quantization_config=quantization_config(job))
@@ -52,7 +57,7 @@ def write_compressed_tensors(job: Job, work: WorkDir, folder: Path) -> Iterator[
 
 def _packed_outer(job: Job, outer: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
     yield from outer_tensors(job, outer)
-    yield from _packed_linear(job.architecture.head, stored_head(job, outer), head_schemes(job))
+    yield from _packed_linear(job.architecture.head_tensor, stored_head(job, outer), head_schemes(job))
 
 
 def _packed_block(job: Job, index: int, stored: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
@@ -98,17 +103,21 @@ def quantization_config(job: Job) -> dict[str, object]:
     """The `quantization_config` of config.json, made by the compressed-tensors package."""
     targets: dict[LinearSchemes, list[str]] = defaultdict(list)
     ignored: list[str] = []
-    _place(head_schemes(job), job.architecture.head, targets, ignored)
+    # Runtimes name the modules of larger models in other ways than files do.
+    tower = job.architecture.tower
+    inside = f"re:.*{tower}[.].*" if tower else "re:.*"
+    _place(head_schemes(job), "re:.*lm_head$" if tower else job.architecture.head, targets, ignored)
     by_linear: dict[str, list[LinearSchemes]] = defaultdict(list)
     for index in range(job.architecture.num_blocks):
         for name, schemes in block_schemes(job, index).items():
             by_linear[name].append(schemes)
     for name, schemes_of_blocks in by_linear.items():
         if len(set(schemes_of_blocks)) == 1:
-            _place(schemes_of_blocks[0], f"re:.*{name.replace('.', '[.]')}$", targets, ignored)
+            _place(schemes_of_blocks[0], f"{inside}{name.replace('.', '[.]')}$", targets, ignored)
             continue
         for index, schemes in enumerate(schemes_of_blocks):
-            _place(schemes, job.architecture.block_prefix(index) + name, targets, ignored)
+            exact = f"{inside}layers[.]{index}[.]{name.replace('.', '[.]')}$"
+            _place(schemes, exact if tower else job.architecture.block_prefix(index) + name, targets, ignored)
     storages = {_storage(schemes) for schemes in targets}
     groups = {f"group_{number}": _scheme(schemes, names) for number, (schemes, names) in enumerate(targets.items())}
     config = QuantizationConfig(

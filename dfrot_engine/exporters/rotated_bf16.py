@@ -10,7 +10,14 @@ import torch
 
 from dfrot_engine.checkpoint.reader import CheckpointReader
 from dfrot_engine.checkpoint.writer import ShardWriter
-from dfrot_engine.exporters.base import as_checkpoint, copy_side_files, outer_tensors, write_config, write_marker
+from dfrot_engine.exporters.base import (
+    as_checkpoint,
+    copy_side_files,
+    outer_tensors,
+    tensors_beside,
+    write_config,
+    write_marker,
+)
 from dfrot_engine.job import Job
 from dfrot_engine.outer import fold_outer
 from dfrot_engine.rotations.fold import fold_block
@@ -32,6 +39,8 @@ def write_rotated_bf16(job: Job, work: WorkDir, folder: Path) -> Iterator[int]:
             for name, tensor in fold_block(tensors, job.architecture, rotations, index).items():
                 writer.add(prefix + name, as_checkpoint(tensor, job.checkpoint_dtype))
             yield index + 1
+        for name, tensor in tensors_beside(job, reader, rotations):
+            writer.add(name, tensor)
     writer.finish({"format": "pt"})
     copy_side_files(job, folder)
     write_config(job, folder)

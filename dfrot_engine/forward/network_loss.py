@@ -17,7 +17,7 @@ from dfrot_engine.forward.block import BlockFactory
 from dfrot_engine.forward.rounded_block import QuantizerOf, fill_rounded_block
 from dfrot_engine.forward.stream import batches, embed, run_block
 from dfrot_engine.job import Job
-from dfrot_engine.outer import finish_logits, head_weight
+from dfrot_engine.outer import final_norm_parts, finish_logits, head_weight
 from dfrot_engine.quantizers.activations import activation_quantizer
 from dfrot_engine.quantizers.grid import round_straight_through
 
@@ -60,7 +60,7 @@ class NetworkLoss:
         self._tokens_BT, self._kind = tokens_BT, kind
         self._job, self._reader, self._between, self._quantizer_of = job, reader, between, quantizer_of
         self._factory = BlockFactory(job.model_dir, job.device)
-        self._norm = self._factory.fill_final_norm(reader.tensor(f"{job.architecture.final_norm.name}.weight"))
+        self._norm = self._factory.fill_final_norm(final_norm_parts(job.architecture, reader))
         self._head_VD = head_weight(job, reader).to(job.device, self._factory.dtype)
         self._num_gradients = 0
 

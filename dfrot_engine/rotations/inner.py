@@ -67,7 +67,7 @@ def refine_heads(
     """
     num_kv_heads, head_size, _ = start_KSS.shape
     attended, value = (_checked(rows[name], name, block) for name in (ATTENDED, VALUE))
-    weight_N = _by_energy(rows[f"{ENERGY}.{VALUE}"])
+    weight_N = by_energy(rows[f"{ENERGY}.{VALUE}"])
     parts: list[tuple[Tensor, Tensor, Loss]] = []
     if activations is not None:
         # Query head q attends with KV head q // (H/K).
@@ -104,7 +104,7 @@ def refine_channels(
         RunError: NaN or infinity in the rows; names the block and the site.
     """
     hidden = _checked(rows[HIDDEN], HIDDEN, block)
-    weight_N = _by_energy(rows[f"{ENERGY}.{HIDDEN}"])
+    weight_N = by_energy(rows[f"{ENERGY}.{HIDDEN}"])
     hidden = hidden if channels_I is None else hidden[:, channels_I]
     width, size = hidden.shape[1], section.block_size
     if section.start == "hadamard":
@@ -135,7 +135,7 @@ def spread_channels(rows: dict[str, Tensor], block_size: int) -> Tensor:
 
     Source: the zigzag permutation of DuQuant (arXiv:2406.01721), on energies instead of maxima.
     """
-    weight_N = _by_energy(rows[f"{ENERGY}.{HIDDEN}"])
+    weight_N = by_energy(rows[f"{ENERGY}.{HIDDEN}"])
     energy_I = (rows[HIDDEN].float().square() * weight_N[:, None]).sum(0)
     order = energy_I.argsort(descending=True, stable=True).unflatten(0, (block_size, -1)).clone()
     order[1::2] = order[1::2].flip(1)
@@ -185,7 +185,8 @@ def _per_head(values_NW: Tensor, scheme: KVCacheScheme, head_size: int) -> tuple
     return loss.sum(-1), gradient.flatten(1)
 
 
-def _by_energy(energy_N: Tensor) -> Tensor:
+def by_energy(energy_N: Tensor) -> Tensor:
+    """How much each token's error counts: less for those that add it to a longer residual stream; 1 on average."""
     weight = 1.0 / energy_N.clamp(min=1e-12)
     return weight / weight.mean()
 

@@ -28,6 +28,7 @@ class RotationSet:
         r3: query and key after RoPE, on each head.
         r4: MLP hidden, in front of down_proj; the same in every block.
         r4_segments: for each block [G, S, S] float64, what follows `r4` on each segment of channels.
+        mlp_scales: for each block [I] float64, what the MLP's channels are divided by, in their old order; folded too.
         channels: for each block [I] int64, the order in which R4 sees the MLP's channels; folded into the weights.
     """
 
@@ -37,6 +38,7 @@ class RotationSet:
     r4: HadamardRotation | None = None
     r4_segments: tuple[Tensor, ...] | None = None
     channels: tuple[Tensor, ...] | None = None
+    mlp_scales: tuple[Tensor, ...] | None = None
 
     def online(self, block: int) -> OnlineRotation | None:
         """R4 of one block; None when there is none."""
@@ -50,7 +52,13 @@ class RotationSet:
         metadata = dict(facts)
         if self.r1_DD is not None:
             tensors["R1"] = self.r1_DD.cpu().contiguous()
-        for name, parts in (("R2", self.r2), ("R4.segments", self.r4_segments), ("R4.channels", self.channels)):
+        by_block = {
+            "R2": self.r2,
+            "R4.segments": self.r4_segments,
+            "R4.channels": self.channels,
+            "MLP.scales": self.mlp_scales,
+        }
+        for name, parts in by_block.items():
             tensors |= {f"{name}.{block}": part.cpu().contiguous() for block, part in enumerate(parts or ())}
         for name, rotation in (("R3", self.r3), ("R4", self.r4)):
             if rotation is not None:
@@ -79,6 +87,7 @@ class RotationSet:
             r4=_hadamard("R4", tensors, metadata),
             r4_segments=_by_block("R4.segments", tensors),
             channels=_by_block("R4.channels", tensors),
+            mlp_scales=_by_block("MLP.scales", tensors),
         )
 
     def to(self, device: torch.device) -> RotationSet:
@@ -90,6 +99,7 @@ class RotationSet:
             r4=None if self.r4 is None else self.r4.to(device),
             r4_segments=_moved(self.r4_segments, device),
             channels=_moved(self.channels, device),
+            mlp_scales=_moved(self.mlp_scales, device),
         )
 
 

@@ -21,7 +21,7 @@ from dfrot_engine.forward.quantized_block import fill_exact_block, kv_quantizer
 from dfrot_engine.forward.stored_clips import unsearched_clips
 from dfrot_engine.forward.stream import batches, embed, run_block
 from dfrot_engine.job import Job
-from dfrot_engine.outer import finish_logits, head_weight
+from dfrot_engine.outer import final_norm_parts, finish_logits, head_weight
 from dfrot_engine.quantizers.activations import activation_quantizer
 from dfrot_engine.quantizers.rtn import solve_rtn
 from dfrot_engine.recipe import RTN, LinearSchemes, Recipe
@@ -117,9 +117,9 @@ def divergences(bench: Bench, streams: Tensor, say: Say) -> list[float]:
         RunError: a stream gives NaN or infinity.
     """
     names, device = bench.job.architecture, bench.job.device
-    gain_D = bench.reader.tensor(f"{names.final_norm.name}.weight")
+    parts = {part: tensor.to(device) for part, tensor in final_norm_parts(names, bench.reader).items()}
     head = head_weight(bench.job, bench.reader).to(device)
-    head, neutral = fold_head(head, gain_D.to(device), names.final_norm, bench.rotations)
+    head, neutral = fold_head(head, parts, names.final_norm, bench.rotations)
     head_VD, norm = head.float(), bench.factory.fill_final_norm(neutral)
     totals = [0.0] * (len(streams) - 1)
     num_sequences, length = streams.shape[1], streams.shape[2] - 1

@@ -27,7 +27,7 @@ from dfrot_engine.plan_estimates import Workload
 from dfrot_engine.plan_linears import planned_linears
 from dfrot_engine.progress import Control, Report
 from dfrot_engine.recipe import LEARNED, NoRotation, Recipe
-from dfrot_engine.rotations import BUILDERS
+from dfrot_engine.rotations import r1_steps
 from dfrot_engine.rotations.rotation_set import RotationSet
 from dfrot_engine.run import LOAD, load_job
 from dfrot_engine.sensitivity.budget import Source, cost_of, num_passes, sources_of
@@ -83,7 +83,7 @@ def _measure_all(ask: Ask, recipe: Recipe, options: RunOptions, report: Report) 
 def starting_rotations(job: Job) -> RotationSet:
     """The recipe's, at their random start where they are learned."""
     section = job.recipe.rotation.r1
-    step = next(iter(BUILDERS[type(section)](section, job.architecture.hidden_size, None)))
+    step = next(r1_steps(section, job.architecture, None))
     r1_DD = None if isinstance(section, NoRotation) else step.rotation_DD
     return replace(given_inner(job), r1_DD=r1_DD).to(job.device)
 

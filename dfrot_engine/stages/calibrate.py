@@ -123,7 +123,9 @@ def _site_samples(job: Job, block: nn.Module, index: int, inputs: list[list[Tens
                 "The weights are damaged, or the model needs another precision; download it again.",
             )
         eps = _epsilon(block.get_submodule(name))
-        rows_BTD = residual_BTD * torch.rsqrt(residual_BTD.square().mean(-1, keepdim=True) + eps)
+        is_centred = job.architecture.norms_subtract_mean
+        rows_BTD = residual_BTD - residual_BTD.mean(-1, keepdim=True) if is_centred else residual_BTD
+        rows_BTD = rows_BTD * torch.rsqrt(rows_BTD.square().mean(-1, keepdim=True) + eps)
         flat = residual_BTD.flatten(0, 1)
         peak_N = flat.abs().amax(1)
         is_massive_N = find_massive(rows_BTD.flatten(0, 1), flat.norm(dim=1))

@@ -1,4 +1,4 @@
-"""R2, R3 and R4: random ones at once, refined ones block by block from what calibration kept of each block."""
+"""R2, R3, R4 and the MLP's scales: random ones at once, learned ones block by block from what calibration kept."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from dfrot_engine.architectures.base import Space
+from dfrot_engine.architectures.base import Linear, Space
+from dfrot_engine.calibration.block_rows import ENERGY, HIDDEN
+from dfrot_engine.checkpoint.reader import CheckpointReader
 from dfrot_engine.forward.quantized_block import block_schemes
 from dfrot_engine.job import Job
+from dfrot_engine.quantizers.activations import activation_quantizer
+from dfrot_engine.quantizers.rtn import solve_rtn
 from dfrot_engine.recipe import (
     ActivationScheme,
     BlockDescent,
@@ -19,23 +23,34 @@ from dfrot_engine.recipe import (
     HeadDescent,
     NoRotation,
     RotationPlan,
+    ScaleSearch,
 )
+from dfrot_engine.rotations.fold import fold_weight
 from dfrot_engine.rotations.from_file import load_rotation_set
-from dfrot_engine.rotations.inner import Refined, head_start, refine_channels, refine_heads, shared_r4, spread_channels
+from dfrot_engine.rotations.inner import (
+    Refined,
+    by_energy,
+    head_start,
+    refine_channels,
+    refine_heads,
+    shared_r4,
+    spread_channels,
+)
 from dfrot_engine.rotations.random import random_hadamard
 from dfrot_engine.rotations.rotation_set import RotationSet
+from dfrot_engine.rotations.scaling import search_scales
 from dfrot_engine.stages import calibrate
 from dfrot_engine.work_dir import WorkDir
 
 _STAGE = "rotate"
-_R2, _R4, _CHANNELS = "r2", "r4", "channels"
+_R2, _R4, _CHANNELS, _SCALES = "r2", "r4", "channels", "mlp_scales"
 
-# (losses of R2 and R4 by block): {"r2": [[before, after], …], "r4": …}, each in shares of the tokens' energy
+# (losses by block): {"r2": [[before, after], …], "r4": …, "mlp_scales": …}, each in shares of the tokens' energy
 Losses = dict[str, list[list[float]]]
 
 
 def learns_by_block(rotation: RotationPlan) -> bool:
-    """Whether R2, R4 or the order of R4's channels comes from activations."""
+    """Whether R2, R4, the order of R4's channels or their scales come from activations."""
     return bool(rotation.value_rows or rotation.hidden_rows)
 
 
@@ -56,19 +71,21 @@ def given_inner(job: Job) -> RotationSet:
     seed = getattr(rotation.r1, "seed", 0)
     r3 = random_hadamard(sizes.head_size, seed + 3) if rotation.r3 else None
     if isinstance(r4, FromFile):
-        return replace(load_rotation_set(r4.path, "rotation.r4.path"), r1_DD=None, r2=heads, r3=r3)
+        saved = load_rotation_set(r4.path, "rotation.r4.path")
+        return replace(saved, r1_DD=None, r2=heads, r3=r3, mlp_scales=None)
     return RotationSet(r2=heads, r3=r3, r4=shared_r4(r4, sizes.intermediate_size))
 
 
 def refined_inner(
-    job: Job, work: WorkDir, fingerprint: str, advance: Callable[[int], None]
+    job: Job, work: WorkDir, fingerprint: str, r1_DD: Tensor | None, advance: Callable[[int], None]
 ) -> tuple[RotationSet, Losses]:
-    """The recipe's R2, R3 and R4, those that learn refined; a block that is in the work folder is not done again.
+    """The recipe's rotations, those inside the blocks that learn refined; a block in the work folder is not done again.
 
     Args:
+        r1_DD: as it will be folded.
         advance: called with the number of finished blocks.
     """
-    start = given_inner(job)
+    start = replace(given_inner(job), r1_DD=r1_DD)
     if not learns_by_block(job.recipe.rotation):
         return start, {}
     found: dict[str, list[Tensor]] = {}
@@ -90,6 +107,7 @@ def refined_inner(
         r2=parts.get(_R2, start.r2),
         r4_segments=parts.get(_R4, start.r4_segments),
         channels=parts.get(_CHANNELS, start.channels),
+        mlp_scales=parts.get(_SCALES, start.mlp_scales),
     )
     return rotations, losses
 
@@ -105,6 +123,9 @@ def _learn_block(job: Job, work: WorkDir, index: int, start: RotationSet) -> dic
         scheme = _input_scheme(job, index, Space.VALUE)
         refined = refine_heads(rotation.r2, rows, start.r2[index], scheme, job.recipe.kv_cache, block=index)
         learned |= _named(_R2, refined)
+    if isinstance(rotation.mlp_scaling, ScaleSearch):
+        learned |= _scale_mlp(job, index, rows, start)
+        rows[HIDDEN] = rows[HIDDEN] / learned[_SCALES].to(rows[HIDDEN])
     r4, channels = rotation.r4, None
     if isinstance(r4, BlockHadamard | BlockDescent) and r4.permute:
         learned[_CHANNELS] = channels = spread_channels(rows, r4.block_size)
@@ -114,10 +135,44 @@ def _learn_block(job: Job, work: WorkDir, index: int, start: RotationSet) -> dic
     return {name: tensor.cpu() for name, tensor in learned.items()}
 
 
+def _scale_mlp(job: Job, index: int, rows: dict[str, Tensor], start: RotationSet) -> dict[str, Tensor]:
+    """Scales and their losses, for down_proj as R1 leaves it and R4 as it starts."""
+    down_proj = _reader(job, Space.MLP_HIDDEN)
+    weights, activations = block_schemes(job, index)[down_proj.name]
+    with CheckpointReader(job.model_dir) as reader:
+        weight_OI = reader.tensor(f"{job.architecture.block_prefix(index)}{down_proj.name}.weight").to(job.device)
+    start = RotationSet(start.r1_DD, r4=start.r4, r4_segments=start.r4_segments).to(job.device)
+    r1 = RotationSet(start.r1_DD)
+    folded_OI = fold_weight(weight_OI.double(), down_proj, job.architecture, r1, index).float()
+    online = start.online(index)
+    # Clips are searched when the weight is rounded; eight times here would cost more than the scales gain from it.
+    plain = weights and weights.model_copy(
+        update={"clip_ratio": 1.0 if weights.clip_ratio == "search" else weights.clip_ratio}
+    )
+    found = search_scales(
+        rows[HIDDEN],
+        by_energy(rows[f"{ENERGY}.{HIDDEN}"]),
+        folded_OI,
+        rotate=_same if online is None else online.apply,
+        round_rows=_same if activations is None else activation_quantizer(activations),
+        round_weight=_same
+        if plain is None
+        else lambda one: solve_rtn(one, plain, scale_dtype=torch.float32).dequantize(),
+    )
+    return {_SCALES: found.scale_I, f"{_SCALES}.loss": torch.tensor(found.loss, dtype=torch.float64)}
+
+
+def _same(values: Tensor) -> Tensor:
+    return values
+
+
 def _input_scheme(job: Job, index: int, space: Space) -> ActivationScheme | None:
     """How the activations are rounded that the linear of this space reads."""
-    schemes = block_schemes(job, index)
-    return next(schemes[linear.name].activations for linear in job.architecture.block.linears if linear.reads is space)
+    return block_schemes(job, index)[_reader(job, space).name].activations
+
+
+def _reader(job: Job, space: Space) -> Linear:
+    return next(linear for linear in job.architecture.block.linears if linear.reads is space)
 
 
 def _named(part: str, refined: Refined) -> dict[str, Tensor]:

@@ -20,7 +20,7 @@ from dfrot_engine.forward.stream import Streams, run_block
 from dfrot_engine.job import Job
 from dfrot_engine.recipe import REFINED, ActivationScheme
 from dfrot_engine.rotation_names import rotation_name
-from dfrot_engine.rotations import BUILDERS, RotationData
+from dfrot_engine.rotations import RotationData, r1_steps
 from dfrot_engine.rotations.fold import fold_block
 from dfrot_engine.rotations.rotation_set import RotationSet
 from dfrot_engine.stages.rotate_inner import given_inner
@@ -92,7 +92,7 @@ def _build(bench: Bench, section: Any, data: RotationData, say: Say) -> tuple[Te
     best: Tensor | None = None
     steps = section.steps if isinstance(section, REFINED) else 0
     last = 0
-    for step in BUILDERS[type(section)](section, bench.job.architecture.hidden_size, data):
+    for step in r1_steps(section, bench.job.architecture, data):
         if not losses or step.loss <= min(losses):
             best = step.rotation_DD
         losses.append(step.loss)

@@ -19,7 +19,7 @@ from dfrot_engine.forward.quantized_block import block_schemes, fill_quantized_b
 from dfrot_engine.forward.stored_clips import CLIP_PARTS, unsearched_clips
 from dfrot_engine.forward.stream import embed, run_block
 from dfrot_engine.job import Job
-from dfrot_engine.outer import head_weight
+from dfrot_engine.outer import final_norm_parts, head_weight
 from dfrot_engine.rotations.fold import fold_block, fold_embedding, fold_head
 from dfrot_engine.rotations.rotation_set import RotationSet
 from dfrot_engine.stages import quantize
@@ -72,8 +72,7 @@ class HeldOut:
             for index in range(names.num_blocks):
                 block = self._factory.fill(index, reader.block(names.block_prefix(index)))
                 hidden = run_block(self._factory, block, index, hidden)
-            norm = reader.tensor(f"{names.final_norm.name}.weight")
-            return self._finish(hidden, norm, head_weight(self._job, reader))
+            return self._finish(hidden, final_norm_parts(names, reader), head_weight(self._job, reader))
 
     def perplexity(self, job: Job, work: WorkDir) -> float:
         """Perplexity under the recipe's activation schemes, the work folder's rotations and the clip ratios it holds if
@@ -90,19 +89,15 @@ class HeldOut:
                     clips, _ = work.load_block(quantize.NAME, f"{index:05}", CLIP_PARTS)
                 block = fill_quantized_block(self._factory, job, index, folded | clips, rotations)
                 hidden = run_block(self._factory, block, index, hidden)
-            head, neutral = fold_head(
-                head_weight(job, reader).to(job.device),
-                reader.tensor(f"{names.final_norm.name}.weight").to(job.device),
-                names.final_norm,
-                rotations,
-            )
+            parts = {part: one.to(job.device) for part, one in final_norm_parts(names, reader).items()}
+            head, neutral = fold_head(head_weight(job, reader).to(job.device), parts, names.final_norm, rotations)
         return self._finish(hidden, neutral, head)
 
     @torch.no_grad()
-    def _finish(self, hidden_BTD: Tensor, norm_D: Tensor, head_VD: Tensor) -> float:
-        norm = self._factory.fill_final_norm(norm_D)
+    def _finish(self, hidden_BTD: Tensor, norm: dict[str, Tensor], head_VD: Tensor) -> float:
+        final_norm = self._factory.fill_final_norm(norm)
         head = head_VD.to(self._factory.device, self._factory.dtype)
         metrics = Metrics()
         for hidden, tokens in zip(hidden_BTD, self._tokens_BT, strict=True):
-            metrics.add(norm(hidden.to(head)) @ head.T, tokens)
+            metrics.add(final_norm(hidden.to(head)) @ head.T, tokens)
         return metrics.perplexity

@@ -18,7 +18,7 @@ from dfrot_engine.forward.network_loss import NetworkLoss, straight_through
 from dfrot_engine.forward.stream import embed, run_block
 from dfrot_engine.job import Job
 from dfrot_engine.options import RunOptions
-from dfrot_engine.outer import fold_outer
+from dfrot_engine.outer import fold_outer, folded_norm_parts
 from dfrot_engine.quantizers.activations import activation_quantizer
 from dfrot_engine.recipe import ActivationScheme, Recipe
 from dfrot_engine.rotations.fold import fold_block
@@ -150,7 +150,7 @@ def test_loss_is_that_of_the_folded_model(overrides: list[Any], model: Path, rea
                 weight, bias = linear_parts(block, linear)
                 replace_linear(block, linear, QuantizedLinear(weight, bias, activation_quantizer(scheme), None))
         hidden = run_block(factory, block, index, hidden)
-    logits = factory.fill_final_norm(outer["final_norm"])(hidden) @ outer["head"].float().T
+    logits = factory.fill_final_norm(folded_norm_parts(outer))(hidden) @ outer["head"].float().T
     # The head is stored in 16 bits, and a value at a code's edge may fall to either side of it.
     expected = pytest.approx(float(cross_entropy(logits)), rel=2e-3)
     assert network_loss(job, reader).loss(ROTATION, ALL) == expected

@@ -12,6 +12,7 @@ import pytest
 
 from dfrot_engine import Plan, StageEstimate
 from dfrot_engine.architectures import ARCHITECTURES, Architecture, llama
+from dfrot_engine.architectures.llama import arcee
 from dfrot_engine.formats import FORMATS
 from dfrot_engine.recipe import Override, WeightScheme
 from tests.engine.plan.conftest import BASE, found
@@ -312,6 +313,17 @@ def test_refined_inner_rotations_want_something_to_lower(plan: Callable[..., Pla
     assert not [one for one in plan(*inner, ("activations", ACT4)).problems if one.field.startswith("rotation")]
     kept = plan(*inner, ("kv_cache", {"format": "int4"}))
     assert not [one for one in kept.problems if one.field == "rotation.r2.kind"]
+
+
+def test_scales_need_a_straight_way_through_the_mlp(plan: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch) -> None:
+    scaling = ("rotation.mlp_scaling", {"kind": "search"}), ("exports", [])
+    assert plan(*scaling).problems == ()
+    idle = found(plan(*scaling, ("skip", ["*.down_proj"])), "rotation.mlp_scaling.kind")
+    assert idle.severity == "warning"
+    monkeypatch.setitem(ARCHITECTURES, "llama", arcee)
+    refused = found(plan(*scaling), "rotation.mlp_scaling.kind")
+    assert refused.severity == "error"
+    assert "nonlinearity" in refused.message
 
 
 def test_refining_r2_and_r4_takes_time_and_disk(plan: Callable[..., Plan]) -> None:

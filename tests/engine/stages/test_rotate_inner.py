@@ -66,7 +66,7 @@ def test_a_run_that_only_learns_r4_samples_nothing_else(model: Path, tmp_path: P
 
 def test_stopped_between_blocks_goes_on_to_the_same_rotations(model: Path, tmp_path: Path) -> None:
     def stop(event: Any, control: Control) -> None:
-        if getattr(event, "label", "") == "R2 and R4: block 1 of 2":
+        if getattr(event, "label", "") == "R2, R4 and scales: block 1 of 2":
             control.cancel()
 
     recipe = learned_recipe(model)
@@ -92,3 +92,29 @@ def test_a_refined_r4_lowers_the_error_of_down_proj(model: Path, tmp_path: Path)
         found = [event.relative_error["mlp.down_proj"] for event in events if event.event == "block_quantized"]
         errors[name] = sum(found)
     assert errors["learned"] < errors["none"]
+
+
+@pytest.mark.parametrize("r4", ["none", "hadamard"])
+def test_scales_are_learned_and_folded(r4: str, model: Path, tmp_path: Path) -> None:
+    changes = {"rotation__r1__kind": "hadamard", "rotation__r2": {"kind": "none"}, "rotation__r4": {"kind": r4}}
+    errors = {}
+    for name in ("none", "search"):
+        recipe = learned_recipe(model, **changes, rotation__mlp_scaling={"kind": name})
+        ended, events = run_tiny(recipe, tmp_path / name, keep_work=True)
+        assert ended.status == "finished", ended.message
+        found = [event.relative_error["mlp.down_proj"] for event in events if event.event == "block_quantized"]
+        errors[name] = sum(found)
+    assert errors["search"] < 1.02 * errors["none"]
+    rotations = RotationSet.load(tmp_path / "search.dfrot" / "rotations.safetensors")
+    assert rotations.mlp_scales is not None
+    assert [scale.shape for scale in rotations.mlp_scales] == [(96,), (96,)]
+    report = read_report(tmp_path / "search.dfrot")
+    assert report is not None
+    assert all(after <= before for before, after in report["inner_loss"]["mlp_scales"])
+
+
+def test_scales_are_learned_anew_for_other_weights(model: Path, tmp_path: Path) -> None:
+    recipe = learned_recipe(model, rotation__mlp_scaling={"kind": "search"})
+    run_tiny(recipe, tmp_path / "out", keep_work=True)
+    _, events = run_tiny(recipe.with_field("weights.format", "int8"), tmp_path / "out", keep_work=True)
+    assert "rotate" not in {event.stage for event in events if isinstance(event, StageFinished) and event.reused}
