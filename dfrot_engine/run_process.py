@@ -105,7 +105,7 @@ def _heard_or_not(progress: TerminalProgress) -> Iterator[Callable[[Event], None
     """The terminal's `show` as long as there is a terminal, or whatever else reads what we print."""
     is_heard = True
 
-    def heard_by(show: Callable[[], None]) -> None:
+    def heard_by(show: Callable[[], object]) -> None:
         nonlocal is_heard
         if is_heard:
             try:

@@ -57,6 +57,8 @@ def run(job: Job, work: WorkDir, fingerprint: str, report: Report) -> None:
         chart = _LiveMap(job, work, [tokenizer.token_text(token) for token in tokens_BT[0].tolist()])
         for index in range(start):
             chart.add(index, work.load_block(NAME, f"{index:05}")[0])
+        if start:  # a kill may have come between a block and its chart
+            chart.save(report)
         for index in range(start, architecture.num_blocks):
             block = factory.fill(index, reader.block(architecture.block_prefix(index)))
             hidden, parts = run_and_sample(job, factory, block, index, hidden, partial(advance, index, index))
