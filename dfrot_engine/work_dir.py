@@ -120,7 +120,7 @@ class WorkDir:
             return False
 
     def has_blocks(self, stage: str, number: int, fingerprint: str) -> bool:
-        """Whether the first blocks of a stage are there; another recipe may have begun to replace them."""
+        """Whether the first blocks of a stage are there; one may have been removed, or replaced by another recipe."""
         return all(self.has_block(stage, f"{index:05}", fingerprint) for index in range(number))
 
     def save_block(

@@ -60,6 +60,20 @@ TINY_MODELS: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "llama-mqa": ("llama", {"num_key_value_heads": 1}),
+    # The shapes of Qwen 2.5 7B (3584 = 7 · 2⁹, 18,944 = 37 · 2⁹, 7 heads for each KV head) and SmolLM 135M (9 on 3).
+    "llama-7-37": (
+        "llama",
+        {
+            "hidden_size": 56,
+            "intermediate_size": 592,
+            "num_attention_heads": 7,
+            "num_key_value_heads": 1,
+            "head_dim": 8,
+            "attention_bias": True,
+            "tie_word_embeddings": True,
+        },
+    ),
+    "llama-9-heads": ("llama", {"hidden_size": 72, "num_attention_heads": 9, "num_key_value_heads": 3, "head_dim": 8}),
     "mistral": ("mistral", {"sliding_window": 8}),
     "phi3": ("phi3", {"sliding_window": 8, "partial_rotary_factor": 0.5}),
     "phi3-longrope": (
@@ -120,8 +134,26 @@ TINY_MODELS: dict[str, tuple[str, dict[str, Any]]] = {
             }
         },
     ),
+    "mixtral": ("mixtral", {"num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": 8}),
     "olmo2": ("olmo2", {}),
     "olmo3": ("olmo3", _TWO_KINDS),
+    "olmoe": ("olmoe", {"head_dim": 12, "num_experts": 4, "num_experts_per_tok": 2, "norm_topk_prob": True}),
+    "qwen2_moe": (
+        "qwen2_moe",
+        {
+            "head_dim": 12,
+            "num_experts": 4,
+            "num_experts_per_tok": 2,
+            "moe_intermediate_size": 64,
+            "shared_expert_intermediate_size": 96,
+        },
+    ),
+    "qwen3_moe": ("qwen3_moe", {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 64}),
+    # The first block is dense.
+    "qwen3_moe-mixed": (
+        "qwen3_moe",
+        {"num_experts": 3, "num_experts_per_tok": 2, "moe_intermediate_size": 64, "decoder_sparse_step": 2},
+    ),
     "seed_oss": ("seed_oss", {"attention_bias": True}),
     "smollm3": ("smollm3", {"tie_word_embeddings": True, "no_rope_layers": [1, 0]}),
     "starcoder2": ("starcoder2", {"head_dim": 12, "sliding_window": 8, "tie_word_embeddings": True}),
@@ -192,4 +224,6 @@ R1_MODELS = tuple(name for name in TINY_MODELS if not tiny_architecture(name).r1
 def load_float64(folder: Path) -> tuple[Any, Any]:
     """(model, tokenizer) with float64 weights, by transformers alone."""
     loader = auto_class(AutoConfig.from_pretrained(folder))
-    return loader.from_pretrained(folder, dtype=torch.float64).eval(), AutoTokenizer.from_pretrained(folder)
+    model = loader.from_pretrained(folder, dtype=torch.float64).eval()
+    model.set_experts_implementation("eager")  # experts in other ways compute in 32 bits at most
+    return model, AutoTokenizer.from_pretrained(folder)

@@ -1,4 +1,4 @@
-"""Models that see: a known text model beside a vision tower that stays as it is, and what of it writes the stream.
+"""Models that see: a known text model beside a vision tower, which stays as it is but for what writes the stream.
 
 Their files name the tensors as they were first published or as transformers names them now; headers tell which.
 """

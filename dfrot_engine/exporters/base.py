@@ -83,10 +83,9 @@ def tensors_beside(job: Job, reader: CheckpointReader, rotations: RotationSet) -
     names = job.architecture
     if not names.tower:
         return
-    own = (f"{names.blocks_prefix}.", f"{names.embedding}.", f"{names.final_norm.name}.", f"{names.head_tensor}.")
     rotated = names.writers if rotations.r1_DD is not None else ()
     for name in reader.headers:
-        if not name.startswith(own) and name.rpartition(".")[0] not in rotated:
+        if not names.is_own(name) and name.rpartition(".")[0] not in rotated:
             yield name, reader.tensor(name)
     for writer in rotated:
         parts = {part: tensor.to(job.device) for part, tensor in reader.block(f"{writer}.").items()}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from dfrot_engine.checkpoint.reader import CheckpointReader
+from dfrot_engine.checkpoint.reader import CheckpointReader, read_block
 from dfrot_engine.checkpoint.writer import ShardWriter
 from dfrot_engine.exporters.base import (
     as_checkpoint,
@@ -35,9 +35,11 @@ def write_rotated_bf16(job: Job, work: WorkDir, folder: Path) -> Iterator[int]:
             writer.add(name, as_checkpoint(tensor, job.checkpoint_dtype))
         for index in range(job.architecture.num_blocks):
             prefix = job.architecture.block_prefix(index)
-            tensors = {name: tensor.to(job.device) for name, tensor in reader.block(prefix).items()}
+            tensors = {
+                name: tensor.to(job.device) for name, tensor in read_block(reader, job.architecture, index).items()
+            }
             for name, tensor in fold_block(tensors, job.architecture, rotations, index).items():
-                writer.add(prefix + name, as_checkpoint(tensor, job.checkpoint_dtype))
+                writer.add(job.architecture.stored_name(prefix + name), as_checkpoint(tensor, job.checkpoint_dtype))
             yield index + 1
         for name, tensor in tensors_beside(job, reader, rotations):
             writer.add(name, tensor)

@@ -14,6 +14,8 @@ from transformers.masking_utils import create_causal_mask, create_sliding_window
 
 from dfrot_engine.errors import ModelError
 from dfrot_engine.forward.attention import ATTENTION, KVQuantizer
+from dfrot_engine.forward.experts import unpack_experts
+from dfrot_engine.forward.room import BatchSize
 
 
 class BlockFactory:
@@ -23,16 +25,27 @@ class BlockFactory:
         folder: holds config.json; no code of the folder is ever run.
         device: where blocks are filled and run.
         dtype: of the computation.
+        batch: how many tokens go through a block at once.
     """
 
-    def __init__(self, folder: Path, device: torch.device, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
+        *,
+        batch: BatchSize | None = None,
+    ) -> None:
         self.device, self.dtype = device, dtype
+        self.batch = batch or BatchSize()
         whole = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         self.config = whole.get_text_config(decoder=True)
         self.config._attn_implementation = ATTENTION  # the documented switch; the property's setter wants a model
         with torch.device("meta"):
             model = AutoModel.from_config(self.config, trust_remote_code=False)
         self._empty_blocks: nn.ModuleList = model.layers
+        for block in self._empty_blocks:
+            unpack_experts(block)
         self._rotary = type(model.rotary_emb)(config=self.config).to(device)
         self._final_norm = model.norm
         self._layer_types = _layer_types(self.config)

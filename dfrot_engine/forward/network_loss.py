@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from dfrot_engine.checkpoint.reader import CheckpointReader
+from dfrot_engine.checkpoint.reader import CheckpointReader, read_block
 from dfrot_engine.errors import RunError
 from dfrot_engine.forward.block import BlockFactory
 from dfrot_engine.forward.rounded_block import QuantizerOf, fill_rounded_block
@@ -97,7 +97,7 @@ class NetworkLoss:
         return rotation_DD.detach().to(self._factory.device, self._factory.dtype, copy=True)
 
     def _block(self, index: int, turn: Tensor) -> nn.Module:
-        tensors = self._reader.block(self._job.architecture.block_prefix(index))
+        tensors = read_block(self._reader, self._job.architecture, index)
         return fill_rounded_block(self._factory, self._job, index, tensors, turn, self._quantizer_of)
 
     def _say(self, index: int) -> None:
@@ -108,7 +108,7 @@ class NetworkLoss:
         """[B, T, D] hidden states behind the original's last block, all sequences."""
         hidden = embed(self._reader, self._job.architecture, self._tokens_BT)
         for index in range(self._job.architecture.num_blocks):
-            block = self._factory.fill(index, self._reader.block(self._job.architecture.block_prefix(index)))
+            block = self._factory.fill(index, read_block(self._reader, self._job.architecture, index))
             hidden = run_block(self._factory, block, index, hidden, between=partial(self._say, index))
         return hidden
 

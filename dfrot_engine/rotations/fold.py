@@ -37,9 +37,9 @@ def fold_block(
         ModelError: a norm's bias cannot pass R1.
     """
     folded = dict(tensors)
-    table = architecture.block
+    table = architecture.block_at(block)
     fold_norms = rotations.r1_DD is not None if fold_norms is None else fold_norms
-    for linear in table.linears:
+    for linear in (*table.linears, *table.routers):
         norm = table.norm_before(linear.name) if fold_norms else None
         folded |= _fold_linear(tensors, linear, norm, architecture, rotations, block)
     for norm in table.norms if fold_norms else ():
@@ -138,7 +138,7 @@ def _fold_reads(weight: Tensor, linear: Linear, sizes: Architecture, rotations: 
     if linear.reads is Space.MLP_HIDDEN:
         weight = weight if rotations.mlp_scales is None else weight * rotations.mlp_scales[block]
         weight = weight if rotations.channels is None else weight[:, rotations.channels[block]]
-        online = rotations.online(block)
+        online = rotations.online(block, weight.shape[1])
         return weight if online is None else online.apply(weight)
     return weight
 

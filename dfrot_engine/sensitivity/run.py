@@ -21,6 +21,7 @@ from dfrot_engine.events import (
 )
 from dfrot_engine.exporters.limits import export_problems
 from dfrot_engine.forward.block import BlockFactory
+from dfrot_engine.forward.quantized_block import block_schemes
 from dfrot_engine.job import Job
 from dfrot_engine.options import RunOptions
 from dfrot_engine.plan_estimates import Workload
@@ -92,10 +93,17 @@ def _rows(job: Job, sources: Sequence[Source], kl: Sequence[float]) -> list[Sens
     rows: list[SensitivityRow] = []
     for source, value in zip(sources, kl, strict=True):
         name = job.architecture.block_prefix(source.block) + source.linear
-        weights = None if source.linear == KV_CACHE else job.recipe.schemes(name).weights
-        bits = None if weights is None else int(weights.format.removeprefix("int"))
+        bits = None if source.linear == KV_CACHE else _bits(job, source)
         rows.append(SensitivityRow(block=source.block, linear=source.linear, name=name, kl=value, bits=bits))
     return rows
+
+
+def _bits(job: Job, source: Source) -> int | None:
+    """Of the weights; None for several, or none."""
+    schemes, table = block_schemes(job, source.block), job.architecture.block_at(source.block)
+    own = [one.weights for name, one in schemes.items() if table.named(name).kind == source.linear]
+    bits = {None if weights is None else int(weights.format.removeprefix("int")) for weights in own}
+    return bits.pop() if len(bits) == 1 else None
 
 
 def _proposal(ask: Ask, bench: Bench, work: Workload, rows: Sequence[SensitivityRow], say: Say) -> Proposal:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from dfrot_engine.calibration.datasets import evaluation_windows, load_text
-from dfrot_engine.checkpoint.reader import CheckpointReader
+from dfrot_engine.checkpoint.reader import CheckpointReader, read_block
 from dfrot_engine.checkpoint.tokenizer import Tokenizer
 from dfrot_engine.evaluation.metrics import Metrics
 from dfrot_engine.forward.block import BlockFactory
@@ -70,7 +70,7 @@ class HeldOut:
         with CheckpointReader(self._job.model_dir) as reader:
             hidden = embed(reader, names, self._tokens_BT)
             for index in range(names.num_blocks):
-                block = self._factory.fill(index, reader.block(names.block_prefix(index)))
+                block = self._factory.fill(index, read_block(reader, names, index))
                 hidden = run_block(self._factory, block, index, hidden)
             return self._finish(hidden, final_norm_parts(names, reader), head_weight(self._job, reader))
 
@@ -82,7 +82,7 @@ class HeldOut:
             embedding = reader.tensor(f"{names.embedding}.weight").to(job.device)
             hidden = fold_embedding(embedding, rotations)[self._tokens_BT].float().cpu()
             for index in range(names.num_blocks):
-                tensors = {key: one.to(job.device) for key, one in reader.block(names.block_prefix(index)).items()}
+                tensors = {key: one.to(job.device) for key, one in read_block(reader, names, index).items()}
                 folded = fold_block(tensors, names, rotations, index)
                 clips = unsearched_clips(block_schemes(job, index), job.recipe.kv_cache)
                 if clips:

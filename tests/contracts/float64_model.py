@@ -32,8 +32,23 @@ class Float64MeanFreeNorm(Float64RMSNorm):
         return super().forward(x - x.mean(-1, keepdim=True))
 
 
+class Float64Router(nn.Module):
+    """Logits of all experts → shares of the most likely ones, without a detour by float32."""
+
+    def __init__(self, router: Any) -> None:
+        super().__init__()
+        self.weight, self.top_k = router.weight, router.top_k
+        self.is_norm = getattr(router, "norm_topk_prob", True)  # Mixtral always does
+
+    def forward(self, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        logits = hidden @ self.weight.T
+        share, chosen = logits.softmax(-1).topk(self.top_k, dim=-1)
+        return logits, share / share.sum(-1, keepdim=True) if self.is_norm else share, chosen
+
+
 def use_float64_norms(module: nn.Module) -> nn.Module:
-    """Swap every norm inside a module that is written for transformers; torch's own LayerNorm keeps its dtype."""
+    """Swap every norm and router inside a module that is written for transformers; torch's own LayerNorm keeps its
+    dtype."""
     for name, norm in list(module.named_modules()):
         kind = type(norm).__name__
         if kind.endswith(("RMSNorm", "CohereLayerNorm", "Cohere2LayerNorm")) and name:
@@ -44,6 +59,8 @@ def use_float64_norms(module: nn.Module) -> nn.Module:
             gain, eps = (1 + weight, norm.eps) if is_offset else (weight, norm.variance_epsilon)
             swapped = Float64RMSNorm if kind.endswith("RMSNorm") else Float64MeanFreeNorm
             replace_linear(module, name, swapped(gain, float(eps)))  # type: ignore[arg-type]
+        elif kind.endswith("TopKRouter"):
+            replace_linear(module, name, Float64Router(norm))
     return module
 
 

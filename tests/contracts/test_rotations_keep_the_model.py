@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from dfrot_engine.architectures import ARCHITECTURES, Architecture
 from dfrot_engine.architectures.base import Space
+from dfrot_engine.checkpoint.reader import CheckpointReader, read_block
 from dfrot_engine.forward.attention import KVQuantizer
 from dfrot_engine.forward.block import BlockFactory
 from dfrot_engine.forward.fake_quant import QuantizedLinear, linear_parts, replace_linear
@@ -20,11 +21,17 @@ from dfrot_engine.rotations.orthogonal import keep_mean
 from dfrot_engine.rotations.random import random_hadamard, random_orthogonal
 from dfrot_engine.rotations.rotation_set import RotationSet
 from tests.contracts.float64_model import float64_rope, reference_logits, use_float64_norms
-from tests.tiny_models import R1_MODELS, TINY_MODELS, architecture_in, save_tiny_model
+from tests.tiny_models import R1_MODELS, TINY_MODELS, architecture_in, save_tiny_model, tiny_architecture
 
-R1 = ("r1-orthogonal", "r1-hadamard")
-WHICH = ("none", *R1, "r2", "r3", "r4", "r4-segments", "channels", "mlp-scales", "all")
+R1, BY_BLOCK = ("r1-orthogonal", "r1-hadamard"), ("r4-segments", "channels", "mlp-scales")
+WHICH = ("none", *R1, "r2", "r3", "r4", *BY_BLOCK, "all")
 CPU = torch.device("cpu")
+
+
+def _is_allowed(name: str, which: str) -> bool:
+    if which in R1:
+        return name in R1_MODELS
+    return which not in BY_BLOCK or not tiny_architecture(name).experts_per_token
 
 
 def test_every_architecture_has_a_tiny_model() -> None:
@@ -33,7 +40,7 @@ def test_every_architecture_has_a_tiny_model() -> None:
 
 @pytest.mark.parametrize(
     ("name", "which"),
-    [(name, which) for name in TINY_MODELS for which in WHICH if name in R1_MODELS or which not in R1],
+    [(name, which) for name in TINY_MODELS for which in WHICH if _is_allowed(name, which)],
 )
 def test_logits_stay(name: str, which: str, tmp_path: Path) -> None:
     folder = save_tiny_model(name, tmp_path)
@@ -89,6 +96,9 @@ def _rotations(which: str, sizes: Architecture) -> RotationSet:
         for block in range(sizes.num_blocks)
     )
     width, segment = sizes.intermediate_size, 16
+    others = tuple(random_hadamard(one, 5) for one in sizes.mlp_widths if one != width)
+    has_experts = sizes.experts_per_token > 0
+    is_scaled = sizes.scales_mlp and not has_experts
     blocks = range(sizes.num_blocks)
     segments = tuple(
         torch.stack([random_orthogonal(segment, 100 * block + at) for at in range(width // segment)])
@@ -103,9 +113,10 @@ def _rotations(which: str, sizes: Architecture) -> RotationSet:
         r2=r2 if which == "r2" or everything else None,
         r3=random_hadamard(sizes.head_size, 3) if which == "r3" or everything else None,
         r4=random_hadamard(width, 4) if which == "r4" or everything else None,
-        r4_segments=segments if which == "r4-segments" or everything else None,
-        channels=orders if which == "channels" or everything else None,
-        mlp_scales=scales if sizes.scales_mlp and (which == "mlp-scales" or everything) else None,
+        r4_others=others if which == "r4" or everything else (),
+        r4_segments=segments if which == "r4-segments" or (everything and not has_experts) else None,
+        channels=orders if which == "channels" or (everything and not has_experts) else None,
+        mlp_scales=scales if is_scaled and (which == "mlp-scales" or everything) else None,
     )
 
 
@@ -115,12 +126,13 @@ def _rotated_logits(folder: Path, sizes: Architecture, rotations: RotationSet, t
     factory = BlockFactory(folder, CPU, torch.float64)
     hidden = fold_embedding(embedding, rotations)[tokens_BT] * sizes.embedding_scale
     for index in range(sizes.num_blocks):
-        prefix = sizes.block_prefix(index)
-        own = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-        block = factory.fill(index, fold_block(own, sizes, rotations, index))
-        down = next(linear.name for linear in sizes.block.linears if linear.reads is Space.MLP_HIDDEN)
-        weight, bias = linear_parts(block, down)
-        replace_linear(block, down, QuantizedLinear(weight, bias, None, rotations.online(index)))
+        with CheckpointReader(folder) as reader:
+            block = factory.fill(index, fold_block(read_block(reader, sizes, index), sizes, rotations, index))
+        for linear in sizes.block_at(index).linears:
+            if linear.reads is Space.MLP_HIDDEN:
+                weight, bias = linear_parts(block, linear.name)
+                online = rotations.online(index, weight.shape[1])
+                replace_linear(block, linear.name, QuantizedLinear(weight, bias, None, online))
         hidden = factory.run(use_float64_norms(block), index, hidden, KVQuantizer(rotations.r3))
     head = tensors.get(f"{sizes.head_tensor}.weight", embedding)
     norm = f"{sizes.final_norm.name}."

@@ -37,7 +37,7 @@ def operations(argv: list[str], warm: Warm, folder: Path) -> list[str]:
 
 @pytest.mark.parametrize(
     ("stopped", "killed"),
-    [("", "calibrate/hidden."), ("", "quantize/00000."), ("", "rotate/00001."), ("quantize/00001.", "quantize/00000.")],
+    [("", "calibrate/kept."), ("", "quantize/00000."), ("", "rotate/00001."), ("quantize/00001.", "quantize/00000.")],
 )
 def test_another_recipe_that_was_killed_leaves_nothing_in_the_first(
     stopped: str, killed: str, warm: Warm, model: Path, tmp_path: Path
