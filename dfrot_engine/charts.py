@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfrot_engine.errors import DFRotError
+from dfrot_engine.whole_file import whole_file
 
 TOKEN_ERROR = "token_error"
 ACTIVATION_MAP = "activation_map"
@@ -109,11 +110,9 @@ class ActivationMap:
 
 
 def _save(path: Path, arrays: dict[str, NDArray]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".draft")
-    with draft.open("wb") as file:
+    num_bytes = sum(array.nbytes for array in arrays.values())
+    with whole_file(path, num_bytes) as draft, draft.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
-    draft.replace(path)
 
 
 def _load(path: Path) -> dict[str, NDArray]:

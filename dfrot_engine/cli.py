@@ -17,6 +17,7 @@ from dfrot_engine.errors import DFRotError, RecipeError
 from dfrot_engine.options import RunOptions
 from dfrot_engine.recipe import Recipe, preset_names
 from dfrot_engine.sensitivity.types import Ask
+from dfrot_engine.standard_output import discard_output, open_standard_streams
 from dfrot_engine.units import parse_bytes
 
 EXIT_OK, EXIT_FAILED, EXIT_BAD_RECIPE, EXIT_CANCELLED = 0, 1, 2, 130
@@ -28,8 +29,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     # Before anything imports tqdm, which reads it once: libraries draw bars between our lines otherwise.
     os.environ.setdefault("TQDM_DISABLE", "1")
+    open_standard_streams()
     try:
-        return arguments.command(arguments)
+        status = arguments.command(arguments)
+        sys.stdout.flush()  # here, where it can be told what became of it
+        return status
+    except (BrokenPipeError, SystemExit):  # `| head` has what it wanted; rich says so by ending the program
+        discard_output()
+        return EXIT_OK
     except RecipeError as error:
         print(f"Error: {error}", file=sys.stderr)
         return EXIT_BAD_RECIPE

@@ -1,4 +1,4 @@
-"""`dfrot show`: the results of a run, or what a model's headers say."""
+"""`dfrot show`: what a run has come to, or what a model's headers say."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from rich.text import Text
 from dfrot_engine.errors import DFRotError
 from dfrot_engine.recipe import ModelSource
 from dfrot_engine.report_file import read_report
-from dfrot_engine.units import format_bytes, format_parameters
+from dfrot_engine.run_record import RunRecord, StageRecord, read_run, work_folder_of
+from dfrot_engine.units import duration_text, format_bytes, format_parameters
 
 if TYPE_CHECKING:
     from dfrot_engine.model_table import LinearFacts, ModelTable, NormFacts
@@ -25,34 +26,80 @@ _PIPE_WIDTH = 140  # names stay on one line
 
 
 def add_show(commands: Any) -> None:
-    parser = commands.add_parser("show", help="show the results of a run, or the table of a model")
+    parser = commands.add_parser("show", help="show a run, finished or not, or the table of a model")
     parser.add_argument(
         "what", metavar="RUN | MODEL", help="a run's output or work folder; or a Hub id, folder, GGUF file, or 'sample'"
     )
-    parser.add_argument("--json", action="store_true", help="print report.json, or the model's table as JSON")
+    parser.add_argument(
+        "--json", action="store_true", help="print the run with its report, or the model's table, as JSON"
+    )
     parser.set_defaults(command=_show)
 
 
 def _show(arguments: argparse.Namespace) -> int:
     folder = Path(arguments.what).expanduser()
-    report = read_report(folder)
-    if report is None:
+    work_dir = work_folder_of(folder)
+    run = read_run(work_dir) if work_dir else None
+    # An earlier run's report may still lie there.
+    report = read_report(folder) or (read_report(work_dir) if work_dir else None)
+    report = report if run is None or run.status == "finished" else None
+    if run is None and report is None:
         return _show_model(arguments.what, folder, as_json=arguments.json)
     if arguments.json:
-        print(json.dumps(report, indent=1))
+        print(json.dumps((report or {}) | ({"run": run.model_dump(mode="json")} if run else {}), indent=1))
         return 0
-    from dfrot_engine.terminal import print_report
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+    if run is not None:
+        _print_run(run, console)
+    if report is not None:
+        from dfrot_engine.terminal import print_report
 
-    print_report(report)
+        print_report(report, console)
     return 0
+
+
+_STATES = {
+    "finished": "Finished",
+    "cancelled": "Stopped",
+    "failed": "Failed",
+    "killed": "Killed",
+    "running": "Still going on",
+}
+
+
+def _print_run(run: RunRecord, console: Console) -> None:
+    def say(text: str) -> None:
+        console.print(Text(text), soft_wrap=True)
+
+    say(f"{run.model} · {run.recipe} · {run.device} → {run.output_dir}")
+    where = f" in {run.where}" if run.where else ""
+    times = f", the last of {run.starts} starts," if run.starts > 1 else ""
+    begun = run.started.astimezone().isoformat(" ", "seconds")
+    say(f"{_STATES[run.status]}{where}. Started {begun}{times} and at work for {duration_text(run.seconds)}.")
+    if run.status != "finished" and run.message:
+        say(f"{run.message} {run.remedy}".strip())
+    _print_rows(console, ("Stage", "State", "Steps", "Time", "Peak memory"), map(_stage_cells, run.stages))
+    if run.status != "finished":
+        for metric, value in run.numbers.items():
+            say(f"{metric.replace('_', ' ')}: {value:.5g}")
+    for warning in run.warnings:
+        say(f"Note: {warning}")
+    if run.resume:
+        say(f"Everything finished so far is kept. To go on:\n{run.resume}")
+
+
+def _stage_cells(stage: StageRecord) -> tuple[str, ...]:
+    steps = f"{stage.step:,} of {stage.steps:,}" if stage.steps else ""
+    seconds = "" if stage.status == "waiting" else duration_text(stage.seconds)
+    return stage.name, stage.status, steps, seconds, format_bytes(stage.peak_bytes) if stage.peak_bytes else ""
 
 
 def _show_model(what: str, folder: Path, *, as_json: bool) -> int:
     # A work folder holds safetensors, too.
     if folder.is_dir() and not any(next(folder.glob(name), None) for name in ("config.json", "*.gguf")):
         raise DFRotError(
-            f"There is no finished run in {folder}, and no model.",
-            "Give the output folder or the work folder of a run that finished, or a folder with config.json.",
+            f"There is no run in {folder}, and no model.",
+            "Give the output folder or the work folder of a run, or a folder with config.json.",
         )
     from dfrot_engine.model_table import model_table
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,8 +17,20 @@ from dfrot_engine.trial.types import TrialResult, TrialRow
 JOURNAL = "events.jsonl"
 
 
+_BOOT = getattr(time, "CLOCK_BOOTTIME", None)  # goes on while the computer sleeps, which the monotonic clock may not
+_STARTED = datetime.now(UTC)
+
+
+def _uptime_s() -> float:
+    return time.monotonic() if _BOOT is None else time.clock_gettime(_BOOT)
+
+
+_STARTED_S = _uptime_s()
+
+
 def _now() -> datetime:
-    return datetime.now(UTC)
+    """The time of day as it was when the process started, and what has passed since: it never jumps within a run."""
+    return _STARTED + timedelta(seconds=_uptime_s() - _STARTED_S)
 
 
 class EventBase(BaseModel):

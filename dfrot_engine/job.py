@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,11 @@ import torch
 
 from dfrot_engine.architectures import Architecture, architecture_of
 from dfrot_engine.checkpoint.local import inspect_folder
-from dfrot_engine.errors import DeviceError
+from dfrot_engine.errors import DeviceError, ModelError
 from dfrot_engine.options import RunOptions
 from dfrot_engine.recipe import Recipe
 
+_SMALL_FILES = ("config.json", "tokenizer.json")
 _DTYPES = {"F16": torch.float16, "BF16": torch.bfloat16}
 
 
@@ -26,7 +29,8 @@ class Job:
         model_id: name for people.
         model_dir: local folder with config.json, safetensors and tokenizer.
         config: its config.json.
-        model_fingerprint: changes when any weight file does.
+        model_files: the files everything is calculated from, and what shows that one was changed.
+        model_fingerprint: changes when any of them does.
         checkpoint_dtype: of scales and unquantized tensors that are written: the model's own if it has 16 bits, else
             bfloat16.
     """
@@ -37,6 +41,7 @@ class Job:
     model_dir: Path
     config: dict[str, Any]
     architecture: Architecture
+    model_files: Mapping[str, str]
     model_fingerprint: str
     checkpoint_dtype: torch.dtype
     device: torch.device
@@ -50,6 +55,7 @@ class Job:
         facts = inspect_folder(model_dir, model_id=model_id)
         architecture = architecture_of(facts.config, facts.headers)
         dtype = facts.headers[f"{architecture.embedding}.weight"].dtype
+        files = _stamps(model_dir, {header.shard for header in facts.headers.values()})
         return Job(
             recipe=recipe,
             options=options,
@@ -57,10 +63,29 @@ class Job:
             model_dir=model_dir,
             config=facts.config,
             architecture=architecture,
-            model_fingerprint=_fingerprint_of_files(model_dir, {header.shard for header in facts.headers.values()}),
+            model_files=files,
+            model_fingerprint=hashlib.sha256(json.dumps(files).encode()).hexdigest()[:16],
             checkpoint_dtype=_DTYPES.get(dtype, torch.bfloat16),
             device=choose_device(options.device),
         )
+
+    def check_model_files(self) -> None:
+        """Raises:
+        ModelError: a file was changed since the run read it, so that what was calculated belongs to two models.
+        """
+        changed = changed_files(self.model_files, _stamps(self.model_dir, self.model_files))
+        if changed:
+            raise ModelError(
+                f"{', '.join(changed)} in {self.model_dir} changed while the run was reading the model.",
+                "Let the copy or download finish, then run the same again; what was read from the old files is "
+                "calculated anew.",
+                "model.id_or_path",
+            )
+
+
+def changed_files(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    """Names of files that are other files, new or gone."""
+    return sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
 
 
 def choose_device(name: str) -> torch.device:
@@ -75,9 +100,16 @@ def choose_device(name: str) -> torch.device:
     return torch.device("cuda" if available and name != "cpu" else "cpu")
 
 
-def _fingerprint_of_files(folder: Path, shards: set[str]) -> str:
-    facts = [(folder / "config.json").read_text(encoding="utf-8")]
-    for shard in sorted(shards):
-        stat = (folder / shard).stat()
-        facts.append(f"{shard} {stat.st_size} {stat.st_mtime_ns}")
-    return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
+def _stamps(folder: Path, shards: Iterable[str]) -> dict[str, str]:
+    """File → size and time; of small files, which tools rewrite as they were, the content's hash; "" if it is gone."""
+    return {name: _stamp(folder / name) for name in sorted({*shards, *_SMALL_FILES})}
+
+
+def _stamp(path: Path) -> str:
+    try:
+        if path.name in _SMALL_FILES:
+            return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+        stat = path.stat()
+    except OSError:
+        return ""
+    return f"{stat.st_size} {stat.st_mtime_ns}"

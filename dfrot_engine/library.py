@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +21,7 @@ LIBRARY = "library:"
 ENVIRONMENT = "DFROT_LIBRARY"
 
 _SUFFIX = ".safetensors"
+_STALE_S = 3_600
 _SHORT = 8  # characters of the fingerprint
 _LONGEST_MODEL = 80  # characters; a file name has 255 bytes
 _LOG = logging.getLogger(__name__)
@@ -105,6 +107,9 @@ def keep_rotation(source: Path, facts: RotationFacts) -> Path:
         if _fingerprint(path) == facts.fingerprint:
             return path
     target = folder / f"{_slug(facts.model)}--{facts.kind}{ending}"
+    for stale in folder.glob(".*.draft"):  # one that is alive needs its draft for an instant only
+        if time.time() - stale.lstat().st_ctime > _STALE_S:
+            stale.unlink(missing_ok=True)
     draft = folder / f".{target.name}.{os.getpid()}.draft"
     try:
         try:

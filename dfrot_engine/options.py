@@ -54,3 +54,13 @@ class RunOptions(BaseModel):
     def work_path(self) -> Path:
         """The work folder; beside the output, so that finished files move there by a rename."""
         return self.work_dir or self.output_dir.with_name(self.output_dir.name + ".dfrot")
+
+    def flags(self) -> list[str]:
+        """What the command line takes them from."""
+        flags = ["--output", str(self.output_dir), "--device", self.device, "--threads", str(self.threads)]
+        if self.work_dir:
+            flags += ["--work", str(self.work_dir)]
+        if self.memory is not None:
+            flags += ["--memory", str(self.memory)]
+        chosen = {"--overwrite": self.overwrite, "--no-library": not self.keep_rotations, "--keep-work": self.keep_work}
+        return flags + [flag for flag, is_chosen in chosen.items() if is_chosen]

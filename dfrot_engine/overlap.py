@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext, suppress
 from types import TracebackType
 from typing import TypeVar
 
@@ -46,21 +47,28 @@ class WriteBehind:
 
     def __init__(self, *, overlaps: bool) -> None:
         self._pool = ThreadPoolExecutor(1, "write-behind") if overlaps else None
-        self._waiting: Future[None] | None = None
+        self._waiting: tuple[Future[None], Callable[[], None]] | None = None
 
-    def submit(self, write: Callable[[], None]) -> None:
-        """Wait for the piece before, then begin with this one."""
+    def submit(self, write: Callable[[], None], then: Callable[[], None] = lambda: None) -> None:
+        """Wait for the piece before, then begin with this one.
+
+        Args:
+            then: called in the caller's thread once the piece is written.
+        """
         self.wait()
         if self._pool is None:
             write()
+            then()
         else:
-            self._waiting = self._pool.submit(write)
+            self._waiting = self._pool.submit(write), then
 
     def wait(self) -> None:
         """Until everything is written."""
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
-            waiting.result()
+            written, then = waiting
+            written.result()
+            then()
 
     def __enter__(self) -> WriteBehind:
         return self
@@ -70,5 +78,6 @@ class WriteBehind:
     ) -> None:
         if self._pool is not None:
             self._pool.shutdown()
-        if error is None:
+        # What is written is said, too, where the caller was stopped; its own error is the one that counts.
+        with suppress(Exception) if error else nullcontext():
             self.wait()

@@ -14,6 +14,7 @@ from dfrot_engine.checkpoint.facts import ModelFacts
 from dfrot_engine.options import RunOptions
 from dfrot_engine.plan_types import Problem, StageEstimate
 from dfrot_engine.recipe import Recipe
+from dfrot_engine.whole_file import DRAFT
 
 OUTPUT_FIELD = "options.output_dir"
 WORK_FIELD = "options.work_dir"
@@ -120,7 +121,8 @@ def is_own_output(folder: Path, recipe: Recipe) -> bool:
 
 def _has_entries(folder: Path) -> bool:
     try:
-        return any(folder.iterdir())
+        # A run that was killed as it began to fill the folder has left no more than that.
+        return any(path.name != MARKER + DRAFT for path in folder.iterdir())
     except OSError:  # not readable: said by the check for writing
         return True
 

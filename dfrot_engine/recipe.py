@@ -58,6 +58,7 @@ from dfrot_engine.recipe_sections import (
     held_out_sequences,
 )
 from dfrot_engine.resources import preset_path, preset_paths
+from dfrot_engine.whole_file import write_text
 
 __all__ = [
     "CALIBRATED",
@@ -183,7 +184,7 @@ class Recipe(Section):
         return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
 
     def save(self, path: Path) -> None:
-        path.write_text(self.to_toml(), encoding="utf-8")
+        write_text(path, self.to_toml())
 
     @staticmethod
     def parse(data: dict[str, Any]) -> Recipe:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import time
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 
 from dfrot_engine.checkpoint import source
-from dfrot_engine.errors import Cancelled, DeviceError, DFRotError, DiskError
+from dfrot_engine.errors import Cancelled, DeviceError, DFRotError, DiskError, RunError
 from dfrot_engine.events import (
     Event,
     Measured,
@@ -20,7 +23,7 @@ from dfrot_engine.events import (
     StageStarted,
     Warned,
 )
-from dfrot_engine.job import Job, choose_device
+from dfrot_engine.job import Job, changed_files, choose_device
 from dfrot_engine.memory import PeakMemory, is_out_of_memory
 from dfrot_engine.options import RunOptions
 from dfrot_engine.plan import Plan, make_plan
@@ -30,10 +33,14 @@ from dfrot_engine.run_report import outputs_are_there, write_report
 from dfrot_engine.stages import calibrate, evaluate, export, quantize, rotate
 from dfrot_engine.stages.base import Stage
 from dfrot_engine.time_left import with_remaining_time
+from dfrot_engine.whole_file import unwritten
 from dfrot_engine.work_dir import WorkDir
 
 LOAD = "load"
+REPORTED = "report"
 STAGES = (calibrate.STAGE, rotate.STAGE, quantize.STAGE, export.STAGE, evaluate.STAGE)
+_SOURCE = "source.json"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 _MEMORY_EVERY_S = 1.0
 
 
@@ -77,7 +84,7 @@ def _run_in(
         job = _load(plan, recipe, options, work, report)
         _run_stages(job, work, with_remaining_time(report, plan.stages))
         write_report(job, work)
-        work.mark_done("report", _last_fingerprint(job))
+        work.mark_done(REPORTED, _last_fingerprint(job))
         if not options.keep_work:
             work.drop_intermediate_files()
         outputs = tuple(str(export.output_folder(job, one)) for one in recipe.exports)
@@ -91,8 +98,18 @@ def _run_in(
         ended = ended_by(_out_of_gpu_memory() if is_on_gpu else _out_of_memory())
     except OSError as error:
         ended = ended_by(_disk_error(error, options))
-    journal(ended)
+    except Exception as error:
+        _say_last(work, ended_by(_own_mistake(error)), emit)
+        raise
+    _say_last(work, ended, emit)
     return ended
+
+
+def _say_last(work: WorkDir, ended: RunEnded, emit: Callable[[Event], None]) -> None:
+    """Where the disk has no room for one more line the journal ends early, which reads as interrupted."""
+    with contextlib.suppress(DiskError):
+        work.append_event(ended)
+    emit(ended)
 
 
 def ended_by(error: DFRotError) -> RunEnded:
@@ -126,9 +143,25 @@ def _load(plan: Plan, recipe: Recipe, options: RunOptions, work: WorkDir, report
     with PeakMemory() as memory:
         job = load_job(plan, recipe, options, report)
     seconds = time.monotonic() - started
+    _note_source(job, work, report)
     work.mark_done(LOAD, job.model_fingerprint, seconds=seconds, peak_bytes=memory.peak_bytes)
     report(StageFinished(stage=LOAD, seconds=seconds, peak_bytes=memory.peak_bytes))
     return job
+
+
+def _note_source(job: Job, work: WorkDir, report: Report) -> None:
+    """Leaves `source.json`; says which files of the same model are others than those the folder was begun with."""
+    before = work.read_json(_SOURCE) or {}
+    changed = changed_files(before.get("files", {}), job.model_files)
+    if changed and before.get("folder") == str(job.model_dir):
+        report(
+            Warned(
+                message=f"{', '.join(changed)} in {job.model_dir} changed since this run was begun, "
+                "so that everything is calculated anew.",
+                remedy="If that is not meant, stop, put the old files back with their times, and run the same again.",
+            )
+        )
+    work.write_json(_SOURCE, {"folder": str(job.model_dir), "files": dict(job.model_files)})
 
 
 def load_job(plan: Plan, recipe: Recipe, options: RunOptions, report: Report) -> Job:
@@ -155,8 +188,11 @@ def _run_stages(job: Job, work: WorkDir, report: Report) -> None:
 
 def _run_stage(stage: Stage, job: Job, work: WorkDir, fingerprint: str, report: Report) -> None:
     started = time.monotonic()
+    # The report tells of all stages' files, so it is to be written anew as well.
+    work.forget(stage.name, REPORTED)
     with PeakMemory() as memory:
         stage.run(job, work, fingerprint, _with_memory(report, memory))
+    job.check_model_files()
     seconds = time.monotonic() - started
     work.mark_done(stage.name, fingerprint, seconds=seconds, peak_bytes=memory.peak_bytes)
     report(StageFinished(stage=stage.name, seconds=seconds, peak_bytes=memory.peak_bytes))
@@ -190,11 +226,18 @@ def _last_fingerprint(job: Job) -> str:
 
 def _is_finished(job: Job, work: WorkDir) -> bool:
     """Whether this very run ended well before, its outputs still in place; its intermediate files may be gone."""
-    return work.is_done("report", _last_fingerprint(job)) and outputs_are_there(job)
+    return work.is_done(REPORTED, _last_fingerprint(job)) and outputs_are_there(job)
 
 
 def _is_still_there(stage: Stage, job: Job) -> bool:
     return stage.name != export.NAME or outputs_are_there(job)
+
+
+def _own_mistake(error: Exception) -> RunError:
+    return RunError(
+        f"The program made a mistake: {type(error).__name__}: {error}.",
+        "Report it with the last lines on standard error. Finished blocks are kept; the same run goes on from there.",
+    )
 
 
 def _out_of_gpu_memory() -> DeviceError:
@@ -215,8 +258,12 @@ def _out_of_memory() -> DeviceError:
 
 
 def _disk_error(error: OSError, options: RunOptions) -> DiskError:
+    path = Path(error.filename or options.work_path)
+    if error.errno in _FULL:
+        return unwritten(path, error)
     return DiskError(
-        f"Writing failed: {error.strerror or error}.",
-        f"Free some space near {options.work_path} and run the same recipe again; finished blocks are kept.",
+        f"{path} cannot be used: {error.strerror or error}.",
+        "See that the disk is there and that you may read and write on it, and run the same again: what is finished "
+        "is kept.",
         "options.output_dir",
     )

@@ -22,12 +22,16 @@ from dfrot_engine.recipe import Recipe
 from dfrot_engine.run import run
 from dfrot_engine.sensitivity.run import run_sensitivity
 from dfrot_engine.sensitivity.types import Ask
+from dfrot_engine.standard_output import discard_output
 from dfrot_engine.terminal import TerminalProgress, quiet_libraries
 from dfrot_engine.trial.run import run_trial
 
 #: Engine work: (recipe, options, where events go, what the user asked) → its last event.
 Work = Callable[[Recipe, RunOptions, Callable[[Event], None], Control], RunEnded]
 
+_STOPS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+_STOPPING = b"Stopping after this step, which keeps what is finished. Once more ends at once.\n"
+_SHOW_CURSOR = b"\x1b[?25h"
 _NICENESS = 10  # a background job of the window must not make the desktop stutter
 
 
@@ -53,15 +57,15 @@ def _as_process(work: Work, recipe: Recipe, options: RunOptions, *, as_json: boo
     use_threads(options.threads)
     quiet_libraries()
     control = Control()
-    with _cancel_on_interrupt(control):
+    with _cancel_on_signals(control):
         if as_json:
             if stdin_commands:
                 os.nice(_NICENESS)
                 threading.Thread(target=_read_commands, args=(control,), daemon=True).start()
             with _protocol_output() as emit:
                 return work(recipe, options, emit, control)
-        with TerminalProgress(options) as progress:
-            return work(recipe, options, progress.show, control)
+        with _heard_or_not(TerminalProgress(options)) as show:
+            return work(recipe, options, show, control)
 
 
 def use_threads(threads: int) -> None:
@@ -76,19 +80,53 @@ def _protocol_output() -> Iterator[Callable[[Event], None]]:
     descriptor = os.dup(1)
     os.dup2(2, 1)
     lock = threading.Lock()
-    with os.fdopen(descriptor, "w", encoding="utf-8", buffering=1) as stream:
+    is_heard = True
 
-        def emit(event: Event) -> None:
-            # A reader that went away must not end the run; the journal has everything.
-            with lock, contextlib.suppress(BrokenPipeError):
-                stream.write(event.model_dump_json() + "\n")
+    def emit(event: Event) -> None:
+        nonlocal is_heard
+        data = event.model_dump_json().encode() + b"\n"
+        with lock:
+            try:
+                while is_heard and data:
+                    data = data[os.write(descriptor, data) :]
+            except OSError:
+                is_heard = False
+                _say_unheard()
 
-        try:
-            yield emit
-        finally:
-            with contextlib.suppress(BrokenPipeError):
-                stream.flush()
-            os.dup2(descriptor, 1)
+    try:
+        yield emit
+    finally:
+        os.dup2(descriptor, 1)
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _heard_or_not(progress: TerminalProgress) -> Iterator[Callable[[Event], None]]:
+    """The terminal's `show` as long as there is a terminal, or whatever else reads what we print."""
+    is_heard = True
+
+    def heard_by(show: Callable[[], object]) -> None:
+        nonlocal is_heard
+        if is_heard:
+            try:
+                show()
+                sys.stdout.flush()
+            except (OSError, SystemExit):  # rich ends the program when a pipe breaks
+                is_heard = False
+                discard_output()
+                _say_unheard()
+
+    heard_by(progress.__enter__)
+    try:
+        yield lambda event: heard_by(lambda: progress.show(event))
+    finally:
+        heard_by(lambda: progress.__exit__(None, None, None))
+
+
+def _say_unheard() -> None:
+    """A reader that went away must not end hours of work."""
+    with contextlib.suppress(OSError):
+        os.write(2, b"Nobody reads standard output any more; the run goes on, its journal has everything.\n")
 
 
 def _read_commands(control: Control) -> None:
@@ -103,18 +141,26 @@ def _read_commands(control: Control) -> None:
 
 
 @contextlib.contextmanager
-def _cancel_on_interrupt(control: Control) -> Iterator[None]:
-    """First Ctrl-C: stop at the next report, everything finished is kept. Second: end at once."""
+def _cancel_on_signals(control: Control) -> Iterator[None]:
+    """Ctrl-C, a plain kill or a closed terminal: stop at the next report, everything finished is kept.
 
-    def cancel(_number: int, _frame: FrameType | None) -> None:
+    The second Ctrl-C ends at once, which no more than a kill harms what is on the disk. `nohup` is respected.
+    """
+
+    def cancel(number: int, _frame: FrameType | None) -> None:
         control.cancel()
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        print("Stopping; Ctrl-C again ends at once.", file=sys.stderr)
+        # By the system, since a second one must not wait for a long operation to come back to Python.
+        signal.signal(number, signal.SIG_DFL)
+        # No print: it may be interrupted by itself. Bars have hidden the cursor, and the second time nobody shows it.
+        with contextlib.suppress(OSError):
+            os.write(2, (_SHOW_CURSOR if os.isatty(2) else b"") + _STOPPING)
 
-    previous = signal.signal(signal.SIGINT, cancel)
-    terminate = signal.signal(signal.SIGTERM, lambda _number, _frame: control.cancel())
+    before = {number: signal.getsignal(number) for number in _STOPS}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, cancel)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, previous)
-        signal.signal(signal.SIGTERM, terminate)
+        for number, handler in before.items():
+            signal.signal(number, handler)

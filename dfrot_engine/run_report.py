@@ -6,11 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+from dfrot_engine.checkpoint.local import CONFIG, has_weights
 from dfrot_engine.exporters.base import MARKER
 from dfrot_engine.job import Job
 from dfrot_engine.report_file import REPORT
 from dfrot_engine.stages import evaluate, note_clips, quantize, rotate
 from dfrot_engine.stages.export import output_folder
+from dfrot_engine.whole_file import write_text
 from dfrot_engine.work_dir import WorkDir
 
 _STAGES = ("load", "calibrate", "rotate", "quantize", "export", "evaluate")
@@ -22,11 +24,11 @@ def write_report(job: Job, work: WorkDir) -> None:
     work.write_json(REPORT, content)
     for export in job.recipe.exports:
         folder = output_folder(job, export)
-        (folder / REPORT).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        write_text(folder / REPORT, json.dumps(content, indent=1) + "\n")
 
 
 def outputs_are_there(job: Job) -> bool:
-    """Whether every output folder holds a checkpoint of this very recipe."""
+    """Whether every output folder holds a whole checkpoint of this very recipe."""
     return all(_is_ours(output_folder(job, export), job) for export in job.recipe.exports)
 
 
@@ -35,13 +37,14 @@ def _is_ours(folder: Path, job: Job) -> bool:
         marker = json.loads((folder / MARKER).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return isinstance(marker, dict) and marker.get("recipe_fingerprint") == job.recipe.fingerprint()
+    is_ours = isinstance(marker, dict) and marker.get("recipe_fingerprint") == job.recipe.fingerprint()
+    return is_ours and (folder / CONFIG).is_file() and has_weights(folder)
 
 
 def _content(job: Job, work: WorkDir) -> dict[str, Any]:
     numbers = work.read_json(evaluate.RESULT) if job.recipe.evaluation else None
     rotation = work.read_json(rotate.RESULT) or {}
-    massive = work.read_json("massive.json") or {}
+    massive = work.read_json(rotate.MASSIVE) or {}
     recovery = work.read_json(quantize.RESULT) if job.recipe.recovery else None
     outputs = {export.kind: str(output_folder(job, export)) for export in job.recipe.exports}
     return {

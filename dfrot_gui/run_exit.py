@@ -33,6 +33,12 @@ def describe_exit(returncode: int, again: str = RESUME) -> Ending:
             "The engine was killed, probably because the computer ran out of memory.",
             f"Close other programs or choose fewer or shorter samples. {again}",
         )
+    if returncode == -getattr(signal, "SIGBUS", 7):
+        return Ending(
+            "failed",
+            "The engine crashed (SIGBUS): a file it was reading became shorter, or its disk failed.",
+            f"See that nothing writes to the model's folder. {again}",
+        )
     if returncode < 0:
         return Ending("failed", f"The engine crashed ({_signal_name(-returncode)}).", again)
     if returncode == 2:

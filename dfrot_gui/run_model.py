@@ -85,7 +85,7 @@ class RunModel(QObject):
         before = replay(options.work_path) if _stored_recipe(options.work_path) == recipe else RunState()
         self.recipe, self.options, self.work_dir = recipe, options, options.work_path
         self.plan = plan
-        self._process.start("run", recipe, _option_flags(options), _begun(before))
+        self._process.start("run", recipe, options.flags(), _begun(before))
 
     def start_again(self) -> None:
         """Go on with a run that stopped early; finished blocks and stages are kept."""
@@ -170,21 +170,6 @@ def _begun(before: RunState) -> RunState:
         paused_s=0.0,
         is_pause_requested=False,
     )
-
-
-def _option_flags(options: RunOptions) -> list[str]:
-    flags = ["--output", str(options.output_dir), "--device", options.device, "--threads", str(options.threads)]
-    if options.work_dir:
-        flags += ["--work", str(options.work_dir)]
-    if options.memory is not None:
-        flags += ["--memory", str(options.memory)]
-    if options.overwrite:
-        flags.append("--overwrite")
-    if not options.keep_rotations:
-        flags.append("--no-library")
-    if options.keep_work:
-        flags.append("--keep-work")
-    return flags
 
 
 def _stored_recipe(work_dir: Path) -> Recipe | None:

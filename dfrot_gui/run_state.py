@@ -33,6 +33,7 @@ from dfrot_engine import (
     Warned,
     read_events,
 )
+from dfrot_engine.work_lock import is_in_use
 from dfrot_gui.run_parts import ChartFile, LogLine, Point, Series, StageState, StageStatus, StageWarning
 
 Status = Literal["idle", "running", "paused", "stopping", "finished", "cancelled", "failed", "interrupted"]
@@ -122,6 +123,13 @@ def replay(work_dir: Path) -> RunState:
     with suppress(DFRotError):
         for event in read_events(work_dir):
             state = fold(state, event)
+    if state.is_active and is_in_use(work_dir):
+        return replace(
+            state,
+            status="interrupted",
+            message="Another process is at work on this run.",
+            remedy="Wait until it has ended, or end it; then the run can be resumed from here.",
+        )
     if state.is_active:
         return replace(
             state,

@@ -10,6 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from dfrot_engine.whole_file import whole_file
+
 
 @dataclass(frozen=True)
 class RowSample:
@@ -33,9 +35,9 @@ class RowSample:
     peak_N: Tensor
 
     def save(self, path: Path) -> None:
-        draft = path.with_suffix(".draft")
-        save_file({field.name: getattr(self, field.name).contiguous() for field in fields(self)}, draft)
-        draft.replace(path)
+        tensors = {field.name: getattr(self, field.name).contiguous() for field in fields(self)}
+        with whole_file(path, sum(tensor.nbytes for tensor in tensors.values())) as draft:
+            save_file(tensors, draft)
 
     @staticmethod
     def load(path: Path) -> RowSample:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import gc
 import json
-import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from filelock import FileLock, Timeout
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
 from dfrot_engine.checkpoint.facts import Progress
 from dfrot_engine.checkpoint.headers import TensorHeader, read_headers, total_bytes
 from dfrot_engine.checkpoint.json_files import MODEL_FIELD
 from dfrot_engine.errors import DiskError, ModelError
+from dfrot_engine.whole_file import DRAFT, sync_folder, sync_tree, unwritten
+
+_WAIT_S = 0.5
 
 
 def convert_gguf(path: Path, folder: Path, expected: Mapping[str, TensorHeader], progress: Progress) -> None:
@@ -28,24 +33,45 @@ def convert_gguf(path: Path, folder: Path, expected: Mapping[str, TensorHeader],
         ModelError: transformers cannot read the file, or made other tensors of it.
         DiskError: the folder cannot be written.
     """
-    draft = folder.with_name(f"{folder.name}.draft-{os.getpid()}")
-    for stale in folder.parent.glob(f"{folder.name}.draft-*"):
-        shutil.rmtree(stale, ignore_errors=True)
+    draft = folder.with_name(folder.name + DRAFT)
+    size = total_bytes(expected.values())
     try:
-        draft.mkdir(parents=True)
-        _convert(path, draft, total_bytes(expected.values()), progress)
-        _check_tensors(path, draft, expected)
-        if not folder.is_dir():  # another process may have been faster
-            draft.replace(folder)
-    except OSError as error:
-        raise DiskError(
-            f"Cannot write the converted model to {folder.parent}: {error.strerror or error}.",
-            "Free some space there, or set XDG_CACHE_HOME to another disk.",
-            MODEL_FIELD,
-        ) from error
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(folder, lambda: progress(0, size, f"Waiting for another run that converts {path.name}")):
+            if folder.is_dir():  # the other one was faster
+                return
+            shutil.rmtree(draft, ignore_errors=True)  # of one that was killed
+            try:
+                draft.mkdir()
+                _convert(path, draft, size, progress)
+                _check_tensors(path, draft, expected)
+                sync_tree(draft)
+                draft.replace(folder)
+                sync_folder(folder.parent)
+            finally:
+                shutil.rmtree(draft, ignore_errors=True)
+    except (OSError, SafetensorError) as error:
+        message = unwritten(folder, error, size).message
+        remedy = "Free some space there, or set XDG_CACHE_HOME to another disk."
+        raise DiskError(message, remedy, MODEL_FIELD) from error
     finally:
-        shutil.rmtree(draft, ignore_errors=True)
         gc.collect()
+
+
+@contextmanager
+def _alone(folder: Path, say_waiting: Callable[[], None]) -> Iterator[None]:
+    """Only one process converts a file; what `say_waiting` raises ends the waiting of the others."""
+    lock = FileLock(folder.with_name(f"{folder.name}.lock"))
+    while True:
+        try:
+            lock.acquire(timeout=_WAIT_S)
+            break
+        except Timeout:
+            say_waiting()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _convert(path: Path, draft: Path, size: int, progress: Progress) -> None:

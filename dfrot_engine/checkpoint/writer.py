@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -13,9 +12,9 @@ from dfrot_engine.checkpoint.headers import INDEX, LENGTH_BYTES, SINGLE_SHARD
 from dfrot_engine.checkpoint.reader import DTYPES
 from dfrot_engine.checkpoint.tensor_bytes import write_tensor
 from dfrot_engine.errors import DiskError
+from dfrot_engine.whole_file import DRAFT, sync_file, sync_folder, unwritten, write_text
 
-DRAFT_SUFFIX = ".draft"
-_PARTS = "model-parts" + DRAFT_SUFFIX
+_PARTS = "model-parts" + DRAFT
 _DTYPE_NAMES = {dtype: name for name, dtype in DTYPES.items()}
 _COPY_BYTES = 1 << 24
 
@@ -52,7 +51,7 @@ class ShardWriter:
         self._drafts: list[tuple[Path, list[str]]] = []
         self._names: set[str] = set()
         folder.mkdir(parents=True, exist_ok=True)
-        for stale in folder.glob(f"model-*{DRAFT_SUFFIX}"):
+        for stale in folder.glob(f"model-*{DRAFT}"):
             stale.unlink()
 
     def add(self, name: str, tensor: Tensor) -> None:
@@ -73,7 +72,7 @@ class ShardWriter:
                 file.seek(part.offset)
                 write_tensor(file, tensor)
         except OSError as error:
-            raise _unwritten(parts, error) from error
+            raise self._given_up(parts, error, tensor.nbytes) from error
         self._open.append(part)
         self._open_bytes += part.num_bytes
         self._total_bytes += part.num_bytes
@@ -92,25 +91,31 @@ class ShardWriter:
             paths = self._name_shards()
             if len(paths) > 1:
                 self._write_index(paths, metadata)
-            _sync_folder(self._folder)
+            sync_folder(self._folder)
         except OSError as error:
-            raise _unwritten(self._folder, error) from error
+            raise unwritten(self._folder, error) from error
         return paths
 
     def _close_shard(self, metadata: dict[str, str]) -> None:
-        draft = self._folder / f"model-{len(self._drafts) + 1:05d}{DRAFT_SUFFIX}"
+        draft = self._folder / f"model-{len(self._drafts) + 1:05d}{DRAFT}"
         ordered = sorted(self._open, key=lambda part: (-part.itemsize, part.dtype, part.name))
         try:
             with draft.open("wb") as file:
                 file.write(_header(ordered, {**metadata, "format": "pt"}))
                 if ordered:
                     self._copy_parts(ordered, file)
-            _sync_file(draft)
+            sync_file(draft)
         except OSError as error:
-            raise _unwritten(draft, error) from error
+            draft.unlink(missing_ok=True)
+            raise self._given_up(draft, error, self._open_bytes) from error
         self._drafts.append((draft, [part.name for part in ordered]))
         self._open = []
         self._open_bytes = 0
+
+    def _given_up(self, path: Path, error: OSError, num_bytes: int) -> DiskError:
+        """What to tell the user, once the room that a failed checkpoint took is free again."""
+        (self._folder / _PARTS).unlink(missing_ok=True)
+        return unwritten(path, error, num_bytes)
 
     def _copy_parts(self, ordered: list[_Part], file: BinaryIO) -> None:
         with (self._folder / _PARTS).open("rb") as parts:
@@ -135,10 +140,7 @@ class ShardWriter:
     def _write_index(self, paths: tuple[Path, ...], metadata: dict[str, str]) -> None:
         weight_map = {name: path.name for path, (_, names) in zip(paths, self._drafts, strict=True) for name in names}
         index = {"metadata": {**metadata, "total_size": self._total_bytes}, "weight_map": weight_map}
-        draft = self._folder / (INDEX + DRAFT_SUFFIX)
-        draft.write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
-        _sync_file(draft)
-        draft.replace(self._folder / INDEX)
+        write_text(self._folder / INDEX, json.dumps(index, indent=2) + "\n")
 
 
 def _header(ordered: list[_Part], metadata: dict[str, str]) -> bytes:
@@ -151,25 +153,3 @@ def _header(ordered: list[_Part], metadata: dict[str, str]) -> bytes:
     text = json.dumps(entries, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % LENGTH_BYTES)
     return len(text).to_bytes(LENGTH_BYTES, "little") + text
-
-
-def _sync_file(path: Path) -> None:
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name != "posix":  # Windows cannot open a folder, and its renames are journalled
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _unwritten(path: Path, error: Exception) -> DiskError:
-    reason = getattr(error, "strerror", None) or str(error)
-    return DiskError(
-        f"Cannot write {path}: {reason}.", "Free some space or choose another folder.", "options.output_dir"
-    )

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from dfrot_engine.checkpoint.tensor_bytes import read_tensor, write_tensor
+from dfrot_engine.whole_file import write_text
 
 _KEPT = "kept.json"
 _SUFFIX = ".states"
@@ -177,9 +178,7 @@ class HiddenStore:
         before, self._kept = self._kept, {states.file.path.name: states.file for states in streams.values()}
         for file in self._kept.values():
             file.is_kept = True
-        draft = self._folder / f"{_KEPT}.draft"
-        draft.write_text(json.dumps(content, indent=1), encoding="utf-8")
-        draft.replace(self._folder / _KEPT)
+        write_text(self._folder / _KEPT, json.dumps(content, indent=1))
         for name in before.keys() - self._kept.keys():
             before[name].is_kept = False
             before[name].release()

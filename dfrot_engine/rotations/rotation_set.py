@@ -15,6 +15,7 @@ from dfrot_engine.errors import DiskError
 from dfrot_engine.hadamard_orders import HadamardOrder
 from dfrot_engine.rotations.online import OnlineRotation
 from dfrot_engine.rotations.random import HadamardRotation
+from dfrot_engine.whole_file import whole_file
 
 _OTHER = "R4.width."
 
@@ -71,9 +72,8 @@ class RotationSet:
             if rotation is not None:
                 tensors[f"{name}.signs"] = rotation.signs.cpu()
                 metadata[f"{name}.order"] = json.dumps(rotation.order)
-        draft = path.with_suffix(".draft")
-        save_file(tensors, draft, metadata=metadata)
-        draft.replace(path)
+        with whole_file(path, sum(tensor.nbytes for tensor in tensors.values())) as draft:
+            save_file(tensors, draft, metadata=metadata)
 
     @staticmethod
     def load(path: Path) -> RotationSet:

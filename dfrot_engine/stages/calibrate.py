@@ -32,6 +32,7 @@ from dfrot_engine.work_dir import WorkDir
 
 NAME = "calibrate"
 ROWS = "rows"
+MASSIVE = f"{NAME}/massive.json"  # the rotate stage completes it in a file of its own
 _SHOWN_TOKENS = 64
 
 
@@ -40,7 +41,7 @@ def is_needed(job: Job) -> bool:
 
 
 def run(job: Job, work: WorkDir, fingerprint: str, report: Report) -> None:
-    """Leaves `calibrate/rows.safetensors`, `calibrate/tokens.safetensors`, the activation map, `massive.json`."""
+    """Leaves `calibrate/rows.safetensors`, what is kept of each block, the activation map, `calibrate/massive.json`."""
     architecture = job.architecture
     report(StageStarted(stage=NAME, steps=architecture.num_blocks))
     tokenizer = Tokenizer.load(job.model_dir)
@@ -53,7 +54,7 @@ def run(job: Job, work: WorkDir, fingerprint: str, report: Report) -> None:
         report(StageAdvanced(stage=NAME, step=step, steps=steps, label=f"Block {index + 1} of {steps}"))
 
     with CheckpointReader(job.model_dir) as reader:
-        start, hidden = _resume(room, fingerprint)
+        start, hidden = _resume(work, room, fingerprint)
         if hidden is None:
             embedding_VD = reader.tensor(f"{architecture.embedding}.weight")
             hidden = embed_into(room.states, embedding_VD, architecture, tokens_BT)
@@ -61,6 +62,8 @@ def run(job: Job, work: WorkDir, fingerprint: str, report: Report) -> None:
         chart = _LiveMap(job, work, [tokenizer.token_text(token) for token in tokens_BT[0].tolist()])
         for index in range(start):
             chart.add(index, work.load_block(NAME, f"{index:05}")[0])
+        if start:  # a kill may have come between a block and its chart
+            chart.save(report)
         numbers = range(start, architecture.num_blocks)
         blocks = read_ahead(partial(read_block, reader, architecture), numbers, overlaps=room.overlaps)
         with closing(blocks), WriteBehind(overlaps=room.overlaps) as behind:
@@ -86,9 +89,11 @@ def calibration_tokens(job: Job, tokenizer: Tokenizer) -> Tensor:
     return torch.from_numpy(sample_batches(tokens, wanted.num_samples, wanted.seq_len, wanted.seed))
 
 
-def _resume(room: Room, fingerprint: str) -> tuple[int, HiddenStates | None]:
+def _resume(work: WorkDir, room: Room, fingerprint: str) -> tuple[int, HiddenStates | None]:
     kept = room.states.kept(fingerprint)
-    return (0, None) if kept is None else (kept.facts["next_block"], kept.streams["hidden"])
+    if kept is None or not work.has_blocks(NAME, kept.facts["next_block"], fingerprint):
+        return 0, None
+    return kept.facts["next_block"], kept.streams["hidden"]
 
 
 def _save(
@@ -244,7 +249,7 @@ def _collect(job: Job, work: WorkDir, tokens_BT: Tensor, tokenizer: Tokenizer, r
     rows.save(work.block_path(NAME, ROWS))
     total = tokens_BT.numel() * job.architecture.num_blocks * len(sites)
     found = MassiveTokensFound(count=count, rows=total, tokens=_largest_massive(job, rows, tokens_BT, tokenizer))
-    work.write_json("massive.json", found.model_dump(mode="json"))
+    work.write_json(MASSIVE, found.model_dump(mode="json"))
     report(found)
 
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from pathlib import Path
 
-from dfrot_engine.errors import DiskError
+from dfrot_engine.checkpoint.local import CONFIG
 from dfrot_engine.events import StageAdvanced, StageStarted
 from dfrot_engine.exporters import exporter_of
+from dfrot_engine.exporters.base import MARKER
 from dfrot_engine.job import Job
 from dfrot_engine.progress import Report
 from dfrot_engine.recipe import Export
 from dfrot_engine.stages.base import Stage
+from dfrot_engine.whole_file import sync_folder, sync_tree, unwritten, whole_file
 from dfrot_engine.work_dir import WorkDir
 
 NAME = "export"
+_NO_RENAME = (errno.EXDEV, errno.EBUSY)
 
 
 def run(job: Job, work: WorkDir, _fingerprint: str, report: Report) -> None:
@@ -46,23 +50,53 @@ def _move_into_place(draft: Path, folder: Path) -> None:
     Raises:
         DiskError: the folder cannot be written.
     """
+    size = sum(path.stat().st_size for path in draft.rglob("*"))
     try:
+        sync_tree(draft)
         folder.parent.mkdir(parents=True, exist_ok=True)
-        if folder.exists():
-            # The plan has made sure that this is ours or that the user wants it replaced.
-            old = draft.with_name(draft.name + ".replaced")
-            shutil.rmtree(old, ignore_errors=True)
-            shutil.move(folder, old)
-            shutil.move(draft, folder)
-            shutil.rmtree(old, ignore_errors=True)
-        else:
-            shutil.move(draft, folder)
+        try:
+            _rename(draft, folder)
+        except OSError as error:
+            if error.errno not in _NO_RENAME:
+                raise
+            _fill(draft, folder)
     except OSError as error:
-        raise DiskError(
-            f"The output folder {folder} cannot be written: {error.strerror}.",
-            "Choose another output folder; finished blocks are kept.",
-            "options.output_dir",
-        ) from None
+        raise unwritten(folder, error, size) from error
+
+
+def _rename(draft: Path, folder: Path) -> None:
+    if folder.exists():
+        # The plan has made sure that this is ours or that the user wants it replaced.
+        old = draft.with_name(draft.name + ".replaced")
+        shutil.rmtree(old, ignore_errors=True)
+        folder.rename(old)
+        draft.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        draft.rename(folder)
+    sync_folder(folder.parent)
+
+
+def _fill(draft: Path, folder: Path) -> None:
+    """Copy into a folder on another disk, or one that a disk is mounted at.
+
+    The marker comes first, so that the same run may go on after a kill. The config goes first and comes last, since
+    nothing loads a folder without one.
+    """
+    _copy(draft / MARKER, folder)
+    for old in sorted(folder.iterdir(), key=lambda path: path.name != CONFIG):
+        if old.is_dir() and not old.is_symlink():
+            shutil.rmtree(old)
+        elif old.name != MARKER:
+            old.unlink()
+    for path in sorted(draft.iterdir(), key=lambda path: path.name == CONFIG):
+        _copy(path, folder)
+    shutil.rmtree(draft, ignore_errors=True)
+
+
+def _copy(path: Path, folder: Path) -> None:
+    with whole_file(folder / path.name, path.stat().st_size) as draft:
+        shutil.copyfile(path, draft)
 
 
 STAGE = Stage(NAME, lambda recipe: recipe.exports, lambda job: bool(job.recipe.exports), run)

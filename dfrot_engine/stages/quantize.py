@@ -110,13 +110,14 @@ def _quantize_blocks(
             started = time.monotonic()
             done = _quantize_block(bench, index, blocks, streams)
             streams = done.streams
-            behind.submit(partial(_save, bench, index, done, fingerprint))
-            seconds, num_bytes = time.monotonic() - started, _stored_bytes(job, index, done.stored)
-            report(
-                BlockQuantized(
-                    block=index, relative_error=done.errors, seconds=seconds, bytes=num_bytes, recovery=done.recovery
-                )
+            event = BlockQuantized(
+                block=index,
+                relative_error=done.errors,
+                seconds=time.monotonic() - started,
+                bytes=_stored_bytes(job, index, done.stored),
+                recovery=done.recovery,
             )
+            behind.submit(partial(_save, bench, index, done, fingerprint), then=partial(report, event))
             del done  # before the next block is read
             label = f"Block {index + 1}"
             report(StageAdvanced(stage=NAME, step=index + 1, steps=job.architecture.num_blocks, label=label))
@@ -150,7 +151,7 @@ def _save(bench: _Bench, index: int, done: _Done, fingerprint: str) -> None:
 
 def _resume(job: Job, work: WorkDir, room: Room, fingerprint: str) -> tuple[int, Streams]:
     kept = room.states.kept(fingerprint)
-    if kept is not None:
+    if kept is not None and work.has_blocks(NAME, kept.facts["next_block"], fingerprint):
         return kept.facts["next_block"], Streams(**kept.streams)
     tokens_BT = calibration_tokens(job, Tokenizer.load(job.model_dir))
     measured_BT = tokens_BT[: max(1, _MEASURED_TOKENS // tokens_BT.shape[1])]

@@ -50,11 +50,12 @@ from dfrot_engine.work_dir import WorkDir
 
 NAME = "rotate"
 RESULT = "rotation.json"
+MASSIVE = "massive.json"
 _CHARTS = 20  # while a rotation is refined
 
 
 def run(job: Job, work: WorkDir, fingerprint: str, report: Report) -> None:
-    """Leaves `rotations.safetensors`, `rotation.json` and the per-token error chart."""
+    """Leaves `rotations.safetensors`, `rotation.json`, `massive.json` and the per-token error chart."""
     r1 = job.recipe.rotation.r1
     steps = r1.steps if isinstance(r1, REFINED) else 1
     blocks = job.architecture.num_blocks if learns_by_block(job.recipe.rotation) else 0
@@ -133,14 +134,14 @@ class _Bench:
             kind: {"mean": series.mean, "p999": series.p999, "massive_mean": _known(series.massive_mean)}
             for kind, series in self._series.items()
         }
-        found = MassiveTokensFound.model_validate(self._work.read_json("massive.json"))
+        found = MassiveTokensFound.model_validate(self._work.read_json(calibrate.MASSIVE))
         row_of = {place: row for row, place in enumerate(self._places())}
         tokens = tuple(
             token.model_copy(update={"errors": self._errors_of(row_of[_place(token, self._site_names)])})
             for token in found.tokens
         )
         complete = MassiveTokensFound(count=found.count, rows=found.rows, tokens=tokens)
-        self._work.write_json("massive.json", complete.model_dump(mode="json"))
+        self._work.write_json(MASSIVE, complete.model_dump(mode="json"))
         self._report(complete)
         self._warn_if_useless(r1.kind)
         if found.count == 0 and isinstance(r1, REFINED):

@@ -182,6 +182,5 @@ class RecipePage(Page):
         """Write the recipe to a file; a folder that cannot be written is named in a message."""
         try:
             self._model.recipe.save(path)
-        except OSError as error:
-            text = f"{path}: {error.strerror}.\n\nChoose another folder."
-            QMessageBox.warning(self, "The recipe was not saved", text)
+        except DFRotError as error:
+            QMessageBox.warning(self, "The recipe was not saved", f"{error.message}\n\n{error.remedy}")

@@ -93,7 +93,7 @@ def test_what_is_refused_and_why(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 def test_neither_a_run_nor_a_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["show", str(tmp_path)]) == 1
-    assert "no finished run" in capsys.readouterr().err
+    assert "no run in" in capsys.readouterr().err
     assert main(["show", str(tmp_path / "nothing")]) == 1
     assert "There is no folder or file" in capsys.readouterr().err
 

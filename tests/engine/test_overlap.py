@@ -110,6 +110,24 @@ def test_an_error_of_the_last_piece_is_not_lost() -> None:
         last()
 
 
+@pytest.mark.parametrize("overlaps", [True, False])
+def test_a_piece_is_said_once_it_is_written(overlaps: bool) -> None:
+    done: list[str] = []
+
+    def stopped() -> None:
+        with WriteBehind(overlaps=overlaps) as behind:
+            for number in range(2):
+                behind.submit(
+                    lambda number=number: done.append(f"written {number}"),
+                    then=lambda number=number: done.append(f"said {number}"),
+                )
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stopped()
+    assert done == ["written 0", "said 0", "written 1", "said 1"]
+
+
 def test_what_is_being_written_when_the_caller_fails_is_finished() -> None:
     written: list[int] = []
     may_write = threading.Event()

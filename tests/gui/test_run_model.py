@@ -10,7 +10,7 @@ from pytestqt.qtbot import QtBot
 
 from dfrot_engine import Recipe, RunOptions
 from dfrot_engine.cli import build_parser, options_from
-from dfrot_gui.run_model import RunModel, _option_flags
+from dfrot_gui.run_model import RunModel
 from dfrot_gui.run_tables import Table, shown_text
 from tests.gui import fake_engine
 
@@ -124,4 +124,4 @@ def test_the_engine_is_told_every_option(tmp_path: Path) -> None:
     )
     assert all(getattr(plain, name) != getattr(other, name) for name in RunOptions.model_fields if name != "output_dir")
     for options in (plain, other):
-        assert options_from(build_parser().parse_args(["run", *_option_flags(options)])) == options
+        assert options_from(build_parser().parse_args(["run", *options.flags()])) == options

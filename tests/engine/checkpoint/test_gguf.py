@@ -9,6 +9,7 @@ from pathlib import Path
 import gguf
 import numpy as np
 import pytest
+from filelock import FileLock
 from safetensors.numpy import save_file
 
 from dfrot_engine import Cancelled, ModelError
@@ -167,8 +168,28 @@ def test_stopped_conversion_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
 
     with pytest.raises(Cancelled):
         fetch(ModelSource(id_or_path=str(path)), stop)
-    assert converted_folder(path).parent.is_dir()
-    assert not list(converted_folder(path).parent.iterdir())
+    assert [one.suffix for one in converted_folder(path).parent.iterdir()] == [".lock"]
+
+
+def test_a_conversion_that_another_run_is_at_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path = write_gguf(tmp_path / "tiny.gguf")
+    folder = converted_folder(path)
+    draft = folder.with_name(f"{folder.name}.draft")
+    draft.mkdir(parents=True)
+    said: list[str] = []
+
+    def stop(done: int, total: int, label: str) -> None:
+        said.append(label)
+        raise Cancelled
+
+    with FileLock(folder.with_name(f"{folder.name}.lock")), pytest.raises(Cancelled):
+        fetch(ModelSource(id_or_path=str(path)), stop)
+    assert draft.is_dir(), "it belongs to the other run"
+    with pytest.raises(Cancelled):
+        fetch(ModelSource(id_or_path=str(path)), stop)
+    assert said == ["Waiting for another run that converts tiny.gguf", "Reading tiny.gguf"]
+    assert not draft.exists()
 
 
 def test_file_transformers_cannot_read_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
