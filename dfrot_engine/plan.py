@@ -14,9 +14,10 @@ from dfrot_engine.hadamard_orders import hadamard_order
 from dfrot_engine.nvidia import gpu_capabilities
 from dfrot_engine.options import RunOptions
 from dfrot_engine.plan_checks import data_problems, device_problems, model_problems, recipe_problems
-from dfrot_engine.plan_estimates import Workload, outputs_of, stage_estimates
+from dfrot_engine.plan_estimates import Workload, stage_estimates
 from dfrot_engine.plan_linears import planned_linears
 from dfrot_engine.plan_network import network_problems
+from dfrot_engine.plan_outputs import outputs_of
 from dfrot_engine.plan_places import folder_problems, space_problems
 from dfrot_engine.plan_types import ModelSummary, Output, Plan, Problem, StageEstimate
 from dfrot_engine.recipe import Recipe

@@ -7,7 +7,7 @@ import io
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -78,7 +78,7 @@ def reloaded_logits(folder: Path, tokens_BT: Tensor, device: torch.device) -> Lo
     try:
         with without_bars():
             config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-            loader = AutoModelForImageTextToText if hasattr(config, "vision_config") else AutoModelForCausalLM
+            loader = loader_of(config)
             model = loader.from_pretrained(folder, dtype="auto", local_files_only=True, trust_remote_code=False)
             model = cast("nn.Module", model).to(device).eval()
     except (OSError, ValueError, RuntimeError, KeyError) as error:
@@ -92,6 +92,11 @@ def reloaded_logits(folder: Path, tokens_BT: Tensor, device: torch.device) -> Lo
             return model(tokens_BT[window : window + 1].to(device), use_cache=False).logits[0]
 
     return logits
+
+
+def loader_of(config: Any) -> Any:
+    """The class of transformers that loads models of this config with their head."""
+    return AutoModelForImageTextToText if hasattr(config, "vision_config") else AutoModelForCausalLM
 
 
 def without_bars() -> contextlib.redirect_stderr[io.StringIO]:

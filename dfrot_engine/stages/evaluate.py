@@ -123,9 +123,8 @@ def _measured_model(
 ) -> tuple[LogitsOf, str]:
     """The first export, as users load it; the engine's own quantized forward where nothing is exported or can be."""
     fits, names = _fits_whole(job), job.architecture
-    # Of experts and of models that see, the files are laid out in another way than the modules that would read them.
-    is_plain = not names.experts_per_token and not names.layouts
-    if not job.recipe.exports or not (fits or is_plain):
+    # Of experts the files are laid out in another way than the modules that would read them.
+    if not job.recipe.exports or (names.experts_per_token and not fits):
         logits = quantized_logits(job, work, RotationSet.load(work.rotations), tokens_BT, room)
         return logits, "the engine's quantized forward"
     export = job.recipe.exports[0]
