@@ -57,10 +57,10 @@ class Verdict(BaseModel):
 
     @property
     def bits(self) -> str:
-        """ "W4 A4/8 KV16"; what is not known is left out."""
-        sides = {"W": self.weight_bits, "A": self.activation_bits, "KV": (self.kv_cache_bits or 16,)}
-        known = {letter: bits for letter, bits in sides.items() if bits} if self.weight_bits else {}
-        return " ".join(letter + "/".join(map(str, bits)) for letter, bits in known.items())
+        """ "W4 A4/8 KV4"; what is not known is left out, and a KV cache as usual."""
+        kv_cache = (self.kv_cache_bits,) if self.kv_cache_bits not in (None, 16) else ()
+        sides = {"W": self.weight_bits, "A": self.activation_bits, "KV": kv_cache}
+        return " ".join(letter + "/".join(map(str, bits)) for letter, bits in sides.items() if bits)
 
     @property
     def full_reason(self) -> str:

@@ -10,6 +10,7 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QGridLayout, QLabel, QWidget
 
 from dfrot_engine import Verdict
+from dfrot_gui.icons import icon
 from dfrot_gui.widgets import Button, badge, box, clear, col, hline, label, row
 from dfrot_gui.widgets.basic import BadgeKind
 from dfrot_gui.widgets.page import ElidedLabel
@@ -22,8 +23,7 @@ BADGES: dict[str, BadgeKind] = {
 }
 HEADER = ("Runtime", "On", "Verdict", "Bits", "Why")
 EMPTY = "Nothing is written, so there is nothing to load. Add files to write to see which runtimes take them."
-# With the gap that Button puts between icon and text.
-COPY, COPIED = "\u2002Copy", "\u2002Copied"
+COPY, COPIED = "copy", "check"
 _WHY = len(HEADER) - 1
 _ROW_HEIGHT = 32  # of the button, so that rows without one are as high
 _LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
@@ -86,7 +86,7 @@ class VerdictTable(QWidget):
             grid.addWidget(self._copy_button(one), line, len(HEADER), Qt.AlignmentFlag.AlignRight)
 
     def _copy_button(self, one: Verdict) -> Button:
-        button = Button("Copy", "copy", "ghost", tip=one.command)
+        button = Button("", COPY, "ghost", tip=one.command)
         button.setAccessibleName(f"Copy the command for {_who(one)}")
         button.setAccessibleDescription(f"{one.words}. {one.full_reason}")
         button.clicked.connect(partial(self._copy, button, one.command))
@@ -96,13 +96,14 @@ class VerdictTable(QWidget):
     def _copy(self, button: Button, command: str) -> None:
         QGuiApplication.clipboard().setText(command)
         for one in self.copy_buttons:
-            one.setText(COPIED if one is button else COPY)
+            one.setIcon(icon(COPIED if one is button else COPY))
+        button.setAccessibleDescription("Copied")
 
 
 def _grid() -> QGridLayout:
     grid = QGridLayout()
     grid.setContentsMargins(0, 0, 0, 0)
-    grid.setHorizontalSpacing(18)
+    grid.setHorizontalSpacing(14)
     grid.setVerticalSpacing(2)
     grid.setColumnStretch(_WHY, 1)
     return grid

@@ -145,11 +145,11 @@ def test_gguf(weights: Scheme, outcome: str, bits: tuple[int, ...], word: str) -
     assert (row(found, "OpenVINO").outcome, row(found, "OpenVINO").activation_bits) == (LOADS_, ())
 
 
-@pytest.mark.parametrize(("export", "bits"), [("gguf-f16", "W16 A16 KV16"), ("gguf-q8_0", "W8 A8 KV16")])
+@pytest.mark.parametrize(("export", "bits"), [("gguf-f16", "W16 A16"), ("gguf-q8_0", "W8 A8")])
 def test_gguf_of_the_folded_model(export: str, bits: str) -> None:
     found = ask(linear(G64, A4), export=export)
     assert (row(found, "llama.cpp").outcome, row(found, "llama.cpp").bits) == (LOADS_, bits)
-    assert row(found, TRANSFORMERS).bits == "W16 A16 KV16"
+    assert row(found, TRANSFORMERS).bits == "W16 A16"
     assert row(found, "OpenVINO").outcome == LOADS_
     assert row(found, "vLLM", 80).outcome == UNTRIED
 
@@ -164,7 +164,7 @@ def test_gguf_says_nothing_of_activations() -> None:
 def test_a_rotated_model_has_no_schemes() -> None:
     found = ask(linear(G64, A4), linear(CHANNEL8, A8, "mlp.down_proj"), export="rotated-bf16")
     own = row(found, TRANSFORMERS)
-    assert (own.outcome, own.weight_bits, own.activation_bits, own.bits) == (LOADS_, (16,), (16,), "W16 A16 KV16")
+    assert (own.outcome, own.weight_bits, own.activation_bits, own.bits) == (LOADS_, (16,), (16,), "W16 A16")
     assert row(found, "vLLM", 80).outcome == UNTRIED
     assert row(found, "llama.cpp").outcome == REFUSED
 
@@ -175,7 +175,7 @@ def test_the_worst_linear_decides_and_is_named() -> None:
     assert row(both, TRANSFORMERS).activation_bits == (4, 8)
     assert row(both, TRANSFORMERS).weight_bits == (4, 8)
     assert row(both, TRANSFORMERS).linear == ""
-    assert row(both, TRANSFORMERS).bits == "W4/8 A4/8 KV16"
+    assert row(both, TRANSFORMERS).bits == "W4/8 A4/8"
     # One flag for all linears: what humming does with the other one was not tried, so it is not proposed.
     ampere = row(both, "vLLM", 80)
     assert (ampere.outcome, ampere.activation_bits, ampere.linear) == (DIFFERS, (8, 16), "model.layers.0.mlp.up_proj")
@@ -257,6 +257,7 @@ def test_the_kv_cache_is_a_flag_of_the_server(kv_cache: dict[str, str], runtime:
     assert found.command == f"vllm serve '{FOLDER}'{flags}"
     assert found.outcome == LOADS_
     assert found.kv_cache_bits == int(kv_cache["format"][-1])
+    assert found.bits == f"W8 A8 KV{found.kv_cache_bits}"
 
 
 def test_a_kv_cache_that_stays_is_another_model_than_was_measured() -> None:
