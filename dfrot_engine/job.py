@@ -27,8 +27,8 @@ class Job:
         model_dir: local folder with config.json, safetensors and tokenizer.
         config: its config.json.
         model_fingerprint: changes when any weight file does.
-        checkpoint_dtype: of scales and unquantized tensors that are written: the model's own if it has 16 bits, else
-            bfloat16.
+        checkpoint_dtype: of scales and unquantized tensors that are written: float16 where an export needs it, else the
+            model's own if it has 16 bits, else bfloat16.
     """
 
     recipe: Recipe
@@ -58,7 +58,7 @@ class Job:
             config=facts.config,
             architecture=architecture,
             model_fingerprint=_fingerprint_of_files(model_dir, {header.shard for header in facts.headers.values()}),
-            checkpoint_dtype=_DTYPES.get(dtype, torch.bfloat16),
+            checkpoint_dtype=torch.float16 if recipe.needs_float16 else _DTYPES.get(dtype, torch.bfloat16),
             device=choose_device(options.device),
         )
 

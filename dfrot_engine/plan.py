@@ -40,7 +40,7 @@ def make_plan(recipe: Recipe, options: RunOptions) -> Plan:
     problems = [
         *model_problems(facts, architecture),
         *recipe_problems(recipe, architecture, linears),
-        *export_problems(recipe, linears),
+        *export_problems(recipe, linears, facts),
         *task_problems(recipe),
         *problems,
         *folder_problems(recipe, options, facts.folder),

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, GgufConfig
 from transformers.utils import logging as transformers_logging
 
 from dfrot_engine.architectures.base import Architecture
 from dfrot_engine.checkpoint.reader import CheckpointReader
 from dfrot_engine.errors import RunError
+from dfrot_engine.exporters.gguf_table import GGUF_ARCHITECTURES
 from dfrot_engine.forward.block import BlockFactory
 from dfrot_engine.forward.fake_quant import QuantizedLinear
 from dfrot_engine.forward.quantized_block import fill_quantized_block, kv_quantizer
@@ -58,8 +60,8 @@ def quantized_logits(job: Job, work: WorkDir, rotations: RotationSet, tokens_BT:
     return _head_logits(job.architecture, hidden, norm, fill_quantized_head(job, outer))
 
 
-def reloaded_logits(folder: Path, tokens_BT: Tensor, device: torch.device) -> LogitsOf:
-    """Load a checkpoint folder as any user would, with transformers alone.
+def load_checkpoint(folder: Path, device: torch.device) -> nn.Module:
+    """Load a checkpoint folder as any user would, with transformers alone; of a GGUF file its weights in float32.
 
     Raises:
         RunError: transformers refuses the folder.
@@ -67,14 +69,36 @@ def reloaded_logits(folder: Path, tokens_BT: Tensor, device: torch.device) -> Lo
     transformers_logging.disable_progress_bar()
     try:
         with _without_bars():
-            model = AutoModelForCausalLM.from_pretrained(
-                folder, dtype="auto", local_files_only=True, trust_remote_code=False
-            )
-            model = cast("nn.Module", model).to(device).eval()
+            how: dict[str, Any] = {"dtype": "auto"} | _gguf_arguments(folder)
+            model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, trust_remote_code=False, **how)
+            return cast("nn.Module", model).to(device).eval()
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise RunError(
             f"transformers cannot load {folder}: {error}.", "Check the folder; if this program wrote it, report it."
         ) from error
+
+
+def _gguf_arguments(folder: Path) -> dict[str, Any]:
+    """What `from_pretrained` needs besides for a folder that holds a GGUF file; nothing for others."""
+    path = next(folder.glob("*.gguf"), None)
+    if path is None:
+        return {}
+    # Of the file's own keys transformers loses the head size and the scaling of RoPE.
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    row = GGUF_ARCHITECTURES.get(config.get("model_type"))
+    if row is not None:
+        config["model_type"] = row.name
+    return {
+        "gguf_file": path.name,
+        "config": AutoConfig.for_model(**config),
+        "quantization_config": GgufConfig(dequantize=True),
+        "dtype": torch.float32,
+    }
+
+
+def reloaded_logits(folder: Path, tokens_BT: Tensor, device: torch.device) -> LogitsOf:
+    """Of a checkpoint folder that users load; raises as `load_checkpoint`."""
+    model = load_checkpoint(folder, device)
 
     @torch.no_grad()
     def logits(window: int) -> Tensor:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+from dfrot_engine.checkpoint.facts import ModelFacts
+from dfrot_engine.exporters.gguf_limits import code_problems, folded_problems
 from dfrot_engine.formats import FORMATS
 from dfrot_engine.plan_linears import PlannedLinear, problems_by_field
 from dfrot_engine.plan_types import Problem
@@ -14,16 +16,17 @@ Found = tuple[str, str, str]
 
 # compressed-tensors could store any number of bits; no runtime computes with the other integers.
 STORED_FORMATS = ("int4", "int8", "fp8")
+_GGUF = "A GGUF file"
 MEASURE_ONLY = "leave exports empty to only measure it"
 
 
-def export_problems(recipe: Recipe, linears: Sequence[PlannedLinear]) -> list[Problem]:
+def export_problems(recipe: Recipe, linears: Sequence[PlannedLinear], facts: ModelFacts) -> list[Problem]:
     """Problems of every export the recipe asks for."""
     kinds = dict.fromkeys(export.kind for export in recipe.exports)
-    return [problem for kind in kinds for problem in LIMITS[kind](recipe, linears)]
+    return [problem for kind in kinds for problem in LIMITS[kind](recipe, linears, facts)]
 
 
-def _compressed_tensors(recipe: Recipe, linears: Sequence[PlannedLinear]) -> list[Problem]:
+def _compressed_tensors(recipe: Recipe, linears: Sequence[PlannedLinear], _facts: ModelFacts) -> list[Problem]:
     problems = _rotation_problems(recipe, "A compressed-tensors checkpoint")
     if recipe.kv_cache is not None:
         flag = "fp8" if FORMATS[recipe.kv_cache.format].is_float else "int4_per_token_head"
@@ -56,13 +59,24 @@ def _compressed_tensors(recipe: Recipe, linears: Sequence[PlannedLinear]) -> lis
     return problems + problems_by_field(weights) + problems_by_field(activations)
 
 
-def _rotated_bf16(recipe: Recipe, linears: Sequence[PlannedLinear]) -> list[Problem]:
+def _rotated_bf16(recipe: Recipe, _linears: Sequence[PlannedLinear], _facts: ModelFacts) -> list[Problem]:
     return _rotation_problems(recipe, "A rotated bfloat16 checkpoint")
 
 
-LIMITS: dict[str, Callable[[Recipe, Sequence[PlannedLinear]], list[Problem]]] = {
+def _gguf(recipe: Recipe, linears: Sequence[PlannedLinear], facts: ModelFacts) -> list[Problem]:
+    return _rotation_problems(recipe, _GGUF) + code_problems(recipe, linears, facts)
+
+
+def _gguf_folded(recipe: Recipe, _linears: Sequence[PlannedLinear], facts: ModelFacts) -> list[Problem]:
+    return _rotation_problems(recipe, _GGUF) + folded_problems(recipe, facts)
+
+
+LIMITS: dict[str, Callable[[Recipe, Sequence[PlannedLinear], ModelFacts], list[Problem]]] = {
     "compressed-tensors": _compressed_tensors,
     "rotated-bf16": _rotated_bf16,
+    "gguf": _gguf,
+    "gguf-q8_0": _gguf_folded,
+    "gguf-f16": _gguf_folded,
 }
 
 
