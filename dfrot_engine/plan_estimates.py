@@ -10,6 +10,7 @@ from dfrot_engine.architectures import Architecture
 from dfrot_engine.calibration.datasets import dataset_file
 from dfrot_engine.checkpoint.facts import ModelFacts
 from dfrot_engine.errors import DataError
+from dfrot_engine.exporters.gguf_table import FOLDED_TYPES
 from dfrot_engine.formats import FORMATS
 from dfrot_engine.options import RunOptions
 from dfrot_engine.plan_checks import has_nvidia_gpu
@@ -39,6 +40,8 @@ PROBE_TOKENS = 2_048
 CLIP_RATIOS = 29
 BATCH_TOKENS = 4_096
 BYTES_PER_TOKEN = 4
+#: Exports that hold the recipe's codes.
+HOLD_CODES = ("compressed-tensors", "gguf")
 # For each number of embedding and head while they are folded in float64, without and with rounding the head; measured.
 OUTER_BYTES, ROUNDED_OUTER_BYTES = 10, 19
 # Of WikiText-2's test split and of what is read of C4, in tokens.
@@ -120,7 +123,7 @@ def outputs_of(work: Workload) -> tuple[Output, ...]:
         Output(
             exporter=export.kind,
             folder=str(work.options.output_dir / export.subfolder),
-            bytes=_output_bytes(work, is_quantized=export.kind == "compressed-tensors"),
+            bytes=_output_bytes(work, export.kind),
         )
         for export in work.recipe.exports
     )
@@ -274,14 +277,17 @@ def _batch_bytes(work: Workload) -> int:
     return 3 * 4 * BATCH_TOKENS * work.architecture.intermediate_size
 
 
-def _output_bytes(work: Workload, *, is_quantized: bool) -> int:
+def _output_bytes(work: Workload, kind: str) -> int:
     """Weights at their bits with their scales, everything else at two bytes; a tied head is written as well."""
     linears = {f"{linear.name}.weight" for linear in work.linears}
-    size = sum(2 * header.num_elements for name, header in work.facts.headers.items() if name not in linears)
+    others = sum(header.num_elements for name, header in work.facts.headers.items() if name not in linears)
+    if FOLDED_TYPES.get(kind) == "Q8_0":
+        return (others + sum(rows * columns for rows, columns in (one.shape for one in work.linears))) * 17 // 16
+    size = 2 * others
     for linear in work.linears:
         rows, columns = linear.shape
         scheme = linear.weights
-        if scheme is None or not is_quantized:
+        if scheme is None or kind not in HOLD_CODES:
             size += 2 * rows * columns
             continue
         group_size = scheme.group_size if scheme.granularity == "per-group" else columns

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 
 from dfrot_engine.checkpoint import source
-from dfrot_engine.errors import Cancelled, DeviceError, DFRotError, DiskError
+from dfrot_engine.errors import Cancelled, DeviceError, DFRotError, DiskError, RecipeError
 from dfrot_engine.events import (
     Event,
     Measured,
@@ -20,6 +20,7 @@ from dfrot_engine.events import (
     StageStarted,
     Warned,
 )
+from dfrot_engine.exporters.limits import file_problems
 from dfrot_engine.job import Job, choose_device
 from dfrot_engine.memory import PeakMemory
 from dfrot_engine.options import RunOptions
@@ -123,6 +124,8 @@ def _load(plan: Plan, recipe: Recipe, options: RunOptions, work: WorkDir, report
     started = time.monotonic()
     with PeakMemory() as memory:
         job = load_job(plan, recipe, options, report)
+        for problem in file_problems(recipe, job.model_dir):
+            raise RecipeError(problem.message, problem.remedy, problem.field)
     seconds = time.monotonic() - started
     work.mark_done(LOAD, job.model_fingerprint, seconds=seconds, peak_bytes=memory.peak_bytes)
     report(StageFinished(stage=LOAD, seconds=seconds, peak_bytes=memory.peak_bytes))

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from dfrot_engine import Recipe
 from dfrot_engine.charts import TokenErrors
+from dfrot_engine.exporters.gguf_table import GGUF_KINDS
+from dfrot_engine.report_file import weight_bytes
 from dfrot_engine.units import format_bytes
 from dfrot_gui.run_state import RunState
 from dfrot_gui.run_words import Kpi
@@ -165,14 +167,12 @@ def size_kpi(state: RunState, original_bytes: int) -> Kpi:
     return Kpi(format_bytes(written), f"{format_bytes(original_bytes)} before" if original_bytes else files)
 
 
-def weight_bytes(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
-
-
 def snippets(recipe: Recipe | None, folder: str) -> tuple[Snippet, ...]:
     """How users load the checkpoint; empty before there is one."""
     if not folder:
         return ()
+    if recipe is not None and recipe.exports and recipe.exports[0].kind in GGUF_KINDS:
+        return _gguf_snippets(Path(folder))
     transformers = (
         "from transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
         f"model = AutoModelForCausalLM.from_pretrained({folder!r})\n"
@@ -183,6 +183,20 @@ def snippets(recipe: Recipe | None, folder: str) -> tuple[Snippet, ...]:
     return (
         Snippet("transformers", transformers, note),
         Snippet("vLLM", f"vllm serve {shlex.quote(folder)}", _vllm_note(recipe) if is_packed else ""),
+    )
+
+
+def _gguf_snippets(folder: Path) -> tuple[Snippet, ...]:
+    path = next(folder.glob("*.gguf"), folder / "MODEL.gguf")
+    transformers = (
+        "from transformers import AutoModelForCausalLM, GgufConfig\n\n"
+        f"model = AutoModelForCausalLM.from_pretrained({str(folder)!r}, gguf_file={path.name!r},\n"
+        "                                             quantization_config=GgufConfig(dequantize=True))"
+    )
+    note = "Unpacked; slow, and without the scaling of RoPE that some models have."
+    return (
+        Snippet("llama.cpp", f"llama-cli -m {shlex.quote(str(path))}"),
+        Snippet("transformers", transformers, note),
     )
 
 

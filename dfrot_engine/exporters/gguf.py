@@ -155,10 +155,11 @@ def _reordered_rows(job: Job) -> dict[str, Tensor]:
         return {}
     heads = {Space.QUERY: sizes.num_heads, Space.KEY: sizes.num_kv_heads}
     return {
-        sizes.block_prefix(index) + linear.name: interleaved_rows(sizes.linear_shape(linear)[0], heads[linear.writes])
+        sizes.block_prefix(index) + linear.name: interleaved_rows(sizes.linear_shape(linear)[0], heads[space])
         for index in range(sizes.num_blocks)
         for linear in sizes.block.linears
-        if linear.writes in heads
+        for space, _ in sizes.row_ranges(linear)
+        if space in heads
     }
 
 

@@ -22,13 +22,15 @@ _HALF = BLOCK_COLUMNS // 2
 def pack_codes(weight: QuantizedWeight, kind: str) -> NDArray[np.uint8]:
     """[O, bytes of a row]: scales and codes bit for bit.
 
-    Q4_1 has no zero-points but minima, −scale · (zero-point + 8) in float16: they are rounded, by up to a 270th of a step.
+    Q4_1 has no zero-points but minima, −scale · (zero-point + 8) in float16: these are rounded, by up to a 136th of a
+    step.
 
     Args:
         weight: scales in float16, one for 32 columns.
         kind: the type, a value of CODE_TYPES.
     """
-    assert weight.scale_OG.dtype == torch.float16 and weight.group_size == BLOCK_COLUMNS
+    assert weight.scale_OG.dtype == torch.float16
+    assert weight.group_size == BLOCK_COLUMNS
     return _PACKERS[kind](weight).flatten(1).cpu().numpy()
 
 

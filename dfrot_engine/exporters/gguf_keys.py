@@ -52,5 +52,7 @@ def rope_factors(job: Job) -> Tensor | None:
         return None
     config = AutoConfig.from_pretrained(job.model_dir, trust_remote_code=False)
     scaled, _ = ROPE_INIT_FUNCTIONS[rope["rope_type"]](config, torch.device("cpu"))
-    plain = rope["rope_theta"] ** -(torch.arange(0, job.architecture.head_size, 2).double() / job.architecture.head_size)
+    plain = rope["rope_theta"] ** -(
+        torch.arange(0, job.architecture.head_size, 2).double() / job.architecture.head_size
+    )
     return (plain / scaled.double()).float()

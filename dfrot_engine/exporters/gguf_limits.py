@@ -9,6 +9,7 @@ from dfrot_engine.architectures import architecture_of
 from dfrot_engine.checkpoint.facts import ModelFacts
 from dfrot_engine.checkpoint.source import gguf_path
 from dfrot_engine.errors import ModelError
+from dfrot_engine.exporters.gguf_pre_tokenizer import check_tokenizer
 from dfrot_engine.exporters.gguf_table import (
     BLOCK_COLUMNS,
     CODE_TYPES,
@@ -18,7 +19,6 @@ from dfrot_engine.exporters.gguf_table import (
     tensor_namer,
     window_of,
 )
-from dfrot_engine.exporters.gguf_pre_tokenizer import check_tokenizer
 from dfrot_engine.plan_linears import PlannedLinear, problems_by_field
 from dfrot_engine.plan_types import Problem
 from dfrot_engine.recipe import Recipe
@@ -38,8 +38,8 @@ def code_problems(recipe: Recipe, linears: Sequence[PlannedLinear], facts: Model
         problems.append(
             Problem.error(
                 "exports",
-                f"GGUF holds float16 scales, and {others[0]} those of the model's own precision; codes are computed for "
-                "one of them.",
+                f"GGUF holds float16 scales, {others[0]} those of the model's own precision; codes are computed for one "
+                "of them.",
                 "Write them in two runs, each into a folder of its own.",
             )
         )
@@ -124,7 +124,7 @@ def _serving_problems(recipe: Recipe, linears: Sequence[PlannedLinear]) -> list[
         problems.append(
             Problem.warning(
                 rounded.activations_field,
-                "GGUF does not carry the activations' format: llama.cpp computes with 8 bits in groups of 32 of its own.",
+                "GGUF does not carry the activations' format: llama.cpp rounds them itself, to 8 bits in groups of 32.",
                 "What is measured is the file's weights alone; leave exports empty to measure the activations too.",
             )
         )

@@ -11,10 +11,9 @@ from dfrot_engine.checkpoint.json_files import MODEL_FIELD, read_json_object
 from dfrot_engine.errors import ModelError
 
 TOKENIZER = "tokenizer.json"
-_LLAMA3 = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
-_QWEN2 = _LLAMA3.replace("{1,3}", "")
+_WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"
+_REST = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+_LLAMA3, _QWEN2 = _WORDS + r"\p{N}{1,3}" + _REST, _WORDS + r"\p{N}" + _REST
 _BYTES, _SPLIT_BYTES = ("ByteLevel", False), ("ByteLevel", True)
 #: How text is cut before BPE, step by step, and whether whole words skip the merges → llama.cpp's name for it.
 _PRE_TOKENIZERS: dict[tuple[tuple[tuple[str, object], ...], bool], str] = {
@@ -39,6 +38,8 @@ def pre_tokenizer_name(data: dict[str, Any]) -> str:
     model, normalizer = data.get("model") or {}, data.get("normalizer")
     if model.get("type") != "BPE" or model.get("byte_fallback"):
         raise refusal("it is not a byte-level BPE")
+    if not model.get("merges"):
+        raise refusal("it merges nothing")
     # NFC changes nothing in nearly all text, and llama.cpp leaves it out for all such tokenizers.
     if normalizer is not None and normalizer.get("type") != "NFC":
         raise refusal(f"it normalizes text ({normalizer.get('type')})")

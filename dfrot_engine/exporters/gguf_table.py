@@ -14,6 +14,8 @@ BLOCK_COLUMNS = 32
 CODE_TYPES = {("int4", True): "Q4_0", ("int4", False): "Q4_1", ("int8", True): "Q8_0"}
 #: Exports that fold the model anew → the type of its matrices.
 FOLDED_TYPES = {"gguf-q8_0": "Q8_0", "gguf-f16": "F16"}
+#: Every export that is a GGUF file.
+GGUF_KINDS = ("gguf", *FOLDED_TYPES)
 
 
 @dataclass(frozen=True)

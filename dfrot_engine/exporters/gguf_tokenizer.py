@@ -63,8 +63,7 @@ def built_keys(folder: Path, config: dict[str, Any], vocab_size: int) -> Iterato
     yield Key(keys.LIST, tokens, GGUFValueType.ARRAY, GGUFValueType.STRING)
     yield Key(keys.TOKEN_TYPE, types, GGUFValueType.ARRAY, GGUFValueType.INT32)
     merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in data["model"]["merges"]]
-    if merges:
-        yield Key(keys.MERGES, merges, GGUFValueType.ARRAY, GGUFValueType.STRING)
+    yield Key(keys.MERGES, merges, GGUFValueType.ARRAY, GGUFValueType.STRING)
     ids = {token: number for number, token in enumerate(tokens)}
     for key, name in _SPECIAL.items():
         number = _special_id(name, settings, config, ids)
@@ -104,7 +103,7 @@ def _special_id(name: str, settings: dict[str, Any], config: dict[str, Any], ids
 def _chat_template(folder: Path, settings: dict[str, Any]) -> str:
     path = folder / "chat_template.jinja"
     if path.is_file():
-        return path.readtoken_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     found = settings.get("chat_template") or ""
     if isinstance(found, list):
         found = next((one["template"] for one in found if one.get("name") == "default"), "")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 from dfrot_engine.checkpoint.facts import ModelFacts
-from dfrot_engine.exporters.gguf_limits import code_problems, folded_problems
+from dfrot_engine.exporters.gguf_limits import code_problems, folded_problems, tokenizer_problems
+from dfrot_engine.exporters.gguf_table import GGUF_KINDS
 from dfrot_engine.formats import FORMATS
 from dfrot_engine.plan_linears import PlannedLinear, problems_by_field
 from dfrot_engine.plan_types import Problem
@@ -24,6 +26,16 @@ def export_problems(recipe: Recipe, linears: Sequence[PlannedLinear], facts: Mod
     """Problems of every export the recipe asks for."""
     kinds = dict.fromkeys(export.kind for export in recipe.exports)
     return [problem for kind in kinds for problem in LIMITS[kind](recipe, linears, facts)]
+
+
+def file_problems(recipe: Recipe, folder: Path) -> list[Problem]:
+    """Problems that only the model's own files show, for models that were fetched after the plan was made.
+
+    Args:
+        folder: the model's on this computer.
+    """
+    is_gguf = any(export.kind in GGUF_KINDS for export in recipe.exports)
+    return tokenizer_problems(recipe, folder) if is_gguf else []
 
 
 def _compressed_tensors(recipe: Recipe, linears: Sequence[PlannedLinear], _facts: ModelFacts) -> list[Problem]:

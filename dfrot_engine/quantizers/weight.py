@@ -106,8 +106,8 @@ def choose_weight_grid(
 def round_scale(scale: Tensor, dtype: torch.dtype) -> Tensor:
     """In the dtype it is stored in, and not zero.
 
-    A scale below the dtype's smallest number would round to zero and take the whole group with it. float16 counts as far
-    down as its subnormal numbers, which groups of small weights need at 8 bits.
+    A scale below the dtype's smallest number would round to zero and take the whole group with it. float16 counts down
+    to its subnormal numbers, which groups of small weights need at 8 bits.
     """
     info = torch.finfo(dtype)
     return scale.clamp(min=max(info.tiny * info.eps, torch.finfo(torch.float32).tiny)).to(dtype)

@@ -9,6 +9,7 @@ from dataclasses import replace
 import psutil
 
 from dfrot_engine.checkpoint.reader import CheckpointReader
+from dfrot_engine.checkpoint.source import inspect
 from dfrot_engine.checkpoint.tokenizer import Tokenizer
 from dfrot_engine.events import (
     Event,

@@ -153,6 +153,13 @@ def test_snippets_say_what_a_runtime_does_not_do() -> None:
     assert "16-bit activations" in vllm.note
 
 
+def test_a_gguf_file_is_loaded_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "model-Q4_0.gguf").touch()
+    llama_cpp, transformers = snippets(Recipe.preset("w4a16").with_field("exports.0.kind", "gguf"), str(tmp_path))
+    assert llama_cpp.code == f"llama-cli -m {tmp_path}/model-Q4_0.gguf"
+    assert "gguf_file='model-Q4_0.gguf'" in transformers.code
+
+
 def test_headline_of_a_whole_run() -> None:
     state = reduce(fold, fake_engine.whole_run(Path("/out")), RunState())
     assert headline(state).startswith("Perplexity rises")
