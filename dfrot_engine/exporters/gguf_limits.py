@@ -38,8 +38,8 @@ def code_problems(recipe: Recipe, linears: Sequence[PlannedLinear], facts: Model
         problems.append(
             Problem.error(
                 "exports",
-                f"GGUF holds float16 scales, {others[0]} those of the model's own precision; codes are computed for one "
-                "of them.",
+                f"GGUF holds float16 scales and {others[0]} those of the model's own precision, but codes are computed "
+                "for one of them.",
                 "Write them in two runs, each into a folder of its own.",
             )
         )

@@ -138,10 +138,9 @@ def test_tokenizers_are_checked_before_the_run(gguf_plan: Callable[..., Plan], t
     model = save_tiny_model("llama", tmp_path / "tiny", hidden_size=64)  # its tokenizer merges nothing
     assert "merges nothing" in found(gguf_plan(model=model), "exports").message
     # Of a model on the Hub the plan does not see it; the run looks once more when it is there.
-    assert [problem.field for problem in file_problems(Recipe(exports=(Export(kind="gguf-f16"),)), model)] == [
-        "exports"
-    ]
-    assert file_problems(Recipe(), model) == []
+    recipe = Recipe(exports=(Export(kind="gguf-f16"),)).with_field("model.id_or_path", "someone/model")
+    assert [problem.field for problem in file_problems(recipe, model)] == ["exports"]
+    assert file_problems(recipe.with_field("exports", []), model) == []
 
 
 def test_sizes(gguf_plan: Callable[..., Plan]) -> None:
