@@ -17,6 +17,7 @@ from dfrot_engine.errors import DFRotError, RecipeError
 from dfrot_engine.options import RunOptions
 from dfrot_engine.recipe import Recipe, preset_names
 from dfrot_engine.sensitivity.types import Ask
+from dfrot_engine.units import parse_bytes
 
 EXIT_OK, EXIT_FAILED, EXIT_BAD_RECIPE, EXIT_CANCELLED = 0, 1, 2, 130
 _EXITS = {"finished": EXIT_OK, "failed": EXIT_FAILED, "cancelled": EXIT_CANCELLED}
@@ -99,6 +100,11 @@ def _add_process_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_output_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, required=True, help="folder for the checkpoint")
     parser.add_argument("--work", type=Path, help="folder for what a run needs to resume (default: OUTPUT.dfrot)")
+    parser.add_argument(
+        "--memory",
+        metavar="BYTES",
+        help="RAM for hidden states, like 4GB; the rest goes to the work folder (default: half of what is free)",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace what is in the output folder")
     parser.add_argument("--no-library", action="store_true", help="do not add learned rotations to the library")
     parser.add_argument("--keep-work", action="store_true", help="keep the intermediate files of a finished run")
@@ -148,10 +154,18 @@ def options_from(arguments: argparse.Namespace) -> RunOptions:
         work_dir=arguments.work.expanduser().absolute() if arguments.work else None,
         device=arguments.device,
         threads=arguments.threads,
+        memory=_bytes(arguments.memory),
         overwrite=arguments.overwrite,
         keep_rotations=not arguments.no_library,
         keep_work=arguments.keep_work,
     )
+
+
+def _bytes(text: str | None) -> int | None:
+    try:
+        return parse_bytes(text)
+    except ValueError as error:
+        raise RecipeError(f"--memory: {error}.", "Write it as --memory 4GB.", "options.memory") from None
 
 
 def _value(text: str) -> Any:

@@ -72,7 +72,8 @@ def _print_model(table: ModelTable, console: Console) -> None:
         f"{model.num_kv_heads} KV heads; MLP {model.intermediate_size:,}; vocabulary {model.vocab_size:,}",
         soft_wrap=True,
     )
-    _print_rows(console, ("Linear", "Reads", "Writes", "Shape", "Bias"), map(_linear_cells, table.linears))
+    heads = ("Linear", "Reads", "Writes", "Shape", "Bias")
+    _print_rows(console, heads, (_linear_cells(linear, model.num_blocks) for linear in table.linears))
     _print_rows(console, ("Norm", "Feeds", "Gain"), map(_norm_cells, table.norms))
     rotations = ((one.name, one.turns, one.hadamard_order, one.refused or "can be used") for one in table.rotations)
     _print_rows(console, ("Rotation", "Turns", "Hadamard matrix", "This model"), rotations)
@@ -80,6 +81,11 @@ def _print_model(table: ModelTable, console: Console) -> None:
     console.print(f"The head {tied}.")
     if table.kept:
         console.print(Text(f"Stays in place in each block: {', '.join(table.kept)}."), soft_wrap=True)
+    if table.num_beside:
+        turned = f", but for {', '.join(table.writers)}, which R1 turns" if table.writers else ""
+        console.print(
+            Text(f"{table.num_beside} tensors beside the text model stay as they are{turned}."), soft_wrap=True
+        )
     for problem in table.problems:
         console.print(Text(f"Refused: {problem.message} {problem.remedy}"), style="red", soft_wrap=True)
 
@@ -101,11 +107,15 @@ def _print_rows(console: Console, titles: Sequence[str], rows: Iterable[Sequence
     console.print(table)
 
 
-def _linear_cells(linear: LinearFacts) -> tuple[str, ...]:
+def _linear_cells(linear: LinearFacts, num_blocks: int) -> tuple[str, ...]:
+    notes = [f"{linear.count} a block"] if linear.count > 1 else []
+    notes += [f"in {linear.num_blocks} of {num_blocks} blocks"] if 0 < linear.num_blocks < num_blocks else []
+    notes += [] if linear.is_rounded else ["never rounded"]
+    name = f"{linear.name} ({', '.join(notes)})" if notes else linear.name
     fused = len(linear.writes) > 1
     writes = ", ".join(f"{one.space} ({one.rows:,} rows)" if fused else one.space for one in linear.writes)
     rows, columns = linear.shape
-    return linear.name, linear.reads, writes, f"{rows:,} × {columns:,}", "yes" if linear.has_bias else "–"
+    return name, linear.reads, writes, f"{rows:,} × {columns:,}", "yes" if linear.has_bias else "–"
 
 
 def _norm_cells(norm: NormFacts) -> tuple[str, ...]:

@@ -70,6 +70,13 @@ class Measured(EventBase):
     unit: str = ""
 
 
+class RemainingTime(EventBase):
+    """How long the whole run will still take from now, by the pace of the running stage's finished steps."""
+
+    event: Literal["remaining_time"] = "remaining_time"
+    seconds: float
+
+
 class BlockQuantized(EventBase):
     """relative_error: ‖ŷ − y‖/‖y‖ of each linear on its own inputs, and of the "block" output since the embedding.
 
@@ -177,6 +184,7 @@ Event = Annotated[
     | StageAdvanced
     | StageFinished
     | Measured
+    | RemainingTime
     | BlockQuantized
     | MassiveTokensFound
     | ChartSaved

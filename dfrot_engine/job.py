@@ -48,7 +48,7 @@ class Job:
         DeviceError: CUDA was asked for and is not there.
         """
         facts = inspect_folder(model_dir, model_id=model_id)
-        architecture = architecture_of(facts.config)
+        architecture = architecture_of(facts.config, facts.headers)
         dtype = facts.headers[f"{architecture.embedding}.weight"].dtype
         return Job(
             recipe=recipe,

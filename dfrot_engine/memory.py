@@ -1,13 +1,50 @@
-"""Peak memory of the process, sampled while a stage runs."""
+"""How much memory there is, what a run takes of it, and when it has run out. Imports no torch."""
 
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from types import TracebackType
 
 import psutil
 
+#: About so many go through a block at once, in whole sequences.
+BATCH_TOKENS = 2_048
+
 _INTERVAL_S = 0.1
+_GROUP = Path("/sys/fs/cgroup")
+# Of the budget, for the block that is read ahead and the one that waits to be written.
+_AHEAD_SHARE = 0.5
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "ALLOC_FAILED")
+
+
+def available_bytes() -> int:
+    """Memory that a new program can have: the computer's, or what is left of its container's."""
+    free = psutil.virtual_memory().available
+    try:
+        limit = int((_GROUP / "memory.max").read_text())
+        used = int((_GROUP / "memory.current").read_text())
+        cached = dict(line.split() for line in (_GROUP / "memory.stat").read_text().splitlines())
+    except (OSError, ValueError):  # no container, or one without a limit
+        return free
+    return max(0, min(free, limit - used + int(cached.get("inactive_file", 0))))
+
+
+def split_budget(budget_bytes: int, block_bytes: int) -> tuple[bool, int]:
+    """(whether blocks are read ahead and written behind, what is left for hidden states).
+
+    Args:
+        block_bytes: of one block in the checkpoint; one that is read and one that is written are held besides.
+    """
+    overlaps = 2 * block_bytes <= _AHEAD_SHARE * budget_bytes
+    return overlaps, budget_bytes - 2 * block_bytes if overlaps else budget_bytes
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an allocation failed, on the GPU or here; torch's allocator for CPUs raises a plain RuntimeError."""
+    if isinstance(error, MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _OUT_OF_MEMORY)
 
 
 class PeakMemory:

@@ -5,7 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from dfrot_engine.memory import available_bytes
+from dfrot_engine.units import parse_bytes
+
+# The block that is worked on takes the other half, and so does the disk cache its weights come from.
+FREE_SHARE = 0.5
 
 
 class RunOptions(BaseModel):
@@ -24,12 +30,25 @@ class RunOptions(BaseModel):
         Literal["auto", "cpu", "cuda"], Field(title="Device", description="auto takes the GPU when there is one")
     ] = "auto"
     threads: Annotated[int, Field(ge=0, le=1024, title="CPU threads", description="0 takes every core")] = 0
+    memory: Annotated[
+        Annotated[int, Field(ge=0)] | None,
+        BeforeValidator(parse_bytes),
+        Field(
+            title="Memory for hidden states",
+            description="Bytes, or like 4GB; what does not fit goes to the work folder. Half of what is free if empty",
+        ),
+    ] = None
     overwrite: Annotated[bool, Field(title="Replace what is in the output folder")] = False
     keep_rotations: Annotated[
         bool,
         Field(title="Add learned rotations to the library", description="They can then be used again by their name"),
     ] = True
     keep_work: Annotated[bool, Field(title="Keep the intermediate files after a finished run")] = False
+
+    @property
+    def memory_budget(self) -> int:
+        """Bytes of RAM for hidden states, and for blocks that are read ahead or wait to be written."""
+        return round(FREE_SHARE * available_bytes()) if self.memory is None else self.memory
 
     @property
     def work_path(self) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dfrot_engine.architectures import Architecture, architecture_of
+from dfrot_engine.checkpoint.blocks import in_table_names
 from dfrot_engine.checkpoint.facts import ModelFacts
 from dfrot_engine.checkpoint.headers import total_bytes
 from dfrot_engine.checkpoint.source import inspect
@@ -32,7 +33,8 @@ def make_plan(recipe: Recipe, options: RunOptions) -> Plan:
     problems = [*data_problems(recipe), *device_problems(options)]
     try:
         facts = inspect(recipe.model)
-        architecture = architecture_of(facts.config)
+        architecture = architecture_of(facts.config, facts.headers)
+        facts = in_table_names(facts, architecture)
     except DFRotError as error:
         problems = [_problem(error, "model.id_or_path"), *problems, *folder_problems(recipe, options, None)]
         return Plan(model=None, stages=(), outputs=(), problems=tuple(problems))
@@ -41,7 +43,7 @@ def make_plan(recipe: Recipe, options: RunOptions) -> Plan:
         *model_problems(facts, architecture),
         *recipe_problems(recipe, architecture, linears),
         *export_problems(recipe, linears, facts),
-        *task_problems(recipe),
+        *task_problems(recipe, architecture),
         *problems,
         *folder_problems(recipe, options, facts.folder),
     ]

@@ -56,7 +56,7 @@ def recipe_problems(recipe: Recipe, architecture: Architecture, linears: Sequenc
         *_saved_inner_problems(recipe, architecture),
         *_unused_refinements(recipe, linears),
         *recovery_problems(recipe, linears),
-        *solver_problems(recipe, linears),
+        *solver_problems(recipe, architecture, linears),
     ]
     names = [linear.name for linear in linears]
     patterns = [(f"skip.{number}", pattern) for number, pattern in enumerate(recipe.skip)]
@@ -119,18 +119,22 @@ def has_nvidia_gpu() -> bool:
 
 
 def _wrong_tensors(facts: ModelFacts, architecture: Architecture) -> Iterator[str]:
-    expected = {
-        f"{architecture.block_prefix(index)}{linear.name}.weight": architecture.linear_shape(linear)
-        for index in range(architecture.num_blocks)
-        for linear in architecture.block.linears
-    }
+    expected: dict[str, tuple[int, ...]] = {}
+    for block, numbers in architecture.blocks_of_kind:
+        own = {one.name: architecture.linear_shape(one) for one in (*block.linears, *block.routers)}
+        prefixes = map(architecture.block_prefix, numbers)
+        expected |= {f"{prefix}{name}.weight": shape for prefix in prefixes for name, shape in own.items()}
     expected[f"{architecture.embedding}.weight"] = (architecture.vocab_size, architecture.hidden_size)
     norms = [architecture.final_norm.name] + [
         architecture.block_prefix(index) + norm.name
         for index in range(architecture.num_blocks)
-        for norm in architecture.block.norms
+        for norm in architecture.block_at(index).norms
     ]
-    shapes: dict[str, tuple[int, ...]] = expected | {f"{name}.weight": (architecture.hidden_size,) for name in norms}
+    shapes = expected | {f"{name}.weight": (architecture.hidden_size,) for name in norms}
+    # Their inputs are as wide as the vision tower makes them.
+    for name in architecture.writers:
+        header = facts.headers.get(f"{name}.weight")
+        shapes[f"{name}.weight"] = (architecture.hidden_size, *(header.shape[1:] if header else ()))
     for name, shape in shapes.items():
         header = facts.headers.get(name)
         if header is None:
@@ -145,6 +149,10 @@ def _r1_problems(recipe: Recipe, architecture: Architecture) -> list[Problem]:
     r1 = recipe.rotation.r1
     if architecture.r1_refused and not isinstance(r1, NoRotation):
         return [Problem.error("rotation.r1.kind", architecture.r1_refused, "Set R1 to none; R2 and R4 still help.")]
+    if architecture.norms_subtract_mean and "householder" in (r1.kind, getattr(r1, "start", "")):
+        field = "rotation.r1.kind" if r1.kind == "householder" else "rotation.r1.start"
+        message = "Householder makes a constant of what tokens have in common; this model's norms subtract constants."
+        return [Problem.error(field, message, "Set it to hadamard.")]
     named = named_rotation(r1)
     if named is not None:
         path, field = named
@@ -159,10 +167,17 @@ def _r1_problems(recipe: Recipe, architecture: Architecture) -> list[Problem]:
 
 
 def _r4_problems(recipe: Recipe, architecture: Architecture) -> list[Problem]:
-    r4, width = recipe.rotation.r4, architecture.intermediate_size
-    if not isinstance(r4, BlockHadamard | BlockDescent) or width % r4.block_size == 0:
+    r4, widths = recipe.rotation.r4, architecture.mlp_widths
+    learns = isinstance(r4, BlockDescent) or (isinstance(r4, BlockHadamard) and r4.permute)
+    if architecture.experts_per_token and learns:
+        message = "R4 cannot learn here: each expert's down_proj has inputs of its own, from a part of the tokens."
+        remedy = "Set R4 to hadamard, or to block-hadamard with permute off."
+        return [Problem.error("rotation.r4.kind", message, remedy)]
+    if not isinstance(r4, BlockHadamard | BlockDescent) or all(width % r4.block_size == 0 for width in widths):
         return []
-    fitting = [size for size in get_args(type(r4).model_fields["block_size"].annotation) if width % size == 0]
+    sizes = get_args(type(r4).model_fields["block_size"].annotation)
+    fitting = [size for size in sizes if all(width % size == 0 for width in widths)]
+    width = next(width for width in widths if width % r4.block_size)
     message = f"A block size of {r4.block_size} does not divide the {width:,} channels of down_proj's input."
     remedy = f"Choose {' or '.join(map(str, fitting))}." if fitting else "Set R4 to hadamard."
     return [Problem.error("rotation.r4.block_size", message, remedy)]
@@ -174,6 +189,9 @@ def _scaling_problems(recipe: Recipe, architecture: Architecture, linears: Seque
         return []
     if not architecture.scales_mlp:
         message = f"{architecture.model_type} has a nonlinearity between up_proj and down_proj, which no scale passes."
+        return [Problem.error(field, message, "Set the scaling to none.")]
+    if architecture.experts_per_token:
+        message = "No scales are searched for experts: each sees only the tokens that are routed to it."
         return [Problem.error(field, message, "Set the scaling to none.")]
     if not any(one.weights or one.activations for one in linears if one.reads is Space.MLP_HIDDEN):
         message = "The scaling has nothing to serve: down_proj is not rounded."

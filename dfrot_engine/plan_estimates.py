@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 from dfrot_engine.architectures import Architecture
-from dfrot_engine.calibration.datasets import dataset_file
+from dfrot_engine.architectures.base import Block
 from dfrot_engine.checkpoint.facts import ModelFacts
-from dfrot_engine.errors import DataError
 from dfrot_engine.exporters.gguf_table import FOLDED_TYPES
 from dfrot_engine.formats import FORMATS
 from dfrot_engine.options import RunOptions
 from dfrot_engine.plan_checks import has_nvidia_gpu
+from dfrot_engine.plan_evaluation import evaluation_estimate
 from dfrot_engine.plan_inner import inner_disk_bytes, inner_memory_bytes, inner_seconds, inner_words
 from dfrot_engine.plan_linears import PlannedLinear
 from dfrot_engine.plan_network import network_bytes, network_seconds
 from dfrot_engine.plan_places import gigabytes
 from dfrot_engine.plan_recovery import recovery_bytes, recovery_seconds
-from dfrot_engine.plan_solver import solver_bytes, solver_seconds, solver_words, stream_count
+from dfrot_engine.plan_solver import share_of_expert, solver_bytes, solver_seconds, solver_words, stream_count
 from dfrot_engine.plan_types import Output, StageEstimate
-from dfrot_engine.recipe import REFINED, Cayley, Descent, DFRot, Evaluation, NoRotation, Recipe, Whip
+from dfrot_engine.recipe import REFINED, Cayley, Descent, DFRot, NoRotation, Recipe, Whip
 
 # Python with torch and transformers loaded, measured.
 PROCESS_BYTES = 400_000_000
@@ -39,13 +40,13 @@ PROBE_TOKENS = 2_048
 # Those that are tried for an input.
 CLIP_RATIOS = 29
 BATCH_TOKENS = 4_096
-BYTES_PER_TOKEN = 4
 #: Exports that hold the recipe's codes.
 HOLD_CODES = ("compressed-tensors", "gguf")
+# For each number of a block while it is rounded to nearest: as read, folded in float64, as codes and as it runs;
+# measured on a block of 64 experts.
+ROUNDED_BLOCK_BYTES = 17
 # For each number of embedding and head while they are folded in float64, without and with rounding the head; measured.
 OUTER_BYTES, ROUNDED_OUTER_BYTES = 10, 19
-# Of WikiText-2's test split and of what is read of C4, in tokens.
-HUB_EVALUATION_TOKENS = {"wikitext-2": 290_000, "c4": 4_000_000}
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,30 @@ class Workload:
     architecture: Architecture
     linears: tuple[PlannedLinear, ...]
 
-    @property
+    @cached_property
     def block_parameters(self) -> int:
-        sizes = self.architecture
-        return sum(rows * columns for rows, columns in map(sizes.linear_shape, sizes.block.linears))
+        """Of the largest block."""
+        return max(sum(own for own, _ in self._weights_of(block)) for block, _ in self.architecture.blocks_of_kind)
+
+    @cached_property
+    def parameters(self) -> int:
+        """Of all blocks."""
+        kinds = self.architecture.blocks_of_kind
+        return sum(len(numbers) * own for block, numbers in kinds for own, _ in self._weights_of(block))
+
+    @cached_property
+    def passed_parameters(self) -> int:
+        """Of all blocks, those that a token passes: of experts only its own."""
+        kinds = self.architecture.blocks_of_kind
+        passed = (len(numbers) * own * share for block, numbers in kinds for own, share in self._weights_of(block))
+        return int(sum(passed))
+
+    def _weights_of(self, block: Block) -> Iterator[tuple[int, float]]:
+        """(number of weights, share of the tokens that pass them) of each linear."""
+        share = share_of_expert(self.architecture, block)
+        for linear in block.linears:
+            rows, columns = self.architecture.linear_shape(linear)
+            yield rows * columns, 1.0 if linear.expert is None else share
 
     @property
     def outer_parameters(self) -> int:
@@ -113,7 +134,7 @@ def stage_estimates(work: Workload) -> tuple[StageEstimate, ...]:
     if recipe.exports:
         stages.append(_export(work))
     if recipe.evaluation is not None:
-        stages.append(_evaluate(work, recipe.evaluation))
+        stages.append(evaluation_estimate(work, recipe.evaluation))
     return tuple(stages)
 
 
@@ -174,7 +195,7 @@ def _calibrate(work: Workload) -> StageEstimate:
     wanted, sizes = work.recipe.calibration, work.architecture
     rows_bytes = work.sample_rows * sizes.hidden_size * 4
     memory = work.block_parameters * 4 + HIDDEN_COPIES * work.hidden_bytes + 2 * rows_bytes + _batch_bytes(work)
-    seconds = work.seconds(2 * work.block_parameters * sizes.num_blocks * work.calibration_tokens)
+    seconds = work.seconds(2 * work.passed_parameters * work.calibration_tokens)
     summary = f"{wanted.num_samples:,} × {wanted.seq_len:,} tokens"
     # The hidden states of the last finished block and the draft of the next.
     return work.stage(
@@ -217,12 +238,12 @@ def _quantize(work: Workload) -> StageEstimate:
     sizes, recipe = work.architecture, work.recipe
     weights = {linear.name: linear.shape[0] * linear.shape[1] for linear in work.linears if linear.weights}
     # Folding in float64 takes two products with R1; the probe goes through both versions of each block.
-    parameters = work.block_parameters * sizes.num_blocks
-    flops = 2 * (parameters + work.outer_parameters) * sizes.hidden_size + 8 * parameters * PROBE_TOKENS
+    parameters = work.parameters
+    flops = 2 * (parameters + work.outer_parameters) * sizes.hidden_size + 8 * work.passed_parameters * PROBE_TOKENS
     flops += clip_search_flops(work)
     outer_bytes = ROUNDED_OUTER_BYTES if sizes.head in weights else OUTER_BYTES
     memory = max(
-        3 * 4 * work.block_parameters + _batch_bytes(work),
+        ROUNDED_BLOCK_BYTES * work.block_parameters + _batch_bytes(work),
         outer_bytes * work.outer_parameters,
         recovery_bytes(work),
         solver_bytes(work) + _batch_bytes(work),
@@ -245,36 +266,9 @@ def _export(work: Workload) -> StageEstimate:
     return work.stage("export", f"about {gigabytes(size)}", memory, size, size / WRITE_BYTES_PER_S + 1.0)
 
 
-def _evaluate(work: Workload, wanted: Evaluation) -> StageEstimate:
-    sizes = work.architecture
-    window = wanted.window(sizes.max_length)
-    windows = wanted.num_windows or max(1, _evaluation_tokens(wanted, window) // window)
-    tokens = windows * window
-    parameters = work.block_parameters * sizes.num_blocks + work.outer_parameters // 2
-    logits_bytes = 3 * 4 * window * sizes.vocab_size
-    memory = 4 * (parameters + work.outer_parameters // 2) + logits_bytes + 4 * tokens * sizes.hidden_size
-    about = "" if wanted.num_windows else "about "
-    summary = f"{about}{windows:,} windows of {window:,} tokens"
-    if wanted.tasks:
-        # How long they take depends on their data, which nobody knows before they are loaded.
-        summary += f", then {len(wanted.tasks)} {'task' if len(wanted.tasks) == 1 else 'tasks'} (not in the time)"
-    # The original and the quantized model.
-    return work.stage("evaluate", summary, memory, 0, work.seconds(2 * 2 * parameters * tokens))
-
-
-def _evaluation_tokens(wanted: Evaluation, window: int) -> int:
-    try:
-        path = dataset_file(wanted.dataset, "evaluation")
-    except DataError:  # already a problem of the plan
-        return window
-    if path is None:
-        return HUB_EVALUATION_TOKENS[wanted.dataset]
-    return path.stat().st_size // BYTES_PER_TOKEN
-
-
 def _batch_bytes(work: Workload) -> int:
     """Activations of one batch inside a block: the MLP's two branches and their product."""
-    return 3 * 4 * BATCH_TOKENS * work.architecture.intermediate_size
+    return 3 * 4 * BATCH_TOKENS * max(work.architecture.mlp_widths)
 
 
 def _output_bytes(work: Workload, kind: str) -> int:

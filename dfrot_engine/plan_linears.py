@@ -17,7 +17,7 @@ class PlannedLinear:
     """One linear of one block, or the head.
 
     Args:
-        name: full name; short_name is relative to the block; the head's are the same.
+        name: full name; short_name is relative to the block, of experts one pattern for all; the head's are the same.
         shape: (out features, in features).
         reads: the space its input lies in.
         weights_field, activations_field: where the scheme stands in the recipe, for example "overrides.0.weights".
@@ -31,10 +31,16 @@ class PlannedLinear:
     activations: ActivationScheme | None
     weights_field: str
     activations_field: str
+    expert: int | None = None
 
     @property
     def is_head(self) -> bool:
         return self.name == self.short_name
+
+    @property
+    def pattern(self) -> str:
+        """Its full name; of experts one pattern for all of the block."""
+        return self.name if self.expert is None else self.name.replace(f".experts.{self.expert}.", ".experts.*.")
 
 
 class _Origin(NamedTuple):
@@ -51,16 +57,22 @@ def planned_linears(recipe: Recipe, architecture: Architecture) -> tuple[Planned
 
 def planned_block_linears(recipe: Recipe, architecture: Architecture) -> tuple[PlannedLinear, ...]:
     """All linears inside the blocks, in order."""
+    shapes = {
+        linear.name: architecture.linear_shape(linear)
+        for block, _ in architecture.blocks_of_kind
+        for linear in block.linears
+    }
     return tuple(
         _planned(
             recipe,
             architecture.block_prefix(index) + linear.name,
-            linear.name,
-            architecture.linear_shape(linear),
+            linear.kind,
+            shapes[linear.name],
             linear.reads,
+            linear.expert,
         )
         for index in range(architecture.num_blocks)
-        for linear in architecture.block.linears
+        for linear in architecture.block_at(index).linears
     )
 
 
@@ -72,8 +84,10 @@ def problems_by_field(found: Iterable[tuple[str, str, str]]) -> list[Problem]:
     return list(first.values())
 
 
-def _planned(recipe: Recipe, name: str, short_name: str, shape: tuple[int, int], reads: Space) -> PlannedLinear:
-    return PlannedLinear(name, short_name, shape, reads, *recipe.schemes(name), *_origin(recipe, name))
+def _planned(
+    recipe: Recipe, name: str, short_name: str, shape: tuple[int, int], reads: Space, expert: int | None = None
+) -> PlannedLinear:
+    return PlannedLinear(name, short_name, shape, reads, *recipe.schemes(name), *_origin(recipe, name), expert)
 
 
 def _origin(recipe: Recipe, name: str) -> _Origin:

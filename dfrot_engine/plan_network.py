@@ -25,15 +25,16 @@ HELD_OUT = 4
 def network_seconds(work: Workload, r1: Cayley) -> float:
     """Three passes a step, forward, forward again and backward, a forward one every fifth step, the original once."""
     sizes, width = work.architecture, work.architecture.hidden_size
-    sites = sizes.num_blocks * len(sizes.block.norms)
-    # Each site turns its tokens there and back. Weights have no gradient, so that backward costs as much as forward.
-    per_token = 2 * (work.block_parameters * sizes.num_blocks + 2 * sites * width**2)
+    # Each site turns its tokens there and back, for every linear of its own where a router beside them does not.
+    turns = len(sizes.block.norms) + 2 * sizes.experts_per_token
+    # Weights have no gradient, so that backward costs as much as forward.
+    per_token = 2 * (work.passed_parameters + 2 * sizes.num_blocks * turns * width**2)
     head = 2 * sizes.vocab_size * width
     # The rounded model's head forward and backward, and the original's.
     step = _step_tokens(work, r1) * (3 * per_token + 3 * head) + 45 * width**3
     measure = _held_out(work) * work.recipe.calibration.seq_len * (per_token + 2 * head)
     num_measures = 2 + r1.steps // MEASURED_EVERY
-    loads = (2 * r1.steps + num_measures) * 2 * work.block_parameters * sizes.num_blocks / LOAD_BYTES_PER_S
+    loads = (2 * r1.steps + num_measures) * 2 * work.parameters / LOAD_BYTES_PER_S
     original = work.calibration_tokens * per_token
     return work.seconds(original + r1.steps * step + num_measures * measure) + loads
 
@@ -54,7 +55,8 @@ def network_problems(work: Workload, stages: Sequence[StageEstimate]) -> list[Pr
     r1 = work.recipe.rotation.r1
     if not isinstance(r1, THROUGH_MODEL):
         return []
-    reached = {linear for norm in work.architecture.block.norms for linear in norm.feeds}
+    blocks = work.architecture.blocks_of_kind
+    reached = {linear.kind for block, _ in blocks for linear in block.linears if block.norm_before(linear.name)}
     if not any(linear.activations and linear.short_name in reached for linear in work.linears):
         message = f"'{r1.kind}' learns from the rounding of activations, and this recipe rounds none that R1 reaches."
         return [Problem.error(KIND_FIELD, message, "Choose an activation format, or another R1 such as 'hadamard'.")]

@@ -46,7 +46,7 @@ def recovery_seconds(work: Workload) -> float:
     measures = 1 + -(-recovery.steps // MEASURED_EVERY)
     tokens = 3 * recovery.steps * _batch(work) + measures * _held_out(work)
     passes = 2 * work.calibration_tokens + tokens * seq_len
-    return work.seconds(2 * work.block_parameters * work.architecture.num_blocks * passes)
+    return work.seconds(2 * work.passed_parameters * passes)
 
 
 def recovery_bytes(work: Workload) -> int:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from dfrot_engine.architectures.base import Architecture, Block, Space
 from dfrot_engine.plan_linears import PlannedLinear
 from dfrot_engine.plan_types import Problem
 from dfrot_engine.recipe import CALIBRATED, GPTQ, Qronos, Recipe
@@ -24,7 +25,13 @@ def solver_words(recipe: Recipe) -> str:
     return _NAMES.get(type(recipe.solver), "round to nearest")
 
 
-def solver_problems(recipe: Recipe, linears: Sequence[PlannedLinear]) -> list[Problem]:
+def share_of_expert(architecture: Architecture, block: Block) -> float:
+    """Of the tokens, those that go to each of a block's experts on average; 1 where there are none."""
+    experts = len({linear.expert for linear in block.linears if linear.expert is not None})
+    return architecture.experts_per_token / experts if experts else 1.0
+
+
+def solver_problems(recipe: Recipe, architecture: Architecture, linears: Sequence[PlannedLinear]) -> list[Problem]:
     """A solver that has nothing to do, or not enough to see."""
     rounded = [linear for linear in linears if linear.weights is not None]
     if not isinstance(recipe.solver, CALIBRATED):
@@ -34,10 +41,28 @@ def solver_problems(recipe: Recipe, linears: Sequence[PlannedLinear]) -> list[Pr
         return [Problem.warning("solver.kind", message, "Choose a weight format, or rtn.")]
     tokens = recipe.calibration.num_samples * recipe.calibration.seq_len
     widest = max(rounded, key=lambda linear: linear.shape[1])
-    if tokens >= 2 * widest.shape[1]:
+    if tokens < 2 * widest.shape[1]:
+        message = (
+            f"{tokens:,} calibration tokens say little about the {widest.shape[1]:,} inputs of {widest.short_name}."
+        )
+        return [Problem.warning("calibration.num_samples", message, "Choose more samples; twice the inputs at least.")]
+    return _expert_problems(recipe, architecture, rounded)
+
+
+def _expert_problems(recipe: Recipe, architecture: Architecture, rounded: Sequence[PlannedLinear]) -> list[Problem]:
+    """Experts see a part of the tokens, and are rounded to nearest where those are fewer than their inputs."""
+    widest = max((linear.shape[1] for linear in rounded if linear.expert is not None), default=0)
+    share = share_of_expert(architecture, architecture.block)
+    tokens = int(recipe.calibration.num_samples * recipe.calibration.seq_len * share)
+    if tokens >= widest:
         return []
-    message = f"{tokens:,} calibration tokens say little about the {widest.shape[1]:,} inputs of {widest.short_name}."
-    return [Problem.warning("calibration.num_samples", message, "Choose more samples; twice the inputs at least.")]
+    message = (
+        f"An expert sees about {tokens:,} calibration tokens, fewer than its {widest:,} inputs; such experts are "
+        "rounded to nearest."
+    )
+    needed = -(-widest // (share * recipe.calibration.seq_len))
+    remedy = f"Choose {int(needed):,} samples or more; some experts see fewer tokens than others."
+    return [Problem.warning("calibration.num_samples", message, remedy)]
 
 
 def stream_count(recipe: Recipe) -> int:
@@ -53,34 +78,58 @@ def solver_seconds(work: Workload) -> float:
         return 0.0
     sizes, tokens = work.architecture, work.calibration_tokens
     streams = stream_count(work.recipe)
-    flops = 2.0 * tokens * work.block_parameters * streams  # behind the block
-    for passed, width, rows in _inputs(work):
-        moments = 2 * tokens * width**2
-        flops += streams * (2 * tokens * passed + moments)
-        # Two factorizations and an inverse in float64, which runs at half the speed; every error reaches half of what
-        # is left of the weight.
-        flops += 2 * 3 * width**3 + 2 * rows * width**2
-    return work.seconds(flops * sizes.num_blocks)
+    flops = 2.0 * tokens * work.passed_parameters * streams  # behind the blocks
+    for block, numbers in sizes.blocks_of_kind:
+        for passed, width, rows, share in _inputs(sizes, block):
+            moments = 2 * tokens * share * width**2
+            own = streams * (2 * tokens * passed + moments)
+            # Two factorizations and an inverse in float64, which runs at half the speed; every error reaches half of
+            # what is left of the weight.
+            flops += len(numbers) * (own + 2 * 3 * width**3 + 2 * rows * width**2)
+    return work.seconds(flops)
 
 
 def solver_bytes(work: Workload) -> int:
-    """The streams, the block in both versions, and the matrices of the widest input."""
+    """The streams, the block in both versions, and the matrices of the widest input, those of one expert at a time."""
     solver = work.recipe.solver
     if not isinstance(solver, CALIBRATED):
         return 0
-    widest = max(width for _, width, _ in _inputs(work))
-    matrix = _MATRIX_BYTES + (_CROSS_BYTES if isinstance(solver, Qronos) else 0)
-    blocks = 3 * 4 * work.block_parameters
-    return blocks + matrix * widest**2 + _STREAM_COPIES * stream_count(work.recipe) * work.hidden_bytes
-
-
-def _inputs(work: Workload) -> Iterator[tuple[int, int, int]]:
-    """(weights run to reach it, width, rows that read it) of each input shared by linears, in the order of running."""
     sizes = work.architecture
-    shapes = {linear.name: sizes.linear_shape(linear) for linear in sizes.block.linears}
+    widest = max(one.width for block, _ in sizes.blocks_of_kind for one in _inputs(sizes, block))
+    matrix = _MATRIX_BYTES + (_CROSS_BYTES if isinstance(solver, Qronos) else 0)
+    # As read, folded in float64, as codes, and as it runs; Qronos runs the exact one beside it.
+    blocks = (21 if isinstance(solver, Qronos) else 17) * work.block_parameters
+    # All that a block's experts read is gathered once.
+    copies = _STREAM_COPIES + (1 if sizes.experts_per_token else 0)
+    return blocks + matrix * widest**2 + copies * stream_count(work.recipe) * work.hidden_bytes
+
+
+class _Input(NamedTuple):
+    """What linears read together.
+
+    Args:
+        passed: weights that a token runs through to reach it.
+        width, rows: of the linears that read it, one above the other.
+        share: of the tokens that reach it.
+    """
+
+    passed: float
+    width: int
+    rows: int
+    share: float
+
+
+def _inputs(sizes: Architecture, block: Block) -> Iterator[_Input]:
+    """In the order of running."""
     passed = 0
-    for names in sizes.block.shared_inputs():
-        width = shapes[names[0]][1]
-        rows = sum(shapes[name][0] for name in names)
-        yield passed, width, rows
-        passed += rows * width
+    for names in block.shared_inputs():
+        shapes = [sizes.linear_shape(block.named(name)) for name in names]
+        width, rows = shapes[0][1], sum(rows for rows, _ in shapes)
+        expert = block.named(names[0]).expert
+        if expert is None:
+            yield _Input(passed, width, rows, 1.0)
+            passed += rows * width
+        else:
+            # The way to the experts is gone once for all of them; behind it each runs on its own tokens.
+            is_first = expert == 0 and block.named(names[0]).reads is Space.RESIDUAL
+            yield _Input(passed if is_first else 0, width, rows, share_of_expert(sizes, block))

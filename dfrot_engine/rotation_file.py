@@ -58,6 +58,8 @@ def check_inner(path: str, sizes: Architecture, field: str) -> None:
         has_segments = "R4.segments.0" in shapes
         is_there = has_segments or "R4.signs" in shapes
         is_there &= shapes.get("R4.signs", (width,)) == (width,)
+        others = [other for other in sizes.mlp_widths if other != width]
+        is_there &= all(shapes.get(f"R4.width.{other}.signs") == (other,) for other in others)
         for part, rank in (("R4.segments", 3), ("R4.channels", 1)):
             found = [shapes.get(f"{part}.{block}", ()) for block in blocks]
             is_there &= not any(found) or all(len(one) == rank and prod(one[:2]) == width for one in found)

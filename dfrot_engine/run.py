@@ -22,7 +22,7 @@ from dfrot_engine.events import (
 )
 from dfrot_engine.exporters.limits import file_problems
 from dfrot_engine.job import Job, choose_device
-from dfrot_engine.memory import PeakMemory
+from dfrot_engine.memory import PeakMemory, is_out_of_memory
 from dfrot_engine.options import RunOptions
 from dfrot_engine.plan import Plan, make_plan
 from dfrot_engine.progress import Control, Report, cancellable
@@ -30,6 +30,7 @@ from dfrot_engine.recipe import Recipe
 from dfrot_engine.run_report import outputs_are_there, write_report
 from dfrot_engine.stages import calibrate, evaluate, export, quantize, rotate
 from dfrot_engine.stages.base import Stage
+from dfrot_engine.time_left import with_remaining_time
 from dfrot_engine.work_dir import WorkDir
 
 LOAD = "load"
@@ -75,7 +76,7 @@ def _run_in(
         for problem in plan.problems:
             report(Warned(message=problem.message, remedy=problem.remedy))
         job = _load(plan, recipe, options, work, report)
-        _run_stages(job, work, report)
+        _run_stages(job, work, with_remaining_time(report, plan.stages))
         write_report(job, work)
         work.mark_done("report", _last_fingerprint(job))
         if not options.keep_work:
@@ -84,10 +85,11 @@ def _run_in(
         ended = RunEnded(status="finished", message="Finished.", outputs=outputs)
     except DFRotError as error:
         ended = ended_by(error)
-    except torch.OutOfMemoryError:
-        ended = ended_by(_out_of_gpu_memory())
-    except MemoryError:
-        ended = ended_by(_out_of_memory())
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        is_on_gpu = isinstance(error, torch.OutOfMemoryError)
+        ended = ended_by(_out_of_gpu_memory() if is_on_gpu else _out_of_memory())
     except OSError as error:
         ended = ended_by(_disk_error(error, options))
     journal(ended)
@@ -210,8 +212,8 @@ def _out_of_gpu_memory() -> DeviceError:
 def _out_of_memory() -> DeviceError:
     return DeviceError(
         "This computer ran out of memory.",
-        "Lower calibration.num_samples or calibration.seq_len. Finished blocks are kept.",
-        "calibration.num_samples",
+        "Give hidden states less with --memory, or lower calibration.seq_len. Finished blocks are kept.",
+        "options.memory",
     )
 
 

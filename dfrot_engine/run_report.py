@@ -58,5 +58,6 @@ def _content(job: Job, work: WorkDir) -> dict[str, Any]:
         "inner_loss": rotation.get("inner_loss", {}),
         "token_error": rotation.get("token_error", {}),
         **({"recovery": recovery} if recovery else {}),
+        **(work.read_json(quantize.EXPERTS) or {} if job.architecture.experts_per_token else {}),
         "clip_ratios": work.read_json(note_clips.RESULT) or {},
     }

@@ -7,14 +7,12 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import torch
-
 from dfrot_engine.architectures import Architecture, architecture_of
 from dfrot_engine.checkpoint.source import inspect
 from dfrot_engine.errors import DeviceError, DFRotError, DiskError, RecipeError
 from dfrot_engine.events import Event, RunEnded, RunStarted, StageFinished
 from dfrot_engine.job import choose_device
-from dfrot_engine.memory import PeakMemory
+from dfrot_engine.memory import PeakMemory, is_out_of_memory
 from dfrot_engine.options import RunOptions
 from dfrot_engine.plan import Plan, make_plan
 from dfrot_engine.plan_estimates import Workload
@@ -35,7 +33,9 @@ def ending(work: Callable[[Report], Event], emit: Callable[[Event], None], contr
         ended = RunEnded(status="finished", message="Finished.")
     except DFRotError as error:
         ended = _ended_without_result(error)
-    except (torch.OutOfMemoryError, MemoryError):
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
         remedy = "Close other programs, or choose another device."
         ended = ended_by(DeviceError(f"The memory does not hold this {what}.", remedy, "options.device"))
     except OSError as error:
@@ -82,7 +82,7 @@ def plan_without_output(recipe: Recipe, options: RunOptions, nothing_that: str) 
     plan = plan.model_copy(update={"problems": tuple(one for one in plan.problems if one.field not in folders)})
     plan.raise_problems()
     facts = inspect(recipe.model)
-    architecture = architecture_of(facts.config)
+    architecture = architecture_of(facts.config, facts.headers)
     _refuse_no_rounding(recipe, architecture, nothing_that)
     return plan, Workload(recipe, options, facts, architecture, planned_block_linears(recipe, architecture))
 

@@ -18,6 +18,7 @@ from dfrot_engine.events import (
     Logged,
     MassiveTokensFound,
     Measured,
+    RemainingTime,
     RunEnded,
     RunStarted,
     SensitivityFinished,
@@ -34,7 +35,7 @@ from dfrot_engine.rotation_names import rotation_name
 from dfrot_engine.sensitivity.table import print_sensitivity
 from dfrot_engine.stages.note_clips import clip_words
 from dfrot_engine.trial.types import TrialResult
-from dfrot_engine.units import duration_text, format_bytes
+from dfrot_engine.units import about_text, duration_text, format_bytes
 
 
 def quiet_libraries() -> None:
@@ -59,9 +60,11 @@ class TerminalProgress:
             BarColumn(bar_width=30),
             TextColumn("{task.fields[label]:<34}"),
             TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}"),
             console=self._console,
         )
         self._tasks: dict[str, TaskID] = {}
+        self._running = TaskID(0)
         self._has_found = False
         self._has_table = False
 
@@ -80,15 +83,16 @@ class TerminalProgress:
                 where = f" → {event.output_dir}" if event.output_dir else ""
                 self._print(f"[bold]{event.model}[/] · {event.recipe_name} · {event.device}{where}")
             case StageStarted():
-                self._tasks[event.stage] = self._bars.add_task("", stage=event.stage, label="", total=event.steps)
+                self._running = self._bars.add_task("", stage=event.stage, label="", left="", total=event.steps)
+                self._tasks[event.stage] = self._running
             case StageAdvanced():
                 self._bars.update(
                     self._tasks[event.stage], completed=event.step, total=event.steps, label=event.label[:34]
                 )
+            case Measured(name="rotate/loss") | RemainingTime():
+                self._note(event)
             case StageFinished():
                 self._finish(event)
-            case Measured(name="rotate/loss"):
-                self._bars.update(self._tasks["rotate"], label=f"iteration {event.step}, loss {event.value:.5g}")
             case MassiveTokensFound():
                 self._found(event)
             case TrialFinished():
@@ -117,6 +121,12 @@ class TerminalProgress:
             self._has_found = True
             self._print(f"{event.count:,} massive tokens among {event.rows:,} (block, site, token) places")
 
+    def _note(self, event: Measured | RemainingTime) -> None:
+        if isinstance(event, RemainingTime):
+            self._bars.update(self._running, left=f"{about_text(event.seconds)} left")
+        else:
+            self._bars.update(self._tasks["rotate"], label=f"iteration {event.step}, loss {event.value:.5g}")
+
     def _finish(self, event: StageFinished) -> None:
         if event.reused:
             self._print(f"{event.stage}: done before, reused")
@@ -124,7 +134,7 @@ class TerminalProgress:
         task = self._tasks[event.stage]
         total = self._bars.tasks[self._bars.task_ids.index(task)].total
         label = f"{event.seconds:.1f} s, peak {format_bytes(event.peak_bytes)}"
-        self._bars.update(task, completed=total, label=label)
+        self._bars.update(task, completed=total, label=label, left="")
         self._bars.stop_task(task)
 
     def _end(self, event: RunEnded) -> None:

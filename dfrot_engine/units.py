@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
+
 
 def format_bytes(count: float) -> str:
     """538123456 → "538 MB"; decimal units, as disks and the Hub count."""
@@ -11,6 +16,20 @@ def format_bytes(count: float) -> str:
             return f"{value:.1f} {unit}" if unit not in {"B", "kB"} and value < 99.95 else f"{value:.0f} {unit}"
         value /= 1000
     raise AssertionError("unreachable")
+
+
+def parse_bytes(value: Any) -> Any:
+    """ "4GB", "512 MB", "2GiB" or "1000000" → bytes; what is no text stays as it is.
+
+    Raises:
+        ValueError: not a number of bytes.
+    """
+    if not isinstance(value, str):
+        return value
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?i?)b?", value.strip().lower())
+    if found is None or found[2] not in _UNITS:
+        raise ValueError(f"'{value}' is no number of bytes; write it like 4GB or 500MB")
+    return round(float(found[1]) * _UNITS[found[2]])
 
 
 def format_parameters(count: float) -> str:

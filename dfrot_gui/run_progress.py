@@ -43,10 +43,12 @@ def remaining_s(
 ) -> float | None:
     """Seconds still to go, or None while there is too little to go by.
 
-    The running stage goes on at its own pace; later stages take their estimate times how much slower or faster
-    this computer has been than estimated so far.
+    What the engine said last, less the time since. Before it has timed a step, the running stage goes on at its own
+    pace; later stages take their estimate times how much slower or faster this computer has been than estimated so far.
     """
     spent_s = elapsed_s(state, now)
+    if state.is_active and state.left_s is not None:
+        return max(0.0, state.left_s - (spent_s - state.left_since_s))
     if not state.is_active or spent_s < MIN_SECONDS_FOR_ESTIMATE:
         return None
     expected_s = sum(_weight(stage, estimates) * _fresh_fraction(stage) for stage in state.stages)

@@ -20,6 +20,7 @@ from dfrot_engine import (
     MassiveTokensFound,
     Measured,
     PauseChanged,
+    RemainingTime,
     RotationTried,
     RunEnded,
     RunStarted,
@@ -42,7 +43,8 @@ MAX_LOG_LINES = 2_000
 class RunState:
     """Everything the pages show. `curves` are keyed by the measured name, `blocks` by block index.
 
-    `tried` and `trial` are a trial's rows so far and its result; a run has neither.
+    `tried` and `trial` are a trial's rows so far and its result. `left_s` is what the engine said would remain, at
+    `left_since_s` after the start without pauses.
     """
 
     status: Status = "idle"
@@ -74,6 +76,8 @@ class RunState:
     last_heard: datetime | None = None
     paused_since: datetime | None = None
     paused_s: float = 0.0
+    left_s: float | None = None
+    left_since_s: float = 0.0
 
     @property
     def is_active(self) -> bool:
@@ -208,9 +212,13 @@ def _measured(state: RunState, event: Measured) -> RunState:
     return replace(state, curves={**state.curves, event.name: curve.appended(Point(step, event.value))})
 
 
+def _remaining_time(state: RunState, event: RemainingTime) -> RunState:
+    since = event.time - (state.started or event.time)
+    return replace(state, left_s=event.seconds, left_since_s=since.total_seconds() - state.paused_s)
+
+
 def _block_quantized(state: RunState, event: BlockQuantized) -> RunState:
-    kept = {} if event.block == 0 else state.blocks
-    return replace(state, blocks={**kept, event.block: event})
+    return replace(state, blocks={**(state.blocks if event.block else {}), event.block: event})
 
 
 def _chart_saved(state: RunState, event: ChartSaved) -> RunState:
@@ -228,8 +236,8 @@ def _evaluated(state: RunState, event: Evaluated) -> RunState:
 def _warned(state: RunState, event: Warned) -> RunState:
     text = f"Warning: {event.message} {event.remedy}".strip()
     warning = StageWarning(state.stage, event.message, event.remedy)
-    new = replace(state, warnings=(*state.warnings, warning))
-    return _logged(new, event.time, state.stage or "run", text, is_warning=True)
+    state = replace(state, warnings=(*state.warnings, warning))
+    return _logged(state, event.time, state.stage or "run", text, is_warning=True)
 
 
 def _pause_changed(state: RunState, event: PauseChanged) -> RunState:
@@ -278,6 +286,7 @@ _FOLDS: dict[type, Callable[[RunState, Any], RunState]] = {
     StageAdvanced: _stage_advanced,
     StageFinished: _stage_finished,
     Measured: _measured,
+    RemainingTime: _remaining_time,
     BlockQuantized: _block_quantized,
     MassiveTokensFound: lambda state, event: replace(state, massive=event),
     ChartSaved: _chart_saved,

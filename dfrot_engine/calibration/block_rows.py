@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -38,21 +38,24 @@ def picked_rows(
     handles = []
     chosen_value, chosen_hidden = (_draw(num_tokens, rows, generator) for rows in (value_rows, hidden_rows))
     for linear in sizes.block.linears:
-        module = block.get_submodule(linear.name)
         written = dict(sizes.row_ranges(linear))
         if Space.VALUE in written and value_rows:
             pickers[VALUE] = _Picker(chosen_value, columns=written[Space.VALUE])
-            handles.append(module.register_forward_hook(pickers[VALUE].take_output))
+            handles.append(block.get_submodule(linear.name).register_forward_hook(pickers[VALUE].take_output))
         if linear.reads is Space.VALUE and value_rows:
             pickers[ATTENDED] = _Picker(chosen_value)
-            handles.append(module.register_forward_pre_hook(pickers[ATTENDED].take_input))
+            handles.append(block.get_submodule(linear.name).register_forward_pre_hook(pickers[ATTENDED].take_input))
         if linear.reads is Space.MLP_HIDDEN and hidden_rows:
+            assert linear.expert is None, "experts see a part of the tokens; the plan refuses to learn from them"
             pickers[HIDDEN] = _Picker(chosen_hidden)
-            handles.append(module.register_forward_pre_hook(pickers[HIDDEN].take_input))
+            handles.append(block.get_submodule(linear.name).register_forward_pre_hook(pickers[HIDDEN].take_input))
     for kind, chosen in ((VALUE, chosen_value), (HIDDEN, chosen_hidden)):
         if len(chosen):
             pickers[f"{ENERGY}.{kind}"] = picker = _Picker(chosen, energy=True)
             handles.append(block.register_forward_hook(picker.take_output))
+    # A batch that runs out of memory inside the block goes through it again: it counts when it has left the block.
+    handles.append(block.register_forward_pre_hook(lambda _block, _args: _each(pickers, _Picker.begin)))
+    handles.append(block.register_forward_hook(lambda _block, _args, _output: _each(pickers, _Picker.end)))
     kept: dict[str, Tensor] = {}
     try:
         yield kept
@@ -60,6 +63,11 @@ def picked_rows(
         for handle in handles:
             handle.remove()
     kept |= {name: picker.joined() for name, picker in pickers.items()}
+
+
+def _each(pickers: dict[str, _Picker], do: Callable[[_Picker], None]) -> None:
+    for picker in pickers.values():
+        do(picker)
 
 
 def _draw(num_tokens: int, rows: int, generator: torch.Generator) -> Tensor:
@@ -71,8 +79,16 @@ class _Picker:
 
     def __init__(self, chosen_N: Tensor, *, columns: slice = slice(None), energy: bool = False) -> None:
         self._chosen, self._columns, self._energy = chosen_N, columns, energy
-        self._seen = 0
+        self._seen = self._passing = 0
         self._parts: list[Tensor] = []
+        self._taken: list[Tensor] = []
+
+    def begin(self) -> None:
+        self._taken.clear()
+
+    def end(self) -> None:
+        self._parts += self._taken
+        self._seen += self._passing
 
     def take_input(self, _module: nn.Module, args: tuple[Tensor, ...]) -> None:
         self._take(args[0])
@@ -84,8 +100,8 @@ class _Picker:
         rows = values_BTC.detach().flatten(0, 1)
         first, last = torch.searchsorted(self._chosen, torch.tensor([self._seen, self._seen + len(rows)])).tolist()
         picked = rows[(self._chosen[first:last] - self._seen).to(rows.device), self._columns]
-        self._parts.append(picked.float().square().sum(1).cpu() if self._energy else picked.to("cpu", torch.bfloat16))
-        self._seen += len(rows)
+        self._taken.append(picked.float().square().sum(1).cpu() if self._energy else picked.to("cpu", torch.bfloat16))
+        self._passing = len(rows)
 
     def joined(self) -> Tensor:
         return torch.cat(self._parts)

@@ -28,14 +28,25 @@ def find_massive(rows_ND: Tensor, residual_norm_N: Tensor) -> Tensor:
         [N] bool.
     Source: DFRot (arXiv:2412.00648), section 3.2, its threshold made scale-free.
     """
+    return is_concentrated(rows_ND) & is_large(residual_norm_N)
+
+
+def is_concentrated(rows_ND: Tensor) -> Tensor:
+    """[N] bool: energy in very few coordinates; each token by itself."""
     if rows_ND.shape[0] == 0:
         return torch.zeros(0, dtype=torch.bool, device=rows_ND.device)
     error = relative_error(rows_ND, fake_quantize(rows_ND, FORMATS["int4"], symmetric=True))
     square = rows_ND.square()
     participation = square.sum(1).square() / square.square().sum(1).clamp(min=1e-30)
-    is_large = residual_norm_N > _NORM_LIMIT * residual_norm_N.median()
     limit = max(_LEAST_PARTICIPATION_LIMIT, _PARTICIPATION_LIMIT * rows_ND.shape[1])
-    return (error < _ERROR_LIMIT) & (participation < limit) & is_large
+    return (error < _ERROR_LIMIT) & (participation < limit)
+
+
+def is_large(residual_norm_N: Tensor) -> Tensor:
+    """[N] bool: far larger than usual; `residual_norm_N` of all tokens of one site."""
+    if len(residual_norm_N) == 0:
+        return torch.zeros_like(residual_norm_N, dtype=torch.bool)
+    return residual_norm_N > _NORM_LIMIT * residual_norm_N.median()
 
 
 def relative_error(rows_ND: Tensor, quantized_ND: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -48,10 +49,11 @@ class RowSample:
 
 
 def sample_rows(
-    rows_BTD: Tensor,
+    rows_of: Callable[[Tensor], Tensor],
     is_massive_N: Tensor,
     peak_N: Tensor,
     *,
+    num_tokens: int,
     block: int,
     site: int,
     quota: int,
@@ -60,11 +62,10 @@ def sample_rows(
     """At most `quota` ordinary and `quota` massive rows of one site, each kind drawn uniformly.
 
     Args:
-        rows_BTD: every token of the site.
-        is_massive_N, peak_N: for the same tokens, flat.
+        rows_of: numbers of tokens → [n, D] these tokens of the site.
+        is_massive_N, peak_N: for all its tokens.
+        num_tokens: in each sequence.
     """
-    _, num_tokens, width = rows_BTD.shape
-    rows_ND = rows_BTD.reshape(-1, width)
     kept, shares = [], []
     for kind in (is_massive_N, ~is_massive_N):
         candidates = kind.nonzero()[:, 0]
@@ -74,7 +75,7 @@ def sample_rows(
         shares.append(torch.full((len(chosen),), len(candidates) / max(1, len(chosen))))
     index = torch.cat(kept)
     return RowSample(
-        rows_ND=rows_ND[index].float(),
+        rows_ND=rows_of(index).float(),
         share_N=torch.cat(shares).float(),
         is_massive_N=is_massive_N[index],
         block_N=torch.full((len(index),), block, dtype=torch.int32),

@@ -22,6 +22,11 @@ class InputMoments:
         self.hessian_II = torch.zeros(width, width, device=device)
         self.cross_II = torch.zeros(width, width, device=device) if with_exact else None
 
+    @property
+    def width(self) -> int:
+        """Of an input."""
+        return len(self.hessian_II)
+
     def add(self, rounded_NI: Tensor, exact_NI: Tensor | None = None) -> None:
         """Take some tokens.
 

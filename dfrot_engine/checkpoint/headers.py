@@ -44,13 +44,17 @@ DTYPE_BITS = {
 
 @dataclass(frozen=True)
 class TensorHeader:
-    """One tensor of a checkpoint: dtype as safetensors spells it ("BF16"), shard is a file name in the folder."""
+    """One tensor of a checkpoint: dtype as safetensors spells it ("BF16"), shard is a file name in the folder.
+
+    Its bytes begin at `offset` of the shard.
+    """
 
     name: str
     dtype: str
     shape: tuple[int, ...]
     shard: str
     num_bytes: int
+    offset: int = 0
 
     @property
     def num_elements(self) -> int:
@@ -164,17 +168,15 @@ def parse_header(data: bytes, shard: str, file_bytes: int) -> dict[str, TensorHe
     spans: list[tuple[int, int]] = []
     headers: dict[str, TensorHeader] = {}
     for name, entry in entries.items():
-        headers[name], span = _parse_entry(name, entry, shard)
-        spans.append(span)
-    end = 0
+        header = headers[name] = _parse_entry(name, entry, shard, LENGTH_BYTES + len(data))
+        spans.append((header.offset, header.offset + header.num_bytes))
+    start = end = LENGTH_BYTES + len(data)
     for begin, next_end in sorted(spans):
         if begin != end:
-            raise _damaged(shard, f"its tensors overlap or leave a hole at byte {min(begin, end)}")
+            raise _damaged(shard, f"its tensors overlap or leave a hole at byte {min(begin, end) - start}")
         end = next_end
-    if end != file_bytes - LENGTH_BYTES - len(data):
-        raise _damaged(
-            shard, f"its tensors take {end} bytes, but {file_bytes - LENGTH_BYTES - len(data)} follow the header"
-        )
+    if end != file_bytes:
+        raise _damaged(shard, f"its tensors take {end - start} bytes, but {file_bytes - start} follow the header")
     return headers
 
 
@@ -207,6 +209,15 @@ def total_bytes(headers: Iterable[TensorHeader]) -> int:
     return sum(header.num_bytes for header in headers)
 
 
+def whole_model_bytes(headers: Iterable[TensorHeader], untied_head: int) -> int:
+    """Of the model in 16 bits, as it lies in memory once transformers has unpacked it.
+
+    Args:
+        untied_head: numbers of a head that the original shares with its embedding; 0 where it has its own.
+    """
+    return 2 * (sum(header.num_elements for header in headers) + untied_head)
+
+
 def _read_header(path: Path) -> tuple[bytes, int]:
     """(JSON header, bytes of the whole file)."""
     try:
@@ -220,7 +231,8 @@ def _read_header(path: Path) -> tuple[bytes, int]:
         raise ModelError(f"Cannot read {path}: {error.strerror}.", "Check its permissions.", MODEL_FIELD) from None
 
 
-def _parse_entry(name: str, entry: Any, shard: str) -> tuple[TensorHeader, tuple[int, int]]:
+def _parse_entry(name: str, entry: Any, shard: str, start: int) -> TensorHeader:
+    """`start`: where the tensors' bytes begin."""
     what = f"'{name[:120]}'"
     if not isinstance(entry, dict):
         raise _damaged(shard, f"{what} is not described")
@@ -235,7 +247,7 @@ def _parse_entry(name: str, entry: Any, shard: str) -> tuple[TensorHeader, tuple
     bits = math.prod(shape) * DTYPE_BITS[dtype]
     if bits != (end - begin) * 8:
         raise _damaged(shard, f"{what} should take {bits / 8:g} bytes ({dtype}, {shape}), but has {end - begin}")
-    return TensorHeader(name, dtype, tuple(shape), shard, end - begin), (begin, end)
+    return TensorHeader(name, dtype, tuple(shape), shard, end - begin, start + begin)
 
 
 def _is_counts(value: Any) -> TypeGuard[list[int]]:

@@ -5,21 +5,38 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import BinaryIO, NamedTuple
 
-from safetensors import SafetensorError
-from safetensors.torch import save_file
 from torch import Tensor
 
-from dfrot_engine.checkpoint.headers import INDEX, SINGLE_SHARD
+from dfrot_engine.checkpoint.headers import INDEX, LENGTH_BYTES, SINGLE_SHARD
+from dfrot_engine.checkpoint.reader import DTYPES
+from dfrot_engine.checkpoint.tensor_bytes import write_tensor
 from dfrot_engine.errors import DiskError
 
 DRAFT_SUFFIX = ".draft"
+_PARTS = "model-parts" + DRAFT_SUFFIX
+_DTYPE_NAMES = {dtype: name for name, dtype in DTYPES.items()}
+_COPY_BYTES = 1 << 24
+
+
+class _Part(NamedTuple):
+    """A tensor whose bytes lie in the file of parts."""
+
+    name: str
+    dtype: str
+    itemsize: int
+    shape: tuple[int, ...]
+    offset: int
+    num_bytes: int
 
 
 class ShardWriter:
-    """Writes a checkpoint into a folder, holding at most one shard in memory.
+    """Writes a checkpoint into a folder, holding one tensor in memory.
 
-    Shards stay drafts until `finish`, because their names say how many there are; the index comes last.
+    Bytes go to one file of parts as they come. A full shard is copied out of it behind its header, which can be written
+    only then, with the widest numbers first, as safetensors orders them, so that each tensor begins at a multiple of
+    its numbers' size. Shards stay drafts until `finish`, because their names say how many there are; the index is last.
 
     Args:
         folder: created if missing; drafts that an interrupted writer left there are removed.
@@ -29,7 +46,7 @@ class ShardWriter:
     def __init__(self, folder: Path, max_shard_bytes: int = 5_000_000_000) -> None:
         self._folder = folder
         self._max_shard_bytes = max_shard_bytes
-        self._open: dict[str, Tensor] = {}
+        self._open: list[_Part] = []
         self._open_bytes = 0
         self._total_bytes = 0
         self._drafts: list[tuple[Path, list[str]]] = []
@@ -39,19 +56,27 @@ class ShardWriter:
             stale.unlink()
 
     def add(self, name: str, tensor: Tensor) -> None:
-        """Take a copy of the tensor, in the dtype it has.
+        """Write the tensor, in the dtype it has.
 
         Raises:
-            DiskError: a full shard could not be written.
+            DiskError: it could not be written.
         """
         assert name not in self._names, f"{name} was already added"
         self._names.add(name)
         if self._open and self._open_bytes + tensor.nbytes > self._max_shard_bytes:
             self._close_shard({})
-        # A copy: the caller may go on writing into the tensor, and safetensors refuses tensors that share memory.
-        self._open[name] = tensor.detach().to("cpu", copy=True).contiguous()
-        self._open_bytes += tensor.nbytes
-        self._total_bytes += tensor.nbytes
+        dtype = _DTYPE_NAMES[tensor.dtype]
+        part = _Part(name, dtype, tensor.itemsize, tuple(tensor.shape), self._open_bytes, tensor.nbytes)
+        parts = self._folder / _PARTS
+        try:
+            with parts.open("r+b" if self._open else "wb", buffering=0) as file:
+                file.seek(part.offset)
+                write_tensor(file, tensor)
+        except OSError as error:
+            raise _unwritten(parts, error) from error
+        self._open.append(part)
+        self._open_bytes += part.num_bytes
+        self._total_bytes += part.num_bytes
 
     def finish(self, metadata: dict[str, str]) -> tuple[Path, ...]:
         """Write what is left and give the shards their names; returns them.
@@ -63,6 +88,7 @@ class ShardWriter:
         """
         self._close_shard(metadata)
         try:
+            (self._folder / _PARTS).unlink(missing_ok=True)
             paths = self._name_shards()
             if len(paths) > 1:
                 self._write_index(paths, metadata)
@@ -73,14 +99,30 @@ class ShardWriter:
 
     def _close_shard(self, metadata: dict[str, str]) -> None:
         draft = self._folder / f"model-{len(self._drafts) + 1:05d}{DRAFT_SUFFIX}"
+        ordered = sorted(self._open, key=lambda part: (-part.itemsize, part.dtype, part.name))
         try:
-            save_file(self._open, draft, metadata={**metadata, "format": "pt"})
+            with draft.open("wb") as file:
+                file.write(_header(ordered, {**metadata, "format": "pt"}))
+                if ordered:
+                    self._copy_parts(ordered, file)
             _sync_file(draft)
-        except (OSError, SafetensorError) as error:  # a full disk comes as either
+        except OSError as error:
             raise _unwritten(draft, error) from error
-        self._drafts.append((draft, list(self._open)))
-        self._open = {}
+        self._drafts.append((draft, [part.name for part in ordered]))
+        self._open = []
         self._open_bytes = 0
+
+    def _copy_parts(self, ordered: list[_Part], file: BinaryIO) -> None:
+        with (self._folder / _PARTS).open("rb") as parts:
+            for part in ordered:
+                parts.seek(part.offset)
+                left = part.num_bytes
+                while left:
+                    piece = parts.read(min(left, _COPY_BYTES))
+                    if not piece:
+                        raise OSError(f"{_PARTS} ends early")
+                    file.write(piece)
+                    left -= len(piece)
 
     def _name_shards(self) -> tuple[Path, ...]:
         count = len(self._drafts)
@@ -97,6 +139,18 @@ class ShardWriter:
         draft.write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
         _sync_file(draft)
         draft.replace(self._folder / INDEX)
+
+
+def _header(ordered: list[_Part], metadata: dict[str, str]) -> bytes:
+    """Length and JSON of a shard's header, padded so that the tensors begin at a multiple of eight bytes."""
+    entries: dict[str, object] = {"__metadata__": metadata}
+    end = 0
+    for part in ordered:
+        begin, end = end, end + part.num_bytes
+        entries[part.name] = {"dtype": part.dtype, "shape": part.shape, "data_offsets": [begin, end]}
+    text = json.dumps(entries, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % LENGTH_BYTES)
+    return len(text).to_bytes(LENGTH_BYTES, "little") + text
 
 
 def _sync_file(path: Path) -> None:

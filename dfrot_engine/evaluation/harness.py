@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from dfrot_engine.architectures.base import Architecture
 from dfrot_engine.exporters.gguf_table import GGUF_KINDS
 from dfrot_engine.plan_types import Problem
 from dfrot_engine.recipe import Recipe
@@ -41,12 +42,15 @@ def _task_manager(include_defaults: bool) -> Any:
     return importlib.import_module("lm_eval.tasks").TaskManager(include_defaults=include_defaults)
 
 
-def task_problems(recipe: Recipe) -> list[Problem]:
+def task_problems(recipe: Recipe, architecture: Architecture) -> list[Problem]:
     """What stands between a recipe and its tasks."""
     tasks = recipe.evaluation.tasks if recipe.evaluation is not None else ()
     if not tasks:
         return []
     problems: list[Problem] = []
+    if architecture.tower:
+        message = "The harness runs tasks of text on models of text only, and this one sees."
+        problems.append(Problem.error(FIELD, message, "Clear the tasks."))
     if not recipe.exports:
         message = "Tasks are run on the checkpoint that is written, and this recipe writes none."
         problems.append(Problem.error(FIELD, message, "Add an export, or clear the tasks."))

@@ -6,25 +6,29 @@ import contextlib
 import io
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForCausalLM, GgufConfig
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, GgufConfig
 from transformers.utils import logging as transformers_logging
 
 from dfrot_engine.architectures.base import Architecture
-from dfrot_engine.checkpoint.reader import CheckpointReader
+from dfrot_engine.checkpoint.reader import CheckpointReader, read_block
 from dfrot_engine.errors import RunError
 from dfrot_engine.exporters.gguf_table import GGUF_ARCHITECTURES
 from dfrot_engine.forward.block import BlockFactory
 from dfrot_engine.forward.fake_quant import QuantizedLinear
+from dfrot_engine.forward.hidden_states import Hidden
 from dfrot_engine.forward.quantized_block import fill_quantized_block, kv_quantizer
 from dfrot_engine.forward.quantized_head import fill_quantized_head
-from dfrot_engine.forward.stream import embed, look_up, run_block
+from dfrot_engine.forward.room import Room
+from dfrot_engine.forward.stream import embed_into, pass_on
 from dfrot_engine.job import Job
-from dfrot_engine.outer import finish_logits, head_weight
+from dfrot_engine.outer import final_norm_parts, finish_logits, folded_norm_parts, head_weight
+from dfrot_engine.overlap import read_ahead
 from dfrot_engine.rotations.rotation_set import RotationSet
 from dfrot_engine.work_dir import WorkDir
 
@@ -32,31 +36,37 @@ from dfrot_engine.work_dir import WorkDir
 LogitsOf = Callable[[int], Tensor]
 
 
-def original_logits(job: Job, tokens_BT: Tensor, say: Callable[[int], None]) -> LogitsOf:
+def original_logits(job: Job, tokens_BT: Tensor, say: Callable[[int], None], room: Room | None = None) -> LogitsOf:
     """Stream the original through the windows; logits are made from the last hidden states when they are asked for."""
-    names = job.architecture
-    factory = BlockFactory(job.model_dir, job.device)
+    names, room = job.architecture, room or Room.unlimited()
+    factory = BlockFactory(job.model_dir, job.device, batch=room.batch)
     with CheckpointReader(job.model_dir) as reader:
-        hidden = embed(reader, names, tokens_BT)
-        for index in range(names.num_blocks):
-            block = factory.fill(index, reader.block(names.block_prefix(index)))
-            hidden = run_block(factory, block, index, hidden, between=lambda index=index: say(index))
-        norm = factory.fill_final_norm(reader.tensor(f"{names.final_norm.name}.weight"))
+        hidden = embed_into(room.states, reader.tensor(f"{names.embedding}.weight"), names, tokens_BT)
+        numbers = range(names.num_blocks)
+        blocks = read_ahead(partial(read_block, reader, names), numbers, overlaps=room.overlaps)
+        for index in numbers:
+            block = factory.fill(index, next(blocks))
+            hidden = pass_on(room.states, factory, block, index, hidden, between=lambda index=index: say(index))
+        norm = factory.fill_final_norm(final_norm_parts(names, reader))
         head = QuantizedLinear(head_weight(job, reader).to(job.device).float(), None, None, None)
     return _head_logits(names, hidden, norm, head)
 
 
-def quantized_logits(job: Job, work: WorkDir, rotations: RotationSet, tokens_BT: Tensor) -> LogitsOf:
+def quantized_logits(
+    job: Job, work: WorkDir, rotations: RotationSet, tokens_BT: Tensor, room: Room | None = None
+) -> LogitsOf:
     """Stream the stored blocks with fake-quantized activations: what the recipe means, formats left aside."""
-    factory = BlockFactory(job.model_dir, job.device)
+    room = room or Room.unlimited()
+    factory = BlockFactory(job.model_dir, job.device, batch=room.batch)
     rotations = rotations.to(job.device)
     outer, _ = work.load_block("quantize", "outer")
-    hidden = look_up(outer["embedding"], job.architecture, tokens_BT)
-    for index in range(job.architecture.num_blocks):
-        stored, _ = work.load_block("quantize", f"{index:05}")
+    hidden = embed_into(room.states, outer["embedding"], job.architecture, tokens_BT)
+    numbers = range(job.architecture.num_blocks)
+    blocks = read_ahead(lambda index: work.load_block("quantize", f"{index:05}")[0], numbers, overlaps=room.overlaps)
+    for index, stored in zip(numbers, blocks, strict=True):
         block = fill_quantized_block(factory, job, index, stored, rotations)
-        hidden = run_block(factory, block, index, hidden, kv_quantizer(job, rotations, stored))
-    norm = factory.fill_final_norm(outer["final_norm"])
+        hidden = pass_on(room.states, factory, block, index, hidden, kv_quantizer(job, rotations, stored))
+    norm = factory.fill_final_norm(folded_norm_parts(outer))
     return _head_logits(job.architecture, hidden, norm, fill_quantized_head(job, outer))
 
 
@@ -68,9 +78,11 @@ def load_checkpoint(folder: Path, device: torch.device) -> nn.Module:
     """
     transformers_logging.disable_progress_bar()
     try:
-        with _without_bars():
-            how: dict[str, Any] = {"dtype": "auto"} | _gguf_arguments(folder)
-            model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, trust_remote_code=False, **how)
+        with without_bars():
+            how = _gguf_arguments(folder) or {"dtype": "auto"}
+            config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+            loader = AutoModelForImageTextToText if hasattr(config, "vision_config") else AutoModelForCausalLM
+            model = loader.from_pretrained(folder, local_files_only=True, trust_remote_code=False, **how)
             return cast("nn.Module", model).to(device).eval()
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise RunError(
@@ -102,20 +114,20 @@ def reloaded_logits(folder: Path, tokens_BT: Tensor, device: torch.device) -> Lo
 
     @torch.no_grad()
     def logits(window: int) -> Tensor:
-        with _without_bars():
+        with without_bars():
             return model(tokens_BT[window : window + 1].to(device), use_cache=False).logits[0]
 
     return logits
 
 
-def _without_bars() -> contextlib.redirect_stderr[io.StringIO]:
+def without_bars() -> contextlib.redirect_stderr[io.StringIO]:
     """compressed-tensors draws bars, at loading and at the first forward, that no switch turns off."""
     return contextlib.redirect_stderr(io.StringIO())
 
 
-def _head_logits(names: Architecture, hidden_BTD: Tensor, norm: nn.Module, head: QuantizedLinear) -> LogitsOf:
+def _head_logits(names: Architecture, hidden: Hidden, norm: nn.Module, head: QuantizedLinear) -> LogitsOf:
     @torch.no_grad()
     def logits(window: int) -> Tensor:
-        return finish_logits(head(norm(hidden_BTD[window].to(head.weight.device))), names)
+        return finish_logits(head(norm(hidden[window : window + 1][0].to(head.weight.device))), names)
 
     return logits

@@ -11,7 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dfrot_engine.checkpoint.reader import CheckpointReader
 from dfrot_engine.job import Job
+from dfrot_engine.outer import folded_norm_parts
+from dfrot_engine.rotations.fold import fold_writer
+from dfrot_engine.rotations.rotation_set import RotationSet
 from dfrot_engine.work_dir import WorkDir
 
 #: Writes a whole checkpoint into an empty folder; yields after each block, so that the caller can report.
@@ -30,6 +34,9 @@ _COPIED = (
     "chat_template.jinja",
     "chat_template.json",
     "generation_config.json",
+    "processor_config.json",
+    "preprocessor_config.json",
+    "video_preprocessor_config.json",
     "LICENSE",
     "LICENSE.txt",
 )
@@ -47,7 +54,10 @@ def write_config(job: Job, folder: Path, **changes: Any) -> None:
     """The model's own config.json, its head untied and its dtype the checkpoint's."""
     dtype = str(job.checkpoint_dtype).removeprefix("torch.")
     config = {key: value for key, value in job.config.items() if key not in ("torch_dtype", "auto_map")}
-    config |= {"tie_word_embeddings": False, "dtype": dtype} | changes
+    own = {"tie_word_embeddings": False, "dtype": dtype}
+    if job.architecture.tower and isinstance(config.get("text_config"), dict):
+        config["text_config"] = {key: one for key, one in config["text_config"].items() if key != "torch_dtype"} | own
+    config |= own | changes
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
@@ -62,9 +72,25 @@ def outer_tensors(job: Job, outer: dict[str, Tensor]) -> Iterator[tuple[str, Ten
     """Embedding, final norm and, unless it is quantized, the head under the model's own names."""
     names = job.architecture
     yield f"{names.embedding}.weight", outer["embedding"]
-    yield f"{names.final_norm.name}.weight", outer["final_norm"]
+    for part, tensor in folded_norm_parts(outer).items():
+        yield f"{names.final_norm.name}.{part}", tensor
     if "head" in outer:
-        yield f"{names.head}.weight", outer["head"]
+        yield f"{names.head_tensor}.weight", outer["head"]
+
+
+def tensors_beside(job: Job, reader: CheckpointReader, rotations: RotationSet) -> Iterator[tuple[str, Tensor]]:
+    """What a larger model has beside the text model: as it is, but for what R1 reaches."""
+    names = job.architecture
+    if not names.tower:
+        return
+    rotated = names.writers if rotations.r1_DD is not None else ()
+    for name in reader.headers:
+        if not names.is_own(name) and name.rpartition(".")[0] not in rotated:
+            yield name, reader.tensor(name)
+    for writer in rotated:
+        parts = {part: tensor.to(job.device) for part, tensor in reader.block(f"{writer}.").items()}
+        for part, tensor in fold_writer(parts, rotations).items():
+            yield f"{writer}.{part}", as_checkpoint(tensor, job.checkpoint_dtype)
 
 
 def as_checkpoint(tensor: Tensor, dtype: torch.dtype) -> Tensor:

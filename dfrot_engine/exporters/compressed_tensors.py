@@ -19,14 +19,18 @@ from compressed_tensors.quantization import (
 )
 from torch import Tensor
 
+from dfrot_engine.architectures.base import Architecture, Linear
+from dfrot_engine.checkpoint.reader import CheckpointReader
 from dfrot_engine.checkpoint.writer import ShardWriter
-from dfrot_engine.exporters.base import copy_side_files, outer_tensors, write_config, write_marker
+from dfrot_engine.exporters.base import copy_side_files, outer_tensors, tensors_beside, write_config, write_marker
+from dfrot_engine.exporters.packed_experts import pack_experts
 from dfrot_engine.forward.quantized_block import OWN_PARTS, block_schemes, stored_weight
 from dfrot_engine.forward.quantized_head import head_schemes, stored_head
 from dfrot_engine.job import Job
 from dfrot_engine.quantizers.formats import FORMATS
 from dfrot_engine.quantizers.weight import QuantizedWeight
 from dfrot_engine.recipe import ActivationScheme, LinearSchemes, WeightScheme
+from dfrot_engine.rotations.rotation_set import RotationSet
 from dfrot_engine.work_dir import WorkDir
 
 _PLAIN = {"int8": CompressionFormat.int_quantized, "fp8": CompressionFormat.float_quantized}
@@ -40,10 +44,12 @@ def write_compressed_tensors(job: Job, work: WorkDir, folder: Path) -> Iterator[
         writer.add(name, tensor)
     for index in range(job.architecture.num_blocks):
         stored, _ = work.load_block("quantize", f"{index:05}")
-        prefix = job.architecture.block_prefix(index)
         for name, tensor in _packed_block(job, index, stored):
-            writer.add(prefix + name, tensor)
+            writer.add(name, tensor)
         yield index + 1
+    with CheckpointReader(job.model_dir) as reader:
+        for name, tensor in tensors_beside(job, reader, RotationSet.load(work.rotations).to(job.device)):
+            writer.add(name, tensor)
     writer.finish({"format": "pt"})
     copy_side_files(job, folder)
     write_config(job, folder, quantization_config=quantization_config(job))
@@ -52,16 +58,21 @@ def write_compressed_tensors(job: Job, work: WorkDir, folder: Path) -> Iterator[
 
 def _packed_outer(job: Job, outer: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
     yield from outer_tensors(job, outer)
-    yield from _packed_linear(job.architecture.head, stored_head(job, outer), head_schemes(job))
+    yield from _packed_linear(job.architecture.head_tensor, stored_head(job, outer), head_schemes(job))
 
 
 def _packed_block(job: Job, index: int, stored: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
-    schemes = block_schemes(job, index)
-    for name, tensor in stored.items():
-        if not name.endswith(OWN_PARTS):
-            yield name, tensor
-    for name, scheme in schemes.items():
-        yield from _packed_linear(name, stored_weight(stored, name, scheme), scheme)
+    """Names as in files."""
+    names, schemes = job.architecture, block_schemes(job, index)
+    prefix = names.block_prefix(index)
+    plain = {name: tensor for name, tensor in stored.items() if not name.endswith(OWN_PARTS)}
+    # Beside rounded linears, transformers takes experts one by one only if they are rounded too.
+    packed = pack_experts(plain)
+    for name, tensor in packed.items():
+        yield (names.stored_name(prefix + name) if name in plain else prefix + name), tensor
+    for linear in names.block_at(index).linears:
+        own, stored_name = schemes[linear.name], names.stored_name(prefix + linear.name)
+        yield from _packed_linear(stored_name, stored_weight(stored, linear.name, own), _carried(linear, own))
 
 
 def _packed_linear(name: str, weight: QuantizedWeight | Tensor, schemes: LinearSchemes) -> Iterator[tuple[str, Tensor]]:
@@ -94,21 +105,34 @@ def _storage(schemes: LinearSchemes) -> CompressionFormat:
     return plain or CompressionFormat.pack_quantized
 
 
+def _carried(linear: Linear, schemes: LinearSchemes) -> LinearSchemes:
+    """What a checkpoint says of a linear: runtimes run experts of packed integers with activations of 16 bits."""
+    weights = schemes.weights
+    is_packed = linear.expert is not None and weights is not None and not FORMATS[weights.format].is_float
+    return LinearSchemes(weights, None) if is_packed else schemes
+
+
 def quantization_config(job: Job) -> dict[str, object]:
     """The `quantization_config` of config.json, made by the compressed-tensors package."""
     targets: dict[LinearSchemes, list[str]] = defaultdict(list)
-    ignored: list[str] = []
-    _place(head_schemes(job), job.architecture.head, targets, ignored)
-    by_linear: dict[str, list[LinearSchemes]] = defaultdict(list)
-    for index in range(job.architecture.num_blocks):
-        for name, schemes in block_schemes(job, index).items():
-            by_linear[name].append(schemes)
-    for name, schemes_of_blocks in by_linear.items():
-        if len(set(schemes_of_blocks)) == 1:
-            _place(schemes_of_blocks[0], f"re:.*{name.replace('.', '[.]')}$", targets, ignored)
+    names, ignored = job.architecture, _routers(job.architecture)
+    # Runtimes name the modules of larger models in other ways than files do.
+    inside = f"re:.*{names.tower}[.].*" if names.tower else "re:.*"
+    _place(head_schemes(job), "re:.*lm_head$" if names.tower else names.head, targets, ignored)
+    by_kind: dict[str, dict[int, LinearSchemes]] = defaultdict(dict)
+    for index in range(names.num_blocks):
+        own = block_schemes(job, index)
+        for linear in names.block_at(index).linears:
+            by_kind[linear.kind][index] = _carried(linear, own[linear.name])
+    for kind, by_block in by_kind.items():
+        pattern = f"{_pattern(names, kind)}$"
+        if len(set(by_block.values())) == 1:
+            _place(next(iter(by_block.values())), inside + pattern, targets, ignored)
             continue
-        for index, schemes in enumerate(schemes_of_blocks):
-            _place(schemes, job.architecture.block_prefix(index) + name, targets, ignored)
+        is_exact = not names.tower and "*" not in kind
+        for index, schemes in by_block.items():
+            exact = names.block_prefix(index) + kind if is_exact else f"{inside}layers[.]{index}[.]{pattern}"
+            _place(schemes, exact, targets, ignored)
     storages = {_storage(schemes) for schemes in targets}
     groups = {f"group_{number}": _scheme(schemes, names) for number, (schemes, names) in enumerate(targets.items())}
     config = QuantizationConfig(
@@ -118,6 +142,22 @@ def quantization_config(job: Job) -> dict[str, object]:
         ignore=ignored,
     )
     return config.model_dump(mode="json", exclude_none=True)
+
+
+def _routers(names: Architecture) -> list[str]:
+    """Runtimes ask about every linear, so those that nothing rounds are named too."""
+    found = dict.fromkeys(router.kind for block, _ in names.blocks_of_kind for router in block.routers)
+    return [f"re:.*{_pattern(names, kind)}$" for kind in found]
+
+
+def _pattern(names: Architecture, kind: str) -> str:
+    """A regular expression for a linear's name, ours or its publisher's: runtimes use the one or the other."""
+    theirs = dict(names.stored_as)
+
+    def of(part: str) -> str:
+        return "[0-9]+" if part == "*" else f"({part}|{theirs[part]})" if part in theirs else part
+
+    return "[.]".join(map(of, kind.split(".")))
 
 
 def _place(schemes: LinearSchemes, target: str, targets: dict[LinearSchemes, list[str]], ignored: list[str]) -> None:

@@ -31,6 +31,7 @@ from dfrot_engine.forward.quantized_block import OWN_PARTS, block_schemes, store
 from dfrot_engine.forward.quantized_head import head_schemes, stored_head
 from dfrot_engine.job import Job
 from dfrot_engine.quantizers.weight import QuantizedWeight
+from dfrot_engine.rotations.rotation_set import RotationSet
 from dfrot_engine.work_dir import WorkDir
 
 #: The tensors of one part of the model, by the model's own full names.
@@ -49,7 +50,7 @@ class _Planned(NamedTuple):
 
 def write_codes(job: Job, work: WorkDir, folder: Path) -> Iterator[int]:
     """The recipe's own codes, everything else in float16; yields the number of blocks written so far."""
-    schemes = {job.architecture.head: head_schemes(job)}
+    schemes = {job.architecture.head_tensor: head_schemes(job)}
     for index in range(job.architecture.num_blocks):
         prefix = job.architecture.block_prefix(index)
         schemes |= {prefix + name: scheme for name, scheme in block_schemes(job, index).items()}
@@ -59,12 +60,12 @@ def write_codes(job: Job, work: WorkDir, folder: Path) -> Iterator[int]:
 
 def write_folded(job: Job, work: WorkDir, folder: Path, *, kind: str) -> Iterator[int]:
     """The rotated model without the recipe's codes, its matrices all of one type; yields as `write_codes`."""
+    sizes, rotations = job.architecture, RotationSet.load(work.rotations).to(job.device)
     with CheckpointReader(job.model_dir) as reader:
         shapes = {name: header.shape for name, header in reader.headers.items()}
-    sizes = job.architecture
-    shapes[f"{sizes.head}.weight"] = (sizes.vocab_size, sizes.hidden_size)
-    fits = {name for name, shape in shapes.items() if len(shape) == 2 and shape[1] % BLOCK_COLUMNS == 0}
-    yield from _write(job, folded_parts(job, work), dict.fromkeys(fits, kind), folder)
+        shapes[f"{sizes.head_tensor}.weight"] = (sizes.vocab_size, sizes.hidden_size)
+        fits = {name for name, shape in shapes.items() if len(shape) == 2 and shape[1] % BLOCK_COLUMNS == 0}
+        yield from _write(job, folded_parts(job, reader, rotations), dict.fromkeys(fits, kind), folder)
 
 
 WRITERS = {"gguf": write_codes} | {name: partial(write_folded, kind=kind) for name, kind in FOLDED_TYPES.items()}
@@ -106,7 +107,7 @@ def _write(job: Job, parts: Iterator[Part], types: Mapping[str, str], folder: Pa
 def _stored_parts(job: Job, work: WorkDir) -> Iterator[Part]:
     """As the quantize stage left them."""
     outer, _ = work.load_block("quantize", "outer")
-    yield dict(outer_tensors(job, outer)) | {f"{job.architecture.head}.weight": stored_head(job, outer)}
+    yield dict(outer_tensors(job, outer)) | {f"{job.architecture.head_tensor}.weight": stored_head(job, outer)}
     for index in range(job.architecture.num_blocks):
         prefix = job.architecture.block_prefix(index)
         stored, _ = work.load_block("quantize", f"{index:05}")
@@ -128,7 +129,7 @@ def _layout(job: Job, types: Mapping[str, str]) -> list[list[_Planned]]:
     outer = {
         f"{sizes.embedding}.weight": matrix,
         f"{sizes.final_norm.name}.weight": (sizes.hidden_size,),
-        f"{sizes.head}.weight": matrix,
+        f"{sizes.head_tensor}.weight": matrix,
     }
     groups = [outer]
     for index in range(sizes.num_blocks):
@@ -157,7 +158,7 @@ def _reordered_rows(job: Job) -> dict[str, Tensor]:
     return {
         sizes.block_prefix(index) + linear.name: interleaved_rows(sizes.linear_shape(linear)[0], heads[space])
         for index in range(sizes.num_blocks)
-        for linear in sizes.block.linears
+        for linear in sizes.block_at(index).linears
         for space, _ in sizes.row_ranges(linear)
         if space in heads
     }

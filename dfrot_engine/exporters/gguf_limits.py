@@ -33,7 +33,7 @@ def code_problems(recipe: Recipe, linears: Sequence[PlannedLinear], facts: Model
         message = "The recipe rounds no weights, so there are no codes to write."
         problems.append(Problem.error("weights", message, "Choose a weight format, or export gguf-f16 instead."))
     others = [export.kind for export in recipe.exports if export.kind == "compressed-tensors"]
-    embedding = facts.headers.get(f"{architecture_of(facts.config).embedding}.weight")
+    embedding = facts.headers.get(f"{architecture_of(facts.config, facts.headers).embedding}.weight")
     if others and (embedding is None or embedding.dtype != "F16"):
         problems.append(
             Problem.error(
@@ -85,7 +85,7 @@ def _model_limits(facts: ModelFacts) -> Iterator[str]:
         yield f"This model looks back {window:,} tokens, which llama.cpp would not know of {model_type}."
     if config.get("hidden_act", "silu") != "silu":
         yield f"llama.cpp computes SiLU in {model_type}, where this model has {config['hidden_act']}."
-    name_of = tensor_namer(model_type, architecture_of(config).num_blocks)
+    name_of = tensor_namer(model_type, architecture_of(config, facts.headers).num_blocks)
     unnamed = [name for name in facts.headers if not name.endswith("rotary_emb.inv_freq") and name_of(name) is None]
     if unnamed:
         yield f"GGUF has no name for '{unnamed[0]}'."

@@ -66,9 +66,34 @@ def _compressed_tensors(recipe: Recipe, linears: Sequence[PlannedLinear], _facts
                 "Choose a weight format, or export rotated-bf16 instead.",
             )
         )
+    problems += _expert_problems(linears)
     weights = (found for linear in linears for found in _weight_limits(linear))
     activations = (found for linear in linears for found in _activation_limits(linear))
     return problems + problems_by_field(weights) + problems_by_field(activations)
+
+
+def _expert_problems(linears: Sequence[PlannedLinear]) -> list[Problem]:
+    """What runtimes load of experts: one scheme for all of them, in whole blocks; transformers, weights alone."""
+    experts = [linear for linear in linears if linear.expert is not None]
+    by_block: dict[str, set[bool]] = {}
+    for linear in experts:
+        block = linear.pattern.removesuffix(linear.short_name)
+        by_block.setdefault(block, set()).add(linear.weights is not None)
+    if any(len(kinds) > 1 for kinds in by_block.values()):
+        message = "Runtimes load the experts of a block together: either all of their linears are rounded, or none."
+        return [Problem.error("skip", message, f"Name all of them, for example *.experts.*, or {MEASURE_ONLY}.")]
+    rounded = [linear for linear in experts if linear.weights is not None]
+    other = next((linear for linear in rounded if linear.weights != rounded[0].weights), None)
+    if other is not None:
+        message = f"Runtimes load all experts of a model with one weight format ({other.short_name} has another)."
+        remedy = f"Give all experts the same one, or {MEASURE_ONLY}."
+        return [Problem.error(other.weights_field, message, remedy)]
+    lost = next((one for one in rounded if one.activations), None)
+    if lost is None:
+        return []
+    message = "The experts' activations are rounded here, but transformers leaves them at 16 bits in a checkpoint."
+    remedy = f"What is measured on the checkpoint is without their rounding; to measure it, {MEASURE_ONLY}."
+    return [Problem.warning(lost.activations_field, message, remedy)]
 
 
 def _rotated_bf16(recipe: Recipe, _linears: Sequence[PlannedLinear], _facts: ModelFacts) -> list[Problem]:
@@ -135,7 +160,7 @@ def _weight_limits(linear: PlannedLinear) -> Iterator[Found]:
             f"This export writes fp8 weights with one scale per channel only ({linear.short_name}).",
             f"Set it to per-channel, or {MEASURE_ONLY}.",
         )
-    is_packed = scheme.format != "int8" or linear.activations is None
+    is_packed = scheme.format != "int8" or linear.activations is None or linear.expert is not None
     if not scheme.symmetric and is_packed:
         yield (
             f"{field}.symmetric",

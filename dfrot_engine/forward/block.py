@@ -9,11 +9,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModel
 from transformers.masking_utils import create_causal_mask, create_sliding_window_causal_mask
 
 from dfrot_engine.errors import ModelError
 from dfrot_engine.forward.attention import ATTENTION, KVQuantizer
+from dfrot_engine.forward.experts import unpack_experts
+from dfrot_engine.forward.room import BatchSize
 
 
 class BlockFactory:
@@ -23,17 +25,29 @@ class BlockFactory:
         folder: holds config.json; no code of the folder is ever run.
         device: where blocks are filled and run.
         dtype: of the computation.
+        batch: how many tokens go through a block at once.
     """
 
-    def __init__(self, folder: Path, device: torch.device, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
+        *,
+        batch: BatchSize | None = None,
+    ) -> None:
         self.device, self.dtype = device, dtype
-        self.config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        self.batch = batch or BatchSize()
+        whole = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        self.config = whole.get_text_config(decoder=True)
         self.config._attn_implementation = ATTENTION  # the documented switch; the property's setter wants a model
         with torch.device("meta"):
-            model = AutoModelForCausalLM.from_config(self.config, trust_remote_code=False)
-        self._empty_blocks: nn.ModuleList = model.model.layers
-        self._rotary = type(model.model.rotary_emb)(config=self.config).to(device)
-        self._final_norm = model.model.norm
+            model = AutoModel.from_config(self.config, trust_remote_code=False)
+        self._empty_blocks: nn.ModuleList = model.layers
+        for block in self._empty_blocks:
+            unpack_experts(block)
+        self._rotary = type(model.rotary_emb)(config=self.config).to(device)
+        self._final_norm = model.norm
         self._layer_types = _layer_types(self.config)
         self._contexts: dict[tuple[int, int, str], dict[str, Any]] = {}
 
@@ -46,8 +60,8 @@ class BlockFactory:
         block = copy.deepcopy(self._empty_blocks[index])
         return self._load(block, tensors, f"block {index}")
 
-    def fill_final_norm(self, weight_D: Tensor) -> nn.Module:
-        return self._load(copy.deepcopy(self._final_norm), {"weight": weight_D}, "the final norm")
+    def fill_final_norm(self, parts: dict[str, Tensor]) -> nn.Module:
+        return self._load(copy.deepcopy(self._final_norm), parts, "the final norm")
 
     @torch.no_grad()
     def run(self, block: nn.Module, index: int, hidden_BTD: Tensor, kv_quantizer: KVQuantizer | None = None) -> Tensor:

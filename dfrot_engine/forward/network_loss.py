@@ -11,13 +11,13 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from dfrot_engine.checkpoint.reader import CheckpointReader
+from dfrot_engine.checkpoint.reader import CheckpointReader, read_block
 from dfrot_engine.errors import RunError
 from dfrot_engine.forward.block import BlockFactory
 from dfrot_engine.forward.rounded_block import QuantizerOf, fill_rounded_block
 from dfrot_engine.forward.stream import batches, embed, run_block
 from dfrot_engine.job import Job
-from dfrot_engine.outer import finish_logits, head_weight
+from dfrot_engine.outer import final_norm_parts, finish_logits, head_weight
 from dfrot_engine.quantizers.activations import activation_quantizer
 from dfrot_engine.quantizers.grid import round_straight_through
 
@@ -60,7 +60,7 @@ class NetworkLoss:
         self._tokens_BT, self._kind = tokens_BT, kind
         self._job, self._reader, self._between, self._quantizer_of = job, reader, between, quantizer_of
         self._factory = BlockFactory(job.model_dir, job.device)
-        self._norm = self._factory.fill_final_norm(reader.tensor(f"{job.architecture.final_norm.name}.weight"))
+        self._norm = self._factory.fill_final_norm(final_norm_parts(job.architecture, reader))
         self._head_VD = head_weight(job, reader).to(job.device, self._factory.dtype)
         self._num_gradients = 0
 
@@ -97,7 +97,7 @@ class NetworkLoss:
         return rotation_DD.detach().to(self._factory.device, self._factory.dtype, copy=True)
 
     def _block(self, index: int, turn: Tensor) -> nn.Module:
-        tensors = self._reader.block(self._job.architecture.block_prefix(index))
+        tensors = read_block(self._reader, self._job.architecture, index)
         return fill_rounded_block(self._factory, self._job, index, tensors, turn, self._quantizer_of)
 
     def _say(self, index: int) -> None:
@@ -108,7 +108,7 @@ class NetworkLoss:
         """[B, T, D] hidden states behind the original's last block, all sequences."""
         hidden = embed(self._reader, self._job.architecture, self._tokens_BT)
         for index in range(self._job.architecture.num_blocks):
-            block = self._factory.fill(index, self._reader.block(self._job.architecture.block_prefix(index)))
+            block = self._factory.fill(index, read_block(self._reader, self._job.architecture, index))
             hidden = run_block(self._factory, block, index, hidden, between=partial(self._say, index))
         return hidden
 

@@ -29,7 +29,9 @@ OWN_PARTS = CODE_PARTS + CLIP_PARTS
 def block_schemes(job: Job, index: int) -> dict[str, LinearSchemes]:
     """Schemes by linear, names relative to the block."""
     prefix = job.architecture.block_prefix(index)
-    return {linear.name: job.recipe.schemes(prefix + linear.name) for linear in job.architecture.block.linears}
+    return {
+        linear.name: job.recipe.schemes(prefix + linear.name) for linear in job.architecture.block_at(index).linears
+    }
 
 
 def stored_weight(stored: dict[str, Tensor], name: str, schemes: LinearSchemes) -> QuantizedWeight | Tensor:
@@ -61,13 +63,13 @@ def fill_quantized_block(
     """
     schemes = block_schemes(job, index)
     weights: dict[str, Tensor] = {}
-    for linear in job.architecture.block.linears:
+    for linear in job.architecture.block_at(index).linears:
         weight = stored_weight(stored, linear.name, schemes[linear.name])
         dense = weight.dequantize() if isinstance(weight, QuantizedWeight) else weight
         weights[f"{linear.name}.weight"] = dense.to(factory.device, factory.dtype)
     others = {name: tensor for name, tensor in stored.items() if not name.endswith(OWN_PARTS)}
     block = factory.fill(index, others | weights)
-    for linear in job.architecture.block.linears:
+    for linear in job.architecture.block_at(index).linears:
         activations = schemes[linear.name].activations
         reads = stored_quantizer(activations, stored, linear.name + INPUT_CLIP, rounding)
         _replace(block, index, linear, rotations, reads)
@@ -79,7 +81,7 @@ def fill_exact_block(
 ) -> nn.Module:
     """The folded block without any rounding, R4 applied online."""
     block = factory.fill(index, folded)
-    for linear in job.architecture.block.linears:
+    for linear in job.architecture.block_at(index).linears:
         _replace(block, index, linear, rotations, None)
     return block
 
@@ -106,6 +108,6 @@ def _replace(
     rotations: RotationSet,
     quantize_input: Callable[[Tensor], Tensor] | None,
 ) -> None:
-    online = rotations.online(index) if linear.reads is Space.MLP_HIDDEN else None
     weight, bias = linear_parts(block, linear.name)
+    online = rotations.online(index, weight.shape[1]) if linear.reads is Space.MLP_HIDDEN else None
     replace_linear(block, linear.name, QuantizedLinear(weight, bias, quantize_input, online))

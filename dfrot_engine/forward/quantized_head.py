@@ -18,6 +18,7 @@ from dfrot_engine.forward.quantized_block import stored_weight
 from dfrot_engine.forward.stored_clips import INPUT_CLIP, searches, stored_quantizer
 from dfrot_engine.forward.stream import Streams, batches, first_tokens
 from dfrot_engine.job import Job
+from dfrot_engine.outer import folded_norm_parts
 from dfrot_engine.quantizers import solver_of
 from dfrot_engine.quantizers.static_clipping import search_input_clip
 from dfrot_engine.quantizers.weight import QuantizedWeight
@@ -41,7 +42,8 @@ def finish_outer(job: Job, factory: BlockFactory, folded: dict[str, Tensor], str
     Args:
         folded: from `fold_outer`; not modified.
     """
-    norm = factory.fill_final_norm(folded["final_norm"].to(job.checkpoint_dtype))
+    parts = {part: tensor.to(job.checkpoint_dtype) for part, tensor in folded_norm_parts(folded).items()}
+    norm = factory.fill_final_norm(parts)
     clip = _search_clip(job, norm, folded[_HEAD], streams)
     moments = _moments(job, factory, norm, clip, streams) if _waits_for_moments(job) else None
     return round_outer(job, folded, moments) | clip

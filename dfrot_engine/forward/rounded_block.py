@@ -50,12 +50,14 @@ def fill_rounded_block(
     folded = fold_block(placed, job.architecture, RotationSet(), index, fold_norms=True)
     block = factory.fill(index, folded)
     schemes = block_schemes(job, index)
-    for norm in job.architecture.block.norms:
-        activations = {linear: schemes[linear].activations for linear in norm.feeds}
-        if len(set(activations.values())) == 1:
+    routers = {router.name for router in job.architecture.block_at(index).routers}
+    for norm in job.architecture.block_at(index).norms:
+        activations = {linear: schemes[linear].activations for linear in norm.feeds if linear not in routers}
+        # A router beside them reads what is not rounded.
+        if len(set(activations.values())) == 1 and routers.isdisjoint(norm.feeds):
             _append(block, norm.name, _rounding(activations[norm.feeds[0]], turn_DD, quantizer_of))
             continue
-        for linear, scheme in activations.items():  # exceptions of the recipe tell these linears apart
+        for linear, scheme in activations.items():
             replace_linear(
                 block, linear, nn.Sequential(_rounding(scheme, turn_DD, quantizer_of), block.get_submodule(linear))
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -12,8 +13,8 @@ from dfrot_engine.architectures.base import Architecture
 from dfrot_engine.checkpoint.reader import CheckpointReader
 from dfrot_engine.forward.attention import KVQuantizer
 from dfrot_engine.forward.block import BlockFactory
-
-BATCH_TOKENS = 2_048
+from dfrot_engine.forward.hidden_states import Hidden, HiddenStates, HiddenStore
+from dfrot_engine.memory import BATCH_TOKENS
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,8 @@ class Streams:
         quantized: through the quantized blocks.
     """
 
-    exact: Tensor
-    quantized: Tensor
+    exact: Hidden
+    quantized: Hidden
 
 
 def embed(reader: CheckpointReader, architecture: Architecture, tokens_BT: Tensor) -> Tensor:
@@ -39,11 +40,21 @@ def look_up(embedding_VD: Tensor, architecture: Architecture, tokens_BT: Tensor)
     return embedding_VD[tokens_BT].float() * architecture.embedding_scale
 
 
+def embed_into(
+    states: HiddenStore, embedding_VD: Tensor, architecture: Architecture, tokens_BT: Tensor
+) -> HiddenStates:
+    """`look_up`, a few sequences at a time."""
+    hidden = states.new((*tokens_BT.shape, embedding_VD.shape[1]))
+    for batch_BT in batches(tokens_BT):
+        hidden.append(look_up(embedding_VD, architecture, batch_BT))
+    return hidden
+
+
 def run_block(
     factory: BlockFactory,
     block: nn.Module,
     index: int,
-    hidden_BTD: Tensor,
+    hidden: Hidden,
     kv_quantizer: KVQuantizer | None = None,
     *,
     between: Callable[[], None] = lambda: None,
@@ -53,51 +64,117 @@ def run_block(
     Args:
         between: called after each batch; what it raises ends the work.
     """
-    outputs: list[Tensor] = []
-    for batch in batches(hidden_BTD):
-        outputs.append(factory.run(block, index, batch, kv_quantizer).to(hidden_BTD.device, hidden_BTD.dtype))
+    return torch.cat(list(outputs_of(factory, block, index, hidden, kv_quantizer, between=between)))
+
+
+def pass_on(
+    states: HiddenStore,
+    factory: BlockFactory,
+    block: nn.Module,
+    index: int,
+    hidden: Hidden,
+    kv_quantizer: KVQuantizer | None = None,
+    *,
+    between: Callable[[], None] = lambda: None,
+) -> HiddenStates:
+    """`run_block` within the budget of a store."""
+    after = states.new(hidden.shape, hidden.dtype)
+    for output in outputs_of(factory, block, index, hidden, kv_quantizer, between=between):
+        after.append(output)
+    return after
+
+
+def outputs_of(
+    factory: BlockFactory,
+    block: nn.Module,
+    index: int,
+    hidden: Hidden,
+    kv_quantizer: KVQuantizer | None = None,
+    *,
+    sequences: range | None = None,
+    between: Callable[[], None] = lambda: None,
+) -> Iterator[Tensor]:
+    """The block's output for a few sequences at a time, all of them or these, in their dtype and where they were."""
+    device = hidden.device if isinstance(hidden, Tensor) else torch.device("cpu")
+    which = range(len(hidden)) if sequences is None else sequences
+
+    def run(part: slice) -> Tensor:
+        return factory.run(block, index, hidden[part], kv_quantizer)
+
+    for output in factory.batch.in_batches(which, hidden.shape[1], run):
+        yield output.to(device, hidden.dtype)
         between()
-    return torch.cat(outputs)
 
 
-def first_tokens(hidden_BTD: Tensor) -> Tensor:
+def first_tokens(hidden: Hidden) -> Tensor:
     """[B, T, D] about two thousand tokens: the first sequences, or evenly spread ones of one that is longer.
 
     Not to be run through a block, which wants whole sequences.
     """
-    step = -(-hidden_BTD.shape[1] // BATCH_TOKENS)
-    return hidden_BTD[: max(1, BATCH_TOKENS // hidden_BTD.shape[1]), ::step]
+    step = -(-hidden.shape[1] // BATCH_TOKENS)
+    return hidden[: max(1, BATCH_TOKENS // hidden.shape[1])][:, ::step]
 
 
-def batches(hidden_BTD: Tensor) -> Iterator[Tensor]:
+def batches(hidden: Hidden) -> Iterator[Tensor]:
     """A few whole sequences at a time, about two thousand tokens."""
-    yield from hidden_BTD.split(max(1, BATCH_TOKENS // hidden_BTD.shape[1]))
+    size = max(1, BATCH_TOKENS // hidden.shape[1])
+    for start in range(0, len(hidden), size):
+        yield hidden[start : min(start + size, len(hidden))]
 
 
 class _Reached(Exception):
-    """The linear that was waited for has been called."""
+    """The module that was waited for has been called."""
 
 
-def inputs_of(
+def input_of(
     factory: BlockFactory,
     block: nn.Module,
     index: int,
     hidden_BTD: Tensor,
     linear: str,
     kv_quantizer: KVQuantizer | None = None,
-) -> Iterator[Tensor]:
-    """What one linear of a block reads, [B, T, I], a few sequences at a time; the block is run no further than that."""
-    seen: list[Tensor] = []
+) -> Tensor:
+    """What one linear of a block reads, [B, T, I]; the block is run no further than that."""
+    return arguments_of(factory, block, index, hidden_BTD, linear, kv_quantizer)[0]
+
+
+def arguments_of(
+    factory: BlockFactory,
+    block: nn.Module,
+    index: int,
+    hidden_BTD: Tensor,
+    module: str,
+    kv_quantizer: KVQuantizer | None = None,
+) -> tuple[Tensor, ...]:
+    """What one module of a block is called with; the block is run no further than that."""
+    seen: list[tuple[Tensor, ...]] = []
 
     def stop(_module: nn.Module, args: tuple[Tensor, ...]) -> None:
-        seen.append(args[0])
+        seen.append(args)
         raise _Reached
 
-    for batch in batches(hidden_BTD):
-        handle = block.get_submodule(linear).register_forward_pre_hook(stop)
-        try:
-            factory.run(block, index, batch, kv_quantizer)
-        except _Reached:
-            yield seen.pop()
-        finally:
+    handle = block.get_submodule(module).register_forward_pre_hook(stop)
+    try:
+        factory.run(block, index, hidden_BTD, kv_quantizer)
+    except _Reached:
+        return seen.pop()
+    finally:
+        handle.remove()
+    raise AssertionError(f"{module} was not called")
+
+
+@contextmanager
+def on_pass(block: nn.Module, begin: Callable[[], None], end: Callable[[], None]) -> Iterator[None]:
+    """`begin` before each batch enters the block, `end` after it has left it; one that fails in between never ends.
+
+    What hooks inside the block gather belongs to the pass, and counts only when it ends.
+    """
+    handles = [
+        block.register_forward_pre_hook(lambda _module, _args: begin()),
+        block.register_forward_hook(lambda _module, _args, _output: end()),
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
             handle.remove()

@@ -95,7 +95,7 @@ def fill_trainable_block(
             linears[name] = ScaledLinear(weight, plain)
             replace_linear(module, name, linears[name])
     gains: dict[str, nn.Parameter] = {}
-    for norm in job.architecture.block.norms:
+    for norm in job.architecture.block_at(index).norms:
         weight = module.get_submodule(norm.name).weight
         assert isinstance(weight, nn.Parameter)
         # The block's own tensor may be the stored one.

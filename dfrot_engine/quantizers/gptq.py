@@ -33,21 +33,30 @@ def solve_gptq(
         NotPositiveDefinite: even a thousand times the damping would not do.
     Source: GPTQ (arXiv:2210.17323), algorithm 1, on static groups where columns are reordered.
     """
-    hessian, weight_OI = without_dead_columns(moments.hessian_II, weight_OI)
-    damping = solver.damping * float(hessian.diagonal().mean())
-    return round_columns(weight_OI, hessian, damping, scheme, act_order=solver.act_order, scale_dtype=scale_dtype)
+    weight_OI, diagonal_I = without_dead_columns(moments.hessian_II, weight_OI)
+    damping = solver.damping * float(diagonal_I.mean())
+    return round_columns(
+        weight_OI,
+        moments.hessian_II,
+        diagonal_I,
+        damping,
+        scheme,
+        act_order=solver.act_order,
+        scale_dtype=scale_dtype,
+    )
 
 
 def without_dead_columns(hessian_II: Tensor, weight_OI: Tensor) -> tuple[Tensor, Tensor]:
-    """(H in float64 with ones for inputs that were never anything but zero, the weight with zeros there)."""
-    hessian = hessian_II.double()
-    is_dead = hessian.diagonal() == 0
-    return hessian + torch.diag(is_dead.double()), weight_OI.masked_fill(is_dead, 0)
+    """(the weight with zeros for inputs that were never anything but zero, H's diagonal in float64 with ones there)."""
+    diagonal_I = hessian_II.diagonal().double()
+    is_dead = diagonal_I == 0
+    return weight_OI.masked_fill(is_dead, 0), diagonal_I + is_dead
 
 
 def round_columns(
     weight_OI: Tensor,
     hessian_II: Tensor,
+    diagonal_I: Tensor,
     damping: float,
     scheme: WeightScheme,
     *,
@@ -60,15 +69,18 @@ def round_columns(
     them; with `act_order` groups keep their place in the weight, and all scales are chosen at the start.
 
     Args:
-        hessian_II: float64.
+        hessian_II: not modified.
+        diagonal_I: float64, what stands in the place of its own.
         damping: added to the diagonal; ten times as much, up to three times, where that is not enough.
         act_order: round the columns of the largest inputs first.
     Raises:
         NotPositiveDefinite: no damping was enough.
     """
-    order = hessian_II.diagonal().argsort(descending=True, stable=True) if act_order else None
-    hessian = hessian_II if order is None else hessian_II[order][:, order]
-    upper = _inverse_factor(hessian, damping).to(weight_OI.dtype)
+    order = diagonal_I.argsort(descending=True, stable=True) if act_order else None
+    if order is not None:
+        hessian_II, diagonal_I = hessian_II[order][:, order], diagonal_I[order]
+    upper = _inverse_factor(hessian_II, diagonal_I, damping).to(weight_OI.dtype)
+    del hessian_II
     grids = _Grids(weight_OI, scheme, scale_dtype, is_static=act_order)
     # Transposed, so that a column of the weight is a row in memory.
     weight_IO = weight_OI.T.contiguous() if order is None else weight_OI.T[order]
@@ -116,13 +128,17 @@ class _Grids:
         return self._grid
 
 
-def _inverse_factor(hessian_II: Tensor, damping: float) -> Tensor:
-    """Upper triangular U with (H + damping·I)⁻¹ = UᵀU."""
-    identity = torch.eye(len(hessian_II), dtype=hessian_II.dtype, device=hessian_II.device)
+def _inverse_factor(hessian_II: Tensor, diagonal_I: Tensor, damping: float) -> Tensor:
+    """Upper triangular U with (H + damping·I)⁻¹ = UᵀU, in float64; three such matrices are held at most."""
+    hessian = hessian_II.to(torch.float64, copy=True)
     for _ in range(_LADDER):
-        lower, failed = torch.linalg.cholesky_ex(hessian_II + damping * identity)
+        hessian.diagonal().copy_(diagonal_I + damping)
+        lower, failed = torch.linalg.cholesky_ex(hessian)
         if not int(failed) and bool(torch.isfinite(lower).all()):
-            upper, failed = torch.linalg.cholesky_ex(torch.cholesky_inverse(lower), upper=True)
+            inverse = torch.cholesky_inverse(lower)
+            del lower
+            upper, failed = torch.linalg.cholesky_ex(inverse, upper=True)
+            del inverse
             if not int(failed) and bool(torch.isfinite(upper).all()):
                 return upper
         damping *= 10

@@ -31,15 +31,29 @@ def solve_qronos(
     """
     assert moments.cross_II is not None, "gathered without the exact inputs"
     damping = solver.damping * largest_eigenvalue(moments.hessian_II.double())
-    corrected = correct(weight_OI, moments.hessian_II.double(), moments.cross_II.double(), damping)
-    hessian, corrected = without_dead_columns(moments.hessian_II, corrected.to(weight_OI.dtype))
-    return round_columns(corrected, hessian, damping, scheme, act_order=solver.act_order, scale_dtype=scale_dtype)
+    corrected = correct(weight_OI, moments.hessian_II, moments.cross_II, damping).to(weight_OI.dtype)
+    corrected, diagonal_I = without_dead_columns(moments.hessian_II, corrected)
+    return round_columns(
+        corrected,
+        moments.hessian_II,
+        diagonal_I,
+        damping,
+        scheme,
+        act_order=solver.act_order,
+        scale_dtype=scale_dtype,
+    )
 
 
 def correct(weight_OI: Tensor, hessian_II: Tensor, cross_II: Tensor, damping: float) -> Tensor:
     """W·(C + λI)·(H + λI)⁻¹ in float64: the weight that does with x̃ what W does with x."""
-    ridge = damping * torch.eye(len(hessian_II), dtype=hessian_II.dtype, device=hessian_II.device)
-    return torch.linalg.solve(hessian_II + ridge, weight_OI.double() @ (cross_II + ridge), left=False)
+    wanted_OI = weight_OI.double() @ _damped(cross_II, damping)
+    return torch.linalg.solve(_damped(hessian_II, damping), wanted_OI, left=False)
+
+
+def _damped(matrix_II: Tensor, damping: float) -> Tensor:
+    damped = matrix_II.to(torch.float64, copy=True)
+    damped.diagonal().add_(damping)
+    return damped
 
 
 def largest_eigenvalue(hessian_II: Tensor) -> float:

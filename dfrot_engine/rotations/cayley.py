@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dfrot_engine.recipe import Cayley
 from dfrot_engine.rotations.data import NetworkLoss, RotationData, RotationStep
-from dfrot_engine.rotations.orthogonal import cayley, even_out, orthogonalize
+from dfrot_engine.rotations.orthogonal import cayley, even_out, orthogonalize, without_mean
 from dfrot_engine.rotations.start import start_rotation
 
 _MOMENTUM = 0.9
@@ -29,11 +29,19 @@ def build_cayley(section: Cayley, width: int, data: RotationData | None) -> Iter
         batch_size=section.batch_size,
         learning_rate=section.learning_rate,
         seed=section.seed,
+        keeps_mean=data.keeps_mean,
     )
 
 
 def descend_network(
-    network: NetworkLoss, start_DD: Tensor, *, steps: int, batch_size: int, learning_rate: float, seed: int
+    network: NetworkLoss,
+    start_DD: Tensor,
+    *,
+    steps: int,
+    batch_size: int,
+    learning_rate: float,
+    seed: int,
+    keeps_mean: bool = False,
 ) -> Iterator[RotationStep]:
     """Riemannian descent on the network's loss, a few calibration sequences a step.
 
@@ -44,6 +52,7 @@ def descend_network(
         start_DD: orthogonal, float64.
         batch_size: sequences in each step, drawn without replacement until all have had their turn.
         learning_rate: angle of the first step, in radians.
+        keeps_mean: whether the start leaves the mean of every token alone, and every step has to.
     Yields:
         The start and every fifth step, with the loss on the quarter of the sequences that no step learns from; the
         last one is the best of them.
@@ -58,7 +67,8 @@ def descend_network(
     for index, batch in enumerate(_batches(rest, batch_size, steps, seed), start=1):
         _, gradient = network.loss_and_gradient(turn, batch)
         slope = turn.T @ gradient
-        momentum = _MOMENTUM * momentum + (slope - slope.T) / 2
+        slope = (slope - slope.T) / 2
+        momentum = _MOMENTUM * momentum + (without_mean(slope) if keeps_mean else slope)
         rate = learning_rate * (1 - (index - 1) / steps)
         turn = turn @ cayley(-rate * even_out(momentum))
         if index % _REPORT_EVERY and index < steps:

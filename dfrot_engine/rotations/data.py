@@ -53,6 +53,7 @@ class RotationData:
         is_massive_N: bool.
         scheme: how activations are rounded where the rotation is deployed.
         network: the model's loss, where the rotation is learned through it.
+        keeps_mean: whether the rotation must leave the mean of every token as it is.
     Raises:
         RunError: a row holds NaN or infinity.
     """
@@ -62,6 +63,7 @@ class RotationData:
     is_massive_N: Tensor
     scheme: ActivationScheme
     network: NetworkLoss | None = None
+    keeps_mean: bool = False
 
     def __post_init__(self) -> None:
         is_bad_N = ~torch.isfinite(self.rows_ND).all(1)

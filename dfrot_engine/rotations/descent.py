@@ -15,7 +15,7 @@ from dfrot_engine.rotations.blocks import slope_of_segments, turn_segments
 from dfrot_engine.rotations.data import RotationData, RotationStep
 from dfrot_engine.rotations.dfrot import refine
 from dfrot_engine.rotations.losses import Loss, rounding_loss, whip_loss
-from dfrot_engine.rotations.orthogonal import cayley, even_out, orthogonalize
+from dfrot_engine.rotations.orthogonal import cayley, even_out, orthogonalize, without_mean
 from dfrot_engine.rotations.start import start_rotation
 
 _CHUNK_ROWS = 8_192
@@ -38,7 +38,7 @@ def build_descent(section: Descent, width: int, data: RotationData | None) -> It
         # Told by the same rows as the descent, so that both are one curve.
         measure = held_out_loss(data.rows_ND, weight, loss)
         best = math.inf
-        for step in refine(data.rows_ND, weight, start, data.quantize, steps=most):
+        for step in refine(data.rows_ND, weight, start, data.quantize, steps=most, keeps_mean=data.keeps_mean):
             now = RotationStep(step.index, measure(step.rotation_DD), step.rotation_DD)
             yield now
             taken = step.index
@@ -70,6 +70,7 @@ def _descend(
         batch_rows=section.batch_rows,
         learning_rate=section.learning_rate,
         seed=section.seed,
+        keeps_mean=data.keeps_mean,
     )
 
 
@@ -84,6 +85,7 @@ def descend(
     learning_rate: float,
     seed: int,
     owner_M: Tensor | None = None,
+    keeps_mean: bool = False,
 ) -> Iterator[RotationStep]:
     """Riemannian descent with evened-out momentum.
 
@@ -99,6 +101,7 @@ def descend(
         batch_rows: rows in each step, drawn without replacement until all have had their turn.
         learning_rate: angle of the first step, in radians.
         owner_M: which of the G rotations turns each segment, see `turn_segments`.
+        keeps_mean: whether the start leaves the mean of what it turns alone, and every step has to.
     Yields:
         The start and every tenth step, with the loss on rows held out of the batches, scaled to all rows; the last one
         is the best of them.
@@ -115,7 +118,8 @@ def descend(
             return
         rotated = turn_segments(rows_ND[batch].float(), turn, owner_M)
         gradient = loss(rotated)[1] * weight_N[batch, None]
-        momentum = _MOMENTUM * momentum + slope_of_segments(rotated, gradient, len(turn), owner_M)
+        slope = slope_of_segments(rotated, gradient, len(turn), owner_M)
+        momentum = _MOMENTUM * momentum + (without_mean(slope) if keeps_mean else slope)
         rate = learning_rate * (1 + math.cos(math.pi * (index - 1) / steps)) / 2
         turn = turn @ cayley(-rate * even_out(momentum))
         if index % _REPORT_EVERY and index < steps:

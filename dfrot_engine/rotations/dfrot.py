@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dfrot_engine.recipe import DFRot
 from dfrot_engine.rotations.data import RotationData, RotationStep
-from dfrot_engine.rotations.orthogonal import cayley
+from dfrot_engine.rotations.orthogonal import cayley, without_mean
 from dfrot_engine.rotations.start import start_rotation
 
 Quantizer = Callable[[Tensor], Tensor]
@@ -30,7 +30,8 @@ def build_dfrot(section: DFRot, width: int, data: RotationData | None) -> Iterat
     assert data is not None, "dfrot learns from activations"
     start = start_rotation(section, width, data)
     weight = data.weight(section.massive_weight, start)
-    return refine(data.rows_ND, weight, start, data.quantize, steps=section.steps, seed=section.seed)
+    steps, seed, keeps_mean = section.steps, section.seed, data.keeps_mean
+    return refine(data.rows_ND, weight, start, data.quantize, steps=steps, seed=seed, keeps_mean=keeps_mean)
 
 
 def refine(
@@ -42,6 +43,7 @@ def refine(
     steps: int,
     seed: int = 0,
     compute_dtype: torch.dtype | None = None,
+    keeps_mean: bool = False,
 ) -> Iterator[RotationStep]:
     """Refine a rotation by alternating quantization with the orthogonal Procrustes step, in its tangent form.
 
@@ -62,6 +64,7 @@ def refine(
         steps: at most this many.
         compute_dtype: of the products with the tokens; sums and the loss are float32 always. None: bfloat16 on CUDA,
             float32 elsewhere.
+        keeps_mean: whether the start leaves the mean of every token alone, and every step has to.
     Yields:
         The start, then at every check the best rotation so far and its loss, which therefore never rises: the loss of
         all tokens, estimated from the heavy ones and at least 8·D others.
@@ -80,6 +83,7 @@ def refine(
             return
         drawn = measured if is_whole else draw(index)
         omega_DD = metric.tangent(drawn.gradient(rotation), rotation)
+        omega_DD = without_mean(omega_DD) if keeps_mean else omega_DD
         length = guard if is_whole else guard * _fall(index, steps)
         rotation = cayley(_capped(length * omega_DD)) @ rotation
         if index % _CHECK_EVERY and index < steps:

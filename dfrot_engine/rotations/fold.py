@@ -6,7 +6,11 @@ import torch
 from torch import Tensor
 
 from dfrot_engine.architectures.base import Architecture, Linear, Norm, Space
+from dfrot_engine.errors import ModelError
 from dfrot_engine.rotations.rotation_set import RotationSet
+
+#: A norm's tensors.
+NORM_PARTS = ("weight", "bias")
 
 # What an order of the MLP's channels reaches: both factors of the gated product.
 _MLP_CHANNELS = (Space.MLP_HIDDEN, Space.MLP_GATE)
@@ -27,24 +31,44 @@ def fold_block(
         fold_norms: None folds their gains only where there is an R1, which cannot pass them; otherwise they would only
             make columns that share a scale less alike.
     Returns:
-        The same names in float64; norms that were folded hold the gain 1. Other tensors as they were.
+        The same names in float64; norms that were folded hold the gain 1, and no bias where linears behind have one.
+        Other tensors as they were.
+    Raises:
+        ModelError: a norm's bias cannot pass R1.
     """
     folded = dict(tensors)
-    table = architecture.block
+    table = architecture.block_at(block)
     fold_norms = rotations.r1_DD is not None if fold_norms is None else fold_norms
-    for linear in table.linears:
-        weight = tensors[f"{linear.name}.weight"].double()
+    for linear in (*table.linears, *table.routers):
         norm = table.norm_before(linear.name) if fold_norms else None
-        if norm is not None:
-            weight = weight * _gain(norm, tensors[f"{norm.name}.weight"])
-        folded[f"{linear.name}.weight"] = fold_weight(weight, linear, architecture, rotations, block)
-        bias = tensors.get(f"{linear.name}.bias")
-        if bias is not None:
-            column = bias.double()[:, None]
-            folded[f"{linear.name}.bias"] = _fold_writes(column, linear, architecture, rotations, block)[:, 0]
+        folded |= _fold_linear(tensors, linear, norm, architecture, rotations, block)
     for norm in table.norms if fold_norms else ():
-        folded[f"{norm.name}.weight"] = _neutral(norm, tensors[f"{norm.name}.weight"])
+        parts = {part: tensors[f"{norm.name}.{part}"] for part in NORM_PARTS if f"{norm.name}.{part}" in tensors}
+        if _goes_to_linears(norm, tensors):
+            parts["bias"] = torch.zeros_like(parts["bias"])
+        folded |= {f"{norm.name}.{part}": one for part, one in _fold_norm(norm, parts, rotations).items()}
     return folded
+
+
+def _fold_linear(
+    tensors: dict[str, Tensor],
+    linear: Linear,
+    norm: Norm | None,
+    sizes: Architecture,
+    rotations: RotationSet,
+    block: int,
+) -> dict[str, Tensor]:
+    """A linear's weight and bias; what goes into them from the norm in front, if that is folded."""
+    weight, bias = tensors[f"{linear.name}.weight"].double(), tensors.get(f"{linear.name}.bias")
+    folded: dict[str, Tensor] = {}
+    if bias is not None:
+        column = bias.double()[:, None]
+        if norm is not None and _goes_to_linears(norm, tensors):
+            column = column + weight @ tensors[f"{norm.name}.bias"].double()[:, None]
+        folded[f"{linear.name}.bias"] = _fold_writes(column, linear, sizes, rotations, block)[:, 0]
+    if norm is not None:
+        weight = weight * _gain(norm, tensors[f"{norm.name}.weight"])
+    return {f"{linear.name}.weight": fold_weight(weight, linear, sizes, rotations, block)} | folded
 
 
 def fold_weight(weight_OI: Tensor, linear: Linear, sizes: Architecture, rotations: RotationSet, block: int) -> Tensor:
@@ -57,12 +81,50 @@ def fold_embedding(embedding_VD: Tensor, rotations: RotationSet) -> Tensor:
     return _times(embedding_VD.double(), rotations.r1_DD)
 
 
-def fold_head(head_VD: Tensor, final_norm_D: Tensor, norm: Norm, rotations: RotationSet) -> tuple[Tensor, Tensor]:
-    """The head reads the residual stream through the final norm: (head' in float64, the norm's weight, 1 with R1)."""
+def fold_writer(parts: dict[str, Tensor], rotations: RotationSet) -> dict[str, Tensor]:
+    """A linear outside the blocks that writes the residual stream, by "weight" and "bias": y' = y · R1, float64."""
+    assert rotations.r1_DD is not None
+    columns = {part: tensor.double().reshape(len(tensor), -1) for part, tensor in parts.items()}
+    return {part: (rotations.r1_DD.T @ columns[part]).reshape(tensor.shape) for part, tensor in parts.items()}
+
+
+def fold_head(
+    head_VD: Tensor, parts: dict[str, Tensor], norm: Norm, rotations: RotationSet
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The head reads the residual stream through the final norm: (head' in float64, the norm's parts, gain 1 with R1).
+
+    Args:
+        parts: the norm's `NORM_PARTS`, those it has; not modified.
+    """
     if rotations.r1_DD is None:
-        return head_VD.double(), final_norm_D
-    head = head_VD.double() * _gain(norm, final_norm_D)
-    return _times(head, rotations.r1_DD), _neutral(norm, final_norm_D)
+        return head_VD.double(), parts
+    head = head_VD.double() * _gain(norm, parts["weight"])
+    return _times(head, rotations.r1_DD), _fold_norm(norm, parts, rotations)
+
+
+def _goes_to_linears(norm: Norm, tensors: dict[str, Tensor]) -> bool:
+    """Whether a norm's bias can be added to biases: in front of rounding it would be an offset of every token."""
+    return f"{norm.name}.bias" in tensors and all(f"{linear}.bias" in tensors for linear in norm.feeds)
+
+
+def _fold_norm(norm: Norm, parts: dict[str, Tensor], rotations: RotationSet) -> dict[str, Tensor]:
+    """A norm whose gain is in the linears behind it, which now meets its bias too: b' = (b / gain) · R1.
+
+    Raises:
+        ModelError: a gain is zero where the bias is not.
+    """
+    folded = {"weight": torch.full_like(parts["weight"], 1.0 - norm.offset)}
+    if "bias" not in parts:
+        return folded
+    bias, gain = parts["bias"].double(), _gain(norm, parts["weight"])
+    if bool(((gain == 0) & (bias != 0)).any()):
+        raise ModelError(
+            f"R1 cannot pass '{norm.name}': it has a gain of zero beside a bias that is not.",
+            "Set rotation.r1.kind = 'none'; R2 and R4 still help.",
+            "rotation.r1.kind",
+        )
+    passed = torch.where(bias == 0, bias, bias / gain)
+    return folded | {"bias": _times(passed, rotations.r1_DD)}
 
 
 def _fold_reads(weight: Tensor, linear: Linear, sizes: Architecture, rotations: RotationSet, block: int) -> Tensor:
@@ -76,7 +138,7 @@ def _fold_reads(weight: Tensor, linear: Linear, sizes: Architecture, rotations: 
     if linear.reads is Space.MLP_HIDDEN:
         weight = weight if rotations.mlp_scales is None else weight * rotations.mlp_scales[block]
         weight = weight if rotations.channels is None else weight[:, rotations.channels[block]]
-        online = rotations.online(block)
+        online = rotations.online(block, weight.shape[1])
         return weight if online is None else online.apply(weight)
     return weight
 
@@ -106,7 +168,3 @@ def _times(weight: Tensor, rotation: Tensor | None) -> Tensor:
 
 def _gain(norm: Norm, weight_D: Tensor) -> Tensor:
     return weight_D.double() + norm.offset
-
-
-def _neutral(norm: Norm, weight_D: Tensor) -> Tensor:
-    return torch.full_like(weight_D, 1.0 - norm.offset)

@@ -1,4 +1,4 @@
-"""Staying on the orthogonal group: polar factors and the Cayley map. One matrix or a stack of them."""
+"""Staying on the orthogonal group, or where it keeps the mean: polar factors, the Cayley map. One matrix or a stack."""
 
 from __future__ import annotations
 
@@ -45,3 +45,28 @@ def cayley(omega: Tensor) -> Tensor:
     """(I − Ω/2)⁻¹(I + Ω/2): orthogonal for skew-symmetric Ω, [..., D, D]."""
     eye = torch.eye(omega.shape[-1], dtype=omega.dtype, device=omega.device)
     return torch.linalg.solve(eye - omega / 2, eye + omega / 2)
+
+
+def without_mean(omega: Tensor) -> Tensor:
+    """The part of a skew-symmetric Ω that leaves the mean of what it turns alone: PΩP with P = I − 11ᵀ/D."""
+    omega = omega - omega.mean(-1, keepdim=True)
+    return omega - omega.mean(-2, keepdim=True)
+
+
+def keep_mean(rotation_DD: Tensor) -> Tensor:
+    """A rotation near this one that LayerNorm commutes with: it leaves the mean of every vector as it is.
+
+    With v = 1/√D, R has to fix v. R' = R·P, where P turns Rᵀv to v in the plane of both: a change of rank two, small
+    for R that spread every vector, none for R that fix v.
+
+    Args:
+        rotation_DD: orthogonal, float64; not modified.
+    """
+    width = rotation_DD.shape[0]
+    mean_D = torch.full((width,), width**-0.5, dtype=rotation_DD.dtype, device=rotation_DD.device)
+    moved_D = rotation_DD.T @ mean_D
+    if moved_D @ mean_D < 0:  # near the opposite vector the plane is not known
+        rotation_DD, moved_D = -rotation_DD, -moved_D
+    plane = torch.outer(moved_D, mean_D) - torch.outer(mean_D, moved_D)
+    turned = rotation_DD @ plane
+    return rotation_DD + turned + turned @ plane / (1 + moved_D @ mean_D)

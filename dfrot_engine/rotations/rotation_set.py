@@ -16,6 +16,8 @@ from dfrot_engine.hadamard_orders import HadamardOrder
 from dfrot_engine.rotations.online import OnlineRotation
 from dfrot_engine.rotations.random import HadamardRotation
 
+_OTHER = "R4.width."
+
 
 @dataclass(frozen=True)
 class RotationSet:
@@ -26,6 +28,7 @@ class RotationSet:
         r2: for each block [K, S, S] float64, one rotation for each of K KV heads of size S.
         r3: query and key after RoPE, on each head.
         r4: MLP hidden, in front of down_proj; the same in every block.
+        r4_others: the same of MLPs of other widths, those of experts beside dense or shared ones.
         r4_segments: for each block [G, S, S] float64, what follows `r4` on each segment of channels.
         mlp_scales: for each block [I] float64, what the MLP's channels are divided by, in their old order; folded too.
         channels: for each block [I] int64, the order in which R4 sees the MLP's channels; folded into the weights.
@@ -35,12 +38,16 @@ class RotationSet:
     r2: tuple[Tensor, ...] | None = None
     r3: HadamardRotation | None = None
     r4: HadamardRotation | None = None
+    r4_others: tuple[HadamardRotation, ...] = ()
     r4_segments: tuple[Tensor, ...] | None = None
     channels: tuple[Tensor, ...] | None = None
     mlp_scales: tuple[Tensor, ...] | None = None
 
-    def online(self, block: int) -> OnlineRotation | None:
-        """R4 of one block; None when there is none."""
+    def online(self, block: int, width: int) -> OnlineRotation | None:
+        """R4 of one block, of its MLPs of this width; None when there is none."""
+        other = next((one for one in self.r4_others if len(one.signs) == width), None)
+        if other is not None:
+            return OnlineRotation(other)
         if self.r4 is None and self.r4_segments is None:
             return None
         return OnlineRotation(self.r4, None if self.r4_segments is None else self.r4_segments[block])
@@ -59,7 +66,8 @@ class RotationSet:
         }
         for name, parts in by_block.items():
             tensors |= {f"{name}.{block}": part.cpu().contiguous() for block, part in enumerate(parts or ())}
-        for name, rotation in (("R3", self.r3), ("R4", self.r4)):
+        others = [(f"{_OTHER}{len(one.signs)}", one) for one in self.r4_others]
+        for name, rotation in (("R3", self.r3), ("R4", self.r4), *others):
             if rotation is not None:
                 tensors[f"{name}.signs"] = rotation.signs.cpu()
                 metadata[f"{name}.order"] = json.dumps(rotation.order)
@@ -85,6 +93,7 @@ class RotationSet:
             r2=_by_block("R2", tensors),
             r3=_hadamard("R3", tensors, metadata),
             r4=_hadamard("R4", tensors, metadata),
+            r4_others=_others(tensors, metadata),
             r4_segments=_by_block("R4.segments", tensors),
             channels=_by_block("R4.channels", tensors),
             mlp_scales=_by_block("MLP.scales", tensors),
@@ -97,6 +106,7 @@ class RotationSet:
             r2=_moved(self.r2, device),
             r3=None if self.r3 is None else self.r3.to(device),
             r4=None if self.r4 is None else self.r4.to(device),
+            r4_others=tuple(one.to(device) for one in self.r4_others),
             r4_segments=_moved(self.r4_segments, device),
             channels=_moved(self.channels, device),
             mlp_scales=_moved(self.mlp_scales, device),
@@ -110,6 +120,12 @@ def _moved(parts: tuple[Tensor, ...] | None, device: torch.device) -> tuple[Tens
 def _by_block(name: str, tensors: dict[str, Tensor]) -> tuple[Tensor, ...] | None:
     num_blocks = sum(key.startswith(f"{name}.") for key in tensors)
     return tuple(tensors[f"{name}.{block}"] for block in range(num_blocks)) if num_blocks else None
+
+
+def _others(tensors: dict[str, Tensor], metadata: dict[str, str]) -> tuple[HadamardRotation, ...]:
+    names = sorted(key.removesuffix(".signs") for key in tensors if key.startswith(_OTHER))
+    found = (_hadamard(name, tensors, metadata) for name in names)
+    return tuple(one for one in found if one is not None)
 
 
 def _hadamard(name: str, tensors: dict[str, Tensor], metadata: dict[str, str]) -> HadamardRotation | None:

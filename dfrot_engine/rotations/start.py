@@ -12,6 +12,7 @@ from dfrot_engine.rotation_file import START_FIELD
 from dfrot_engine.rotations.data import RotationData
 from dfrot_engine.rotations.from_file import load_rotation
 from dfrot_engine.rotations.householder import householder_rotation
+from dfrot_engine.rotations.orthogonal import keep_mean
 from dfrot_engine.rotations.random import random_start
 
 
@@ -21,7 +22,8 @@ def start_rotation(section: DFRot | Descent | Whip | Cayley, width: int, data: R
     Raises:
         RecipeError: the saved rotation that is named is not there, or does not fit.
     """
-    return _STARTS[section.start](section, width, data)
+    start = _STARTS[section.start](section, width, data)
+    return keep_mean(start) if data.keeps_mean else start
 
 
 def _hadamard(section: Any, width: int, _data: RotationData) -> Tensor:

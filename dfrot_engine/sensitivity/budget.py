@@ -12,7 +12,7 @@ CHUNK_TOKENS = 256
 
 
 class Source(NamedTuple):
-    """The one thing that is rounded in a stream."""
+    """The one thing that is rounded in a stream; the same linear of all experts of a block counts as one."""
 
     block: int
     linear: str
@@ -28,10 +28,12 @@ def sources_of(work: Workload) -> tuple[Source, ...]:
     names, recipe = work.architecture, work.recipe
     found: list[Source] = []
     for index in range(names.num_blocks):
-        for linear in names.block.linears:
+        kinds: dict[str, None] = {}
+        for linear in names.block_at(index).linears:
             schemes = recipe.schemes(names.block_prefix(index) + linear.name)
             if schemes.weights is not None or schemes.activations is not None:
-                found.append(Source(index, linear.name))
+                kinds[linear.kind] = None
+        found += [Source(index, kind) for kind in kinds]
         if recipe.kv_cache is not None:
             found.append(Source(index, KV_CACHE))
     return tuple(found)
@@ -48,12 +50,12 @@ def cost_of(work: Workload, sources: Sequence[Source], *, check: bool) -> Cost:
     passes = num_passes(sources, sizes.num_blocks) + (3 * sizes.num_blocks if check else 0)
     streams = 1 + len(sources)
     head = sizes.vocab_size * sizes.hidden_size
-    flops = 2 * tokens * (passes * work.block_parameters + streams * head)
+    flops = 2 * tokens * (passes * work.passed_parameters / sizes.num_blocks + streams * head)
     # Folding in float64, block by block.
-    flops += 4 * (work.block_parameters * sizes.num_blocks + work.outer_parameters) * sizes.hidden_size
+    flops += 4 * (work.parameters + work.outer_parameters) * sizes.hidden_size
     seconds = work.seconds(flops) + search_seconds(work) * (3 if check else 1)
     hidden = streams * tokens * sizes.hidden_size
-    batch = 3 * BATCH_TOKENS * sizes.intermediate_size
+    batch = 3 * BATCH_TOKENS * max(sizes.mlp_widths)
     # A block lies in the checkpoint's precision, in float64 and in float32 while it is folded; the head, which is
     # folded last, in float64 three times over.
     inside = max(4 * batch + 14 * work.block_parameters, 32 * head + 20 * CHUNK_TOKENS * sizes.vocab_size)

@@ -12,16 +12,16 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from dfrot_engine.checkpoint.reader import CheckpointReader
+from dfrot_engine.checkpoint.reader import CheckpointReader, read_block
 from dfrot_engine.errors import RunError
 from dfrot_engine.forward.attention import KVQuantizer
 from dfrot_engine.forward.block import BlockFactory
 from dfrot_engine.forward.fake_quant import QuantizedLinear, replace_linear
-from dfrot_engine.forward.quantized_block import fill_exact_block, kv_quantizer
+from dfrot_engine.forward.quantized_block import block_schemes, fill_exact_block, kv_quantizer
 from dfrot_engine.forward.stored_clips import unsearched_clips
 from dfrot_engine.forward.stream import batches, embed, run_block
 from dfrot_engine.job import Job
-from dfrot_engine.outer import finish_logits, head_weight
+from dfrot_engine.outer import final_norm_parts, finish_logits, head_weight
 from dfrot_engine.quantizers.activations import activation_quantizer
 from dfrot_engine.quantizers.rtn import solve_rtn
 from dfrot_engine.recipe import RTN, LinearSchemes, Recipe
@@ -98,7 +98,7 @@ def rounded_streams(bench: Bench, recipes: Sequence[Recipe], say: Say) -> Tensor
         for number, recipe in enumerate(recipes, start=1):
             rounded = {
                 linear.name: _rounded(bench, block, folded, linear.name, recipe.schemes(prefix(index) + linear.name))
-                for linear in bench.job.architecture.block.linears
+                for linear in bench.job.architecture.block_at(index).linears
             }
             with _in_place_of(block, rounded):
                 streams[number] = run_block(bench.factory, block, index, streams[number], bench.rounded_kv)
@@ -117,9 +117,9 @@ def divergences(bench: Bench, streams: Tensor, say: Say) -> list[float]:
         RunError: a stream gives NaN or infinity.
     """
     names, device = bench.job.architecture, bench.job.device
-    gain_D = bench.reader.tensor(f"{names.final_norm.name}.weight")
+    parts = {part: tensor.to(device) for part, tensor in final_norm_parts(names, bench.reader).items()}
     head = head_weight(bench.job, bench.reader).to(device)
-    head, neutral = fold_head(head, gain_D.to(device), names.final_norm, bench.rotations)
+    head, neutral = fold_head(head, parts, names.final_norm, bench.rotations)
     head_VD, norm = head.float(), bench.factory.fill_final_norm(neutral)
     totals = [0.0] * (len(streams) - 1)
     num_sequences, length = streams.shape[1], streams.shape[2] - 1
@@ -160,7 +160,7 @@ def _embedded(bench: Bench) -> Tensor:
 def _exact_block(bench: Bench, index: int) -> tuple[dict[str, Tensor], nn.Module]:
     """Its folded tensors in float64, and the block that runs them."""
     job = bench.job
-    tensors = bench.reader.block(job.architecture.block_prefix(index))
+    tensors = read_block(bench.reader, job.architecture, index)
     placed = {name: tensor.to(job.device) for name, tensor in tensors.items()}
     folded = fold_block(placed, job.architecture, bench.rotations, index)
     return folded, fill_exact_block(bench.factory, job, index, folded, bench.rotations)
@@ -171,9 +171,12 @@ def _perturbed(bench: Bench, block: nn.Module, folded: dict[str, Tensor], source
     index = source.block
     if source.linear == KV_CACHE:
         return run_block(bench.factory, block, index, before, bench.rounded_kv)
-    schemes = bench.job.recipe.schemes(bench.job.architecture.block_prefix(index) + source.linear)
-    rounded = _rounded(bench, block, folded, source.linear, schemes)
-    with _in_place_of(block, {source.linear: rounded}):
+    rounded = {
+        name: _rounded(bench, block, folded, name, schemes)
+        for name, schemes in block_schemes(bench.job, index).items()
+        if bench.job.architecture.block_at(index).named(name).kind == source.linear
+    }
+    with _in_place_of(block, rounded):
         return run_block(bench.factory, block, index, before, bench.exact_kv)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from dfrot_engine.plan_linears import PlannedLinear
 from dfrot_engine.recipe import ActivationScheme, Override, Recipe, WeightScheme
 from dfrot_engine.sensitivity.types import Proposal
 
+_EXPERTS = ("", "experts")
 # What runtimes load; between 4 and 8 bits there is no format that exporters write.
 RAISED = {"int4": "int8"}
 MOST_BITS = 8
@@ -17,7 +19,8 @@ MOST_BITS = 8
 
 @dataclass(frozen=True)
 class _Unit:
-    """Linears that are raised together, since runtimes run those that read the same norm as one matrix.
+    """Linears that are raised together: runtimes run those that read the same norm as one matrix, and all experts of a
+    model alike.
 
     Args:
         kl: nats per token that rounding them costs, their sum.
@@ -44,7 +47,7 @@ def propose(
     activations of fewer bits are raised with the weights, or they would keep most of it.
 
     Args:
-        kl: nats per token by full name of a linear.
+        kl: nats per token by full name of a linear, or the pattern of a block's experts.
         bits: wanted average of `average_bits`.
     """
     rounded = sum(_num_weights(linear) for linear in linears if linear.weights is not None)
@@ -55,12 +58,12 @@ def propose(
         if unit.cost <= room * (1 + 1e-9):
             room -= unit.cost
             raised += unit.linears
-    names = {linear.name for linear in raised}
+    names = {linear.pattern for linear in raised}
     return Proposal(
         bits_wanted=bits,
         bits_before=average_bits(linears),
         bits_after=bits - room / rounded,
-        raised=tuple(linear.name for linear in linears if linear.name in names),
+        raised=tuple(dict.fromkeys(linear.pattern for linear in linears if linear.pattern in names)),
         overrides=tuple(_overrides(raised, architecture)),
     )
 
@@ -73,27 +76,43 @@ def with_proposal(recipe: Recipe, proposal: Proposal) -> Recipe:
 
 def _units(kl: Mapping[str, float], linears: Sequence[PlannedLinear], architecture: Architecture) -> Iterator[_Unit]:
     together: dict[tuple[str, str], list[PlannedLinear]] = {}
+    norms = {
+        linear.kind: norm.name
+        for block, _ in architecture.blocks_of_kind
+        for linear in block.linears
+        if (norm := block.norm_before(linear.name))
+    }
     for linear in linears:
-        norm = architecture.block.norm_before(linear.short_name)
-        block = linear.name.removesuffix(linear.short_name)
-        together.setdefault((block, norm.name if norm else linear.short_name), []).append(linear)
+        block = linear.pattern.removesuffix(linear.short_name)
+        reads = norms.get(linear.short_name, linear.short_name)
+        together.setdefault((block, reads) if linear.expert is None else _EXPERTS, []).append(linear)
     for members in together.values():
         open_ones = tuple(one for one in members if one.weights is not None and one.weights.format in RAISED)
         if open_ones:
             cost = sum(_bits(one, _more_bits(one)[0]) - _bits(one) for one in open_ones)
-            yield _Unit(open_ones, sum(kl[one.name] for one in open_ones), cost)
+            patterns = dict.fromkeys(one.pattern for one in open_ones)
+            yield _Unit(open_ones, sum(kl[pattern] for pattern in patterns), cost)
 
 
 def _overrides(raised: Sequence[PlannedLinear], architecture: Architecture) -> Iterator[Override]:
     """One for each linear, or one for a kind of linear that is raised alike in all blocks."""
-    for linear in architecture.block.linears:
-        of_kind = [one for one in raised if one.short_name == linear.name]
+    counts: Counter[str] = Counter()
+    for block, numbers in architecture.blocks_of_kind:
+        for linear in block.linears:
+            counts[linear.kind] += len(numbers)
+    by_kind: dict[str, list[PlannedLinear]] = {kind: [] for kind in counts}
+    order = {name: number for number, name in enumerate(architecture.linear_names())}
+    for one in sorted(raised, key=lambda one: order[one.name]):
+        by_kind[one.short_name].append(one)
+    for kind, of_kind in by_kind.items():
         schemes = {_more_bits(one) for one in of_kind}
-        if len(of_kind) == architecture.num_blocks and len(schemes) == 1:
-            yield _override(f"*.{linear.name.rpartition('.')[2]}", of_kind[0])
+        if len(of_kind) == counts[kind] and len(schemes) == 1:
+            # Experts, shared and dense MLPs have linears whose names end alike.
+            name = kind if architecture.experts_per_token else kind.rpartition(".")[2]
+            yield _override(f"*.{name}", of_kind[0])
         else:
-            order = [architecture.block_prefix(index) + linear.name for index in range(architecture.num_blocks)]
-            yield from (_override(one.name, one) for one in sorted(of_kind, key=lambda one: order.index(one.name)))
+            patterns = {one.pattern: one for one in of_kind}
+            yield from (_override(pattern, one) for pattern, one in patterns.items())
 
 
 def _override(pattern: str, linear: PlannedLinear) -> Override:

@@ -22,13 +22,14 @@ from dfrot_engine.events import (
 )
 from dfrot_engine.exporters.limits import export_problems
 from dfrot_engine.forward.block import BlockFactory
+from dfrot_engine.forward.quantized_block import block_schemes
 from dfrot_engine.job import Job
 from dfrot_engine.options import RunOptions
 from dfrot_engine.plan_estimates import Workload
 from dfrot_engine.plan_linears import planned_linears
 from dfrot_engine.progress import Control, Report
 from dfrot_engine.recipe import LEARNED, NoRotation, Recipe
-from dfrot_engine.rotations import BUILDERS
+from dfrot_engine.rotations import r1_steps
 from dfrot_engine.rotations.rotation_set import RotationSet
 from dfrot_engine.run import LOAD, load_job
 from dfrot_engine.sensitivity.budget import Source, cost_of, num_passes, sources_of
@@ -84,7 +85,7 @@ def _measure_all(ask: Ask, recipe: Recipe, options: RunOptions, report: Report) 
 def starting_rotations(job: Job) -> RotationSet:
     """The recipe's, at their random start where they are learned."""
     section = job.recipe.rotation.r1
-    step = next(iter(BUILDERS[type(section)](section, job.architecture.hidden_size, None)))
+    step = next(r1_steps(section, job.architecture, None))
     r1_DD = None if isinstance(section, NoRotation) else step.rotation_DD
     return replace(given_inner(job), r1_DD=r1_DD).to(job.device)
 
@@ -93,10 +94,17 @@ def _rows(job: Job, sources: Sequence[Source], kl: Sequence[float]) -> list[Sens
     rows: list[SensitivityRow] = []
     for source, value in zip(sources, kl, strict=True):
         name = job.architecture.block_prefix(source.block) + source.linear
-        weights = None if source.linear == KV_CACHE else job.recipe.schemes(name).weights
-        bits = None if weights is None else int(weights.format.removeprefix("int"))
+        bits = None if source.linear == KV_CACHE else _bits(job, source)
         rows.append(SensitivityRow(block=source.block, linear=source.linear, name=name, kl=value, bits=bits))
     return rows
+
+
+def _bits(job: Job, source: Source) -> int | None:
+    """Of the weights; None for several, or none."""
+    schemes, table = block_schemes(job, source.block), job.architecture.block_at(source.block)
+    own = [one.weights for name, one in schemes.items() if table.named(name).kind == source.linear]
+    bits = {None if weights is None else int(weights.format.removeprefix("int")) for weights in own}
+    return bits.pop() if len(bits) == 1 else None
 
 
 def _proposal(ask: Ask, bench: Bench, work: Workload, rows: Sequence[SensitivityRow], say: Say) -> Proposal:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 
 import numpy as np
@@ -12,16 +12,19 @@ from torch import Tensor, nn
 
 from dfrot_engine.calibration.block_rows import picked_rows
 from dfrot_engine.calibration.datasets import load_text, sample_batches
-from dfrot_engine.calibration.massive import find_massive
+from dfrot_engine.calibration.massive import is_concentrated, is_large
 from dfrot_engine.calibration.samplers import RowSample, sample_rows
 from dfrot_engine.charts import ACTIVATION_MAP, ActivationMap
-from dfrot_engine.checkpoint.reader import CheckpointReader
+from dfrot_engine.checkpoint.reader import CheckpointReader, read_block
 from dfrot_engine.checkpoint.tokenizer import Tokenizer
 from dfrot_engine.errors import RunError
 from dfrot_engine.events import ChartSaved, MassiveToken, MassiveTokensFound, StageAdvanced, StageStarted
 from dfrot_engine.forward.block import BlockFactory
-from dfrot_engine.forward.stream import embed, run_block
+from dfrot_engine.forward.hidden_states import Hidden, HiddenStates
+from dfrot_engine.forward.room import Room
+from dfrot_engine.forward.stream import embed_into, outputs_of
 from dfrot_engine.job import Job
+from dfrot_engine.overlap import WriteBehind, read_ahead
 from dfrot_engine.progress import Report
 from dfrot_engine.recipe import Recipe
 from dfrot_engine.stages.base import Stage
@@ -29,7 +32,6 @@ from dfrot_engine.work_dir import WorkDir
 
 NAME = "calibrate"
 ROWS = "rows"
-_HIDDEN = "hidden"
 _SHOWN_TOKENS = 64
 
 
@@ -43,27 +45,33 @@ def run(job: Job, work: WorkDir, fingerprint: str, report: Report) -> None:
     report(StageStarted(stage=NAME, steps=architecture.num_blocks))
     tokenizer = Tokenizer.load(job.model_dir)
     tokens_BT = calibration_tokens(job, tokenizer)
-    factory = BlockFactory(job.model_dir, job.device)
+    room = Room.of(job, work.root / NAME, report)
+    factory = BlockFactory(job.model_dir, job.device, batch=room.batch)
 
     def advance(step: int, index: int) -> None:
         steps = architecture.num_blocks
         report(StageAdvanced(stage=NAME, step=step, steps=steps, label=f"Block {index + 1} of {steps}"))
 
     with CheckpointReader(job.model_dir) as reader:
-        start, hidden = _resume(work, fingerprint)
+        start, hidden = _resume(room, fingerprint)
         if hidden is None:
-            hidden = embed(reader, architecture, tokens_BT)
+            embedding_VD = reader.tensor(f"{architecture.embedding}.weight")
+            hidden = embed_into(room.states, embedding_VD, architecture, tokens_BT)
+            del embedding_VD
         chart = _LiveMap(job, work, [tokenizer.token_text(token) for token in tokens_BT[0].tolist()])
         for index in range(start):
             chart.add(index, work.load_block(NAME, f"{index:05}")[0])
-        for index in range(start, architecture.num_blocks):
-            block = factory.fill(index, reader.block(architecture.block_prefix(index)))
-            hidden, parts = run_and_sample(job, factory, block, index, hidden, partial(advance, index, index))
-            work.save_block(NAME, f"{index:05}", parts, fingerprint)
-            work.save_block(NAME, _HIDDEN, {"hidden": hidden}, fingerprint, {"next_block": str(index + 1)})
-            chart.add(index, parts)
-            chart.save(report)
-            advance(index + 1, index)
+        numbers = range(start, architecture.num_blocks)
+        blocks = read_ahead(partial(read_block, reader, architecture), numbers, overlaps=room.overlaps)
+        with closing(blocks), WriteBehind(overlaps=room.overlaps) as behind:
+            for index in numbers:
+                block = factory.fill(index, next(blocks))
+                hidden, parts = run_and_sample(job, room, factory, block, index, hidden, partial(advance, index, index))
+                del block  # before the next one is read
+                behind.submit(partial(_save, work, room, fingerprint, index, hidden, parts))
+                chart.add(index, parts)
+                chart.save(report)
+                advance(index + 1, index)
     _collect(job, work, tokens_BT, tokenizer, report)
 
 
@@ -78,16 +86,28 @@ def calibration_tokens(job: Job, tokenizer: Tokenizer) -> Tensor:
     return torch.from_numpy(sample_batches(tokens, wanted.num_samples, wanted.seq_len, wanted.seed))
 
 
-def _resume(work: WorkDir, fingerprint: str) -> tuple[int, Tensor | None]:
-    if not work.has_block(NAME, _HIDDEN, fingerprint):
-        return 0, None
-    tensors, facts = work.load_block(NAME, _HIDDEN)
-    return int(facts["next_block"]), tensors["hidden"]
+def _resume(room: Room, fingerprint: str) -> tuple[int, HiddenStates | None]:
+    kept = room.states.kept(fingerprint)
+    return (0, None) if kept is None else (kept.facts["next_block"], kept.streams["hidden"])
+
+
+def _save(
+    work: WorkDir, room: Room, fingerprint: str, index: int, hidden: HiddenStates, parts: dict[str, Tensor]
+) -> None:
+    """The samples first: the hidden states behind the block say that they are there."""
+    work.save_block(NAME, f"{index:05}", parts, fingerprint)
+    room.states.keep({"hidden": hidden}, fingerprint, next_block=index + 1)
 
 
 def run_and_sample(
-    job: Job, factory: BlockFactory, block: nn.Module, index: int, hidden: Tensor, between: Callable[[], None]
-) -> tuple[Tensor, dict[str, Tensor]]:
+    job: Job,
+    room: Room,
+    factory: BlockFactory,
+    block: nn.Module,
+    index: int,
+    hidden: Hidden,
+    between: Callable[[], None],
+) -> tuple[HiddenStates, dict[str, Tensor]]:
     """The block's output, and what is kept of its sites."""
     table, rotation = job.architecture.block, job.recipe.rotation
     # Generators of the site's own, so that a resumed run draws the same rows.
@@ -100,37 +120,84 @@ def run_and_sample(
         hidden_rows=rotation.hidden_rows,
         generator=torch.Generator().manual_seed(seed + 9),
     )
-    with inner as block_rows, _captured([block.get_submodule(site) for site in table.sites()]) as inputs:
-        output = run_block(factory, block, index, hidden, between=between)
-    kept = {**block_rows, **_site_samples(job, block, index, inputs)}
-    kept["first_peak"] = hidden[0].abs().amax(1)
+    sites = [_Site(job, room, block, index, site, hidden) for site in range(len(table.sites()))]
+    output = room.states.new(hidden.shape)
+    with inner as block_rows, ExitStack() as watched:
+        for site in sites:
+            watched.enter_context(site.watched())
+        for passed in outputs_of(factory, block, index, hidden, between=between):
+            output.append(passed)
+            for site in sites:
+                site.take()
+    kept = dict(block_rows)
+    for site in sites:
+        kept |= site.sampled()
+    kept["first_peak"] = hidden[:1][0].abs().amax(1)
     return output, kept
 
 
-def _site_samples(job: Job, block: nn.Module, index: int, inputs: list[list[Tensor]]) -> dict[str, Tensor]:
-    """What R1 learns from, for each place where the block reads the residual stream."""
-    sites = job.architecture.block.sites()
-    num_sites = job.architecture.num_blocks * len(sites)
-    quota = max(1, job.recipe.rotation.sample_rows // num_sites)
-    kept: dict[str, Tensor] = {}
-    for site, name in enumerate(sites):
-        residual_BTD = torch.cat(inputs[site])
+class _Site:
+    """A place where a block reads the residual stream: its tokens as they pass, and the rows R1 learns from."""
+
+    def __init__(self, job: Job, room: Room, block: nn.Module, index: int, site: int, hidden: Hidden) -> None:
+        self._job, self._index, self._site = job, index, site
+        self._name = job.architecture.block.sites()[site]
+        self._module = block.get_submodule(self._name)
+        self._rows = room.states.new(hidden.shape)
+        self._passing: Tensor | None = None
+        self._tokens: dict[str, list[Tensor]] = {"peak": [], "norm": [], "is_concentrated": []}
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """While the context is open, what enters the module waits for `take`."""
+
+        def keep(_module: nn.Module, args: tuple[Tensor, ...]) -> None:
+            self._passing = args[0].detach().cpu().float()
+
+        handle = self._module.register_forward_pre_hook(keep)
+        try:
+            yield
+        finally:
+            handle.remove()
+
+    def take(self) -> None:
+        """The batch that has just left the block."""
+        assert self._passing is not None
+        residual_BTD, self._passing = self._passing, None
         if not bool(torch.isfinite(residual_BTD).all()):
             raise RunError(
-                f"Block {index}, {name}: the activations contain NaN or infinity.",
+                f"Block {self._index}, {self._name}: the activations contain NaN or infinity.",
                 "The weights are damaged, or the model needs another precision; download it again.",
             )
-        eps = _epsilon(block.get_submodule(name))
-        rows_BTD = residual_BTD * torch.rsqrt(residual_BTD.square().mean(-1, keepdim=True) + eps)
+        is_centred = self._job.architecture.norms_subtract_mean
+        rows_BTD = residual_BTD - residual_BTD.mean(-1, keepdim=True) if is_centred else residual_BTD
+        rows_BTD = rows_BTD * torch.rsqrt(rows_BTD.square().mean(-1, keepdim=True) + _epsilon(self._module))
+        self._rows.append(rows_BTD)
         flat = residual_BTD.flatten(0, 1)
-        peak_N = flat.abs().amax(1)
-        is_massive_N = find_massive(rows_BTD.flatten(0, 1), flat.norm(dim=1))
-        generator = torch.Generator().manual_seed(job.recipe.calibration.seed * 1_000_003 + index * 10 + site)
-        sample = sample_rows(rows_BTD, is_massive_N, peak_N, block=index, site=site, quota=quota, generator=generator)
-        kept |= {f"{site}.{part}": tensor for part, tensor in vars(sample).items()}
-        kept[f"{site}.count"] = is_massive_N.sum()
-        kept[f"{site}.first_massive"] = is_massive_N[: residual_BTD.shape[1]]
-    return kept
+        self._tokens["peak"].append(flat.abs().amax(1))
+        self._tokens["norm"].append(flat.norm(dim=1))
+        self._tokens["is_concentrated"].append(is_concentrated(rows_BTD.flatten(0, 1)))
+
+    def sampled(self) -> dict[str, Tensor]:
+        """What is kept of the site, when all batches have passed."""
+        tokens = {name: torch.cat(parts) for name, parts in self._tokens.items()}
+        is_massive_N = tokens["is_concentrated"] & is_large(tokens["norm"])
+        num_sites = self._job.architecture.num_blocks * len(self._job.architecture.block.sites())
+        seed = self._job.recipe.calibration.seed * 1_000_003 + self._index * 10 + self._site
+        sample = sample_rows(
+            self._rows.tokens,
+            is_massive_N,
+            tokens["peak"],
+            num_tokens=self._rows.shape[1],
+            block=self._index,
+            site=self._site,
+            quota=max(1, self._job.recipe.rotation.sample_rows // num_sites),
+            generator=torch.Generator().manual_seed(seed),
+        )
+        kept = {f"{self._site}.{part}": tensor for part, tensor in vars(sample).items()}
+        kept[f"{self._site}.count"] = is_massive_N.sum()
+        kept[f"{self._site}.first_massive"] = is_massive_N[: self._rows.shape[1]]
+        return kept
 
 
 def _epsilon(reader: nn.Module) -> float:
@@ -141,22 +208,6 @@ def _epsilon(reader: nn.Module) -> float:
 def site_rows(parts: dict[str, Tensor], site: int) -> RowSample:
     """The sampled rows of one site, out of what `run_and_sample` kept of its block."""
     return RowSample(**{name: parts[f"{site}.{name}"] for name in RowSample.__dataclass_fields__})
-
-
-@contextmanager
-def _captured(modules: list[nn.Module]) -> Iterator[list[list[Tensor]]]:
-    """The inputs that modules see while the context is open, one list of CPU tensors for each."""
-    inputs: list[list[Tensor]] = [[] for _ in modules]
-
-    def keep_in(kept: list[Tensor]) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
-        return lambda _module, args: kept.append(args[0].detach().cpu().float())
-
-    handles = [module.register_forward_pre_hook(keep_in(kept)) for module, kept in zip(modules, inputs, strict=True)]
-    try:
-        yield inputs
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 class _LiveMap:

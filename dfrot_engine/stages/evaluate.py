@@ -10,12 +10,16 @@ import torch
 from torch import Tensor
 
 from dfrot_engine.calibration.datasets import evaluation_windows, load_text
+from dfrot_engine.checkpoint.headers import read_headers, whole_model_bytes
 from dfrot_engine.checkpoint.tokenizer import Tokenizer
 from dfrot_engine.errors import RunError
 from dfrot_engine.evaluation.metrics import Metrics
 from dfrot_engine.evaluation.models import LogitsOf, original_logits, quantized_logits, reloaded_logits
+from dfrot_engine.evaluation.streamed import streamed_logits
 from dfrot_engine.evaluation.tasks import harness_version, run_tasks
 from dfrot_engine.events import Evaluated, StageAdvanced, StageStarted
+from dfrot_engine.exporters.gguf_table import GGUF_KINDS
+from dfrot_engine.forward.room import Room
 from dfrot_engine.job import Job
 from dfrot_engine.progress import Report
 from dfrot_engine.recipe import Evaluation
@@ -44,8 +48,11 @@ def run(job: Job, work: WorkDir, _fingerprint: str, report: Report) -> None:
     def advance(step: int, label: str) -> None:
         report(StageAdvanced(stage=NAME, step=step, steps=steps, label=label))
 
-    original = original_logits(job, tokens_BT, lambda index: advance(index + 1, f"Original: block {index + 1}"))
-    quantized, measured = _measured_model(job, work, tokens_BT)
+    room = Room.of(job, work.root / NAME, report)
+    original = original_logits(job, tokens_BT, lambda index: advance(index + 1, f"Original: block {index + 1}"), room)
+    quantized, measured = _measured_model(
+        job, work, tokens_BT, room, lambda index: advance(num_blocks, f"Quantized: block {index + 1}")
+    )
     before, after = Metrics(), Metrics()
     for window in range(num_windows):
         reference = original(window)
@@ -112,12 +119,32 @@ def _windows(job: Job) -> Tensor:
     return torch.from_numpy(evaluation_windows(tokens, wanted.window(job.architecture.max_length), wanted.num_windows))
 
 
-def _measured_model(job: Job, work: WorkDir, tokens_BT: Tensor) -> tuple[LogitsOf, str]:
-    """The first export, loaded as users load it; the engine's own quantized forward when nothing is exported."""
-    if job.recipe.exports:
-        folder = output_folder(job, job.recipe.exports[0])
-        return reloaded_logits(folder, tokens_BT, job.device), f"{job.recipe.exports[0].kind}, loaded by transformers"
-    return quantized_logits(job, work, RotationSet.load(work.rotations), tokens_BT), "the engine's quantized forward"
+def _measured_model(
+    job: Job, work: WorkDir, tokens_BT: Tensor, room: Room, say: Callable[[int], None]
+) -> tuple[LogitsOf, str]:
+    """The first export, as users load it; the engine's own quantized forward where nothing is exported or can be."""
+    fits, names = _fits_whole(job), job.architecture
+    # Of experts and of models that see, the files are laid out in another way than the modules that would read them; a
+    # GGUF file is no safetensors at all.
+    is_plain = not names.experts_per_token and not names.layouts
+    export = job.recipe.exports[0] if job.recipe.exports else None
+    if export is None or not (fits or (is_plain and export.kind not in GGUF_KINDS)):
+        logits = quantized_logits(job, work, RotationSet.load(work.rotations), tokens_BT, room)
+        return logits, "the engine's quantized forward"
+    folder = output_folder(job, export)
+    if fits:
+        return reloaded_logits(folder, tokens_BT, job.device), f"{export.kind}, loaded by transformers"
+    logits = streamed_logits(folder, job.architecture, tokens_BT, job.device, room, say)
+    return logits, f"{export.kind}, by the modules of transformers, block by block"
+
+
+def _fits_whole(job: Job) -> bool:
+    """Whether the written model may lie in memory unpacked."""
+    sizes = job.architecture
+    untied_head = sizes.vocab_size * sizes.hidden_size if sizes.tied else 0
+    num_bytes = whole_model_bytes(read_headers(job.model_dir).values(), untied_head)
+    free = torch.cuda.mem_get_info()[0] if job.device.type == "cuda" else num_bytes
+    return num_bytes <= min(job.options.memory_budget, free)
 
 
 def _report_numbers(dataset: str, numbers: dict[str, float], report: Report) -> None:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from dfrot_engine.checkpoint.reader import CheckpointReader
+from dfrot_engine.checkpoint.reader import CheckpointReader, read_block
 from dfrot_engine.checkpoint.tokenizer import Tokenizer
 from dfrot_engine.events import BlockQuantized, StageAdvanced, StageStarted
 from dfrot_engine.formats import FORMATS
 from dfrot_engine.forward.block import BlockFactory
+from dfrot_engine.forward.hidden_states import HiddenStates
 from dfrot_engine.forward.quantized_block import (
     block_schemes,
     fill_exact_block,
@@ -23,10 +25,12 @@ from dfrot_engine.forward.quantized_block import (
     kv_quantizer,
 )
 from dfrot_engine.forward.quantized_head import finish_outer, round_outer, waits_for_last_block
+from dfrot_engine.forward.room import Room
 from dfrot_engine.forward.stored_clips import CLIP_PARTS
-from dfrot_engine.forward.stream import Streams, look_up, run_block
+from dfrot_engine.forward.stream import Streams, embed_into, on_pass, outputs_of, pass_on
 from dfrot_engine.job import Job
 from dfrot_engine.outer import fold_outer
+from dfrot_engine.overlap import WriteBehind, read_ahead
 from dfrot_engine.progress import Report
 from dfrot_engine.recipe import CALIBRATED, Qronos, Recipe
 from dfrot_engine.rotations.fold import fold_block
@@ -35,77 +39,129 @@ from dfrot_engine.stages.base import Stage
 from dfrot_engine.stages.calibrate import calibration_tokens
 from dfrot_engine.stages.note_clips import note_clips
 from dfrot_engine.stages.recover import recover_block
-from dfrot_engine.stages.round_block import round_block
+from dfrot_engine.stages.round_block import FewTokens, round_block
 from dfrot_engine.stages.running_block import rotate_only_of
 from dfrot_engine.work_dir import WorkDir
 
 NAME = "quantize"
 RESULT = "recovery.json"
+EXPERTS = "experts.json"
+_TO_NEAREST = "experts_to_nearest"
 OUTER = "outer"  # embedding, final norm and head
-_HIDDEN = "hidden"
 _MEASURED_TOKENS = 2_048  # whose errors are measured; solvers that need data see all of the calibration
 
 
 def run(job: Job, work: WorkDir, fingerprint: str, report: Report) -> None:
-    """Leaves `quantize/outer.safetensors` and `quantize/00000.safetensors` …, and `recovery.json` if asked for."""
+    """Leaves `quantize/outer.safetensors`, `quantize/00000.safetensors` …, `experts.json`, perhaps `recovery.json`."""
     num_blocks = job.architecture.num_blocks
     report(StageStarted(stage=NAME, steps=num_blocks))
     rotations = RotationSet.load(work.rotations).to(job.device)
-    factory = BlockFactory(job.model_dir, job.device)
+    room = Room.of(job, work.root / NAME, report)
+    bench = _Bench(job, work, room, BlockFactory(job.model_dir, job.device, batch=room.batch), rotations, report)
     with CheckpointReader(job.model_dir) as reader:
         if not work.has_block(NAME, OUTER, fingerprint):
             report(StageAdvanced(stage=NAME, step=0, steps=num_blocks, label="Embedding and head"))
             work.save_block(NAME, OUTER, round_outer(job, fold_outer(job, reader, rotations)), fingerprint)
-        start, streams = _resume(job, work, fingerprint)
-        for index in range(start, num_blocks):
-            started = time.monotonic()
-            tensors = _to_device(reader.block(job.architecture.block_prefix(index)), job.device)
-            folded = fold_block(tensors, job.architecture, rotations, index)
-            say = _sayer(index, num_blocks, report)
-            stored = round_block(job, factory, index, folded, streams, rotations, say, report)
-            exact_block = fill_exact_block(factory, job, index, folded, rotations)
-            exact = _run_exact(factory, exact_block, index, streams, rotations, say)
-            recovery = None
-            if job.recipe.recovery is not None:
-                recovered = recover_block(job, factory, index, stored, streams, exact, rotations, say)
-                stored, recovery = recovered.stored, (recovered.before, recovered.after)
-                _note_recovery(work, index, recovery)
-            streams, errors = _measure(job, factory, index, exact_block, exact, stored, rotations, streams, say)
-            work.save_block(NAME, f"{index:05}", stored, fingerprint)
-            _save_streams(work, fingerprint, index, streams)
-            report(
-                BlockQuantized(
-                    block=index,
-                    relative_error=errors,
-                    seconds=time.monotonic() - started,
-                    bytes=_stored_bytes(job, index, stored),
-                    recovery=recovery,
-                )
-            )
-            report(StageAdvanced(stage=NAME, step=index + 1, steps=num_blocks, label=f"Block {index + 1}"))
+        start, streams = _resume(job, work, room, fingerprint)
+        streams = _quantize_blocks(bench, reader, range(start, num_blocks), streams, fingerprint)
         if waits_for_last_block(job):
             report(StageAdvanced(stage=NAME, step=num_blocks, steps=num_blocks, label="Head"))
-            outer = finish_outer(job, factory, fold_outer(job, reader, rotations), streams)
+            outer = finish_outer(job, bench.factory, fold_outer(job, reader, rotations), streams)
             work.save_block(NAME, OUTER, outer, fingerprint)
     note_clips(job, work, report)
 
 
-def _sayer(index: int, num_blocks: int, report: Report) -> Callable[[str], None]:
-    """Says what is done inside a block; also where a pause or a stop lands within a second or so."""
-    label = f"Block {index + 1} of {num_blocks}"
-    return lambda what: report(StageAdvanced(stage=NAME, step=index, steps=num_blocks, label=f"{label}, {what}"))
+@dataclass(frozen=True)
+class _Bench:
+    """What blocks are worked on with."""
+
+    job: Job
+    work: WorkDir
+    room: Room
+    factory: BlockFactory
+    rotations: RotationSet
+    report: Report
+
+    def sayer(self, index: int) -> Callable[[str], None]:
+        """Says what is done inside a block; also where a pause or a stop lands within a second or so."""
+        steps = self.job.architecture.num_blocks
+        label = f"Block {index + 1} of {steps}"
+        return lambda what: self.report(StageAdvanced(stage=NAME, step=index, steps=steps, label=f"{label}, {what}"))
 
 
-def _resume(job: Job, work: WorkDir, fingerprint: str) -> tuple[int, Streams]:
-    if work.has_block(NAME, _HIDDEN, fingerprint):
-        tensors, facts = work.load_block(NAME, _HIDDEN)
-        return int(facts["next_block"]), Streams(tensors["exact"], tensors["quantized"])
+@dataclass(frozen=True)
+class _Done:
+    """A finished block, on the CPU; the streams behind it; its linears' errors and recovery's before and after."""
+
+    stored: dict[str, Tensor]
+    streams: Streams
+    errors: dict[str, float]
+    recovery: tuple[float, float] | None
+
+
+def _quantize_blocks(
+    bench: _Bench, reader: CheckpointReader, numbers: range, streams: Streams, fingerprint: str
+) -> Streams:
+    """The streams behind the last of these blocks."""
+    job, report, overlaps = bench.job, bench.report, bench.room.overlaps
+    blocks = read_ahead(partial(read_block, reader, job.architecture), numbers, overlaps=overlaps)
+    with closing(blocks), WriteBehind(overlaps=overlaps) as behind:
+        for index in numbers:
+            started = time.monotonic()
+            done = _quantize_block(bench, index, blocks, streams)
+            streams = done.streams
+            behind.submit(partial(_save, bench, index, done, fingerprint))
+            seconds, num_bytes = time.monotonic() - started, _stored_bytes(job, index, done.stored)
+            report(
+                BlockQuantized(
+                    block=index, relative_error=done.errors, seconds=seconds, bytes=num_bytes, recovery=done.recovery
+                )
+            )
+            del done  # before the next block is read
+            label = f"Block {index + 1}"
+            report(StageAdvanced(stage=NAME, step=index + 1, steps=job.architecture.num_blocks, label=label))
+    return streams
+
+
+def _quantize_block(bench: _Bench, index: int, blocks: Iterator[dict[str, Tensor]], streams: Streams) -> _Done:
+    """The next of the blocks. Each form of it goes as soon as it has served: together they are six times the block."""
+    job, factory, rotations, say = bench.job, bench.factory, bench.rotations, bench.sayer(index)
+    folded = fold_block(_to_device(next(blocks), job.device), job.architecture, rotations, index)
+    stored, few_tokens = round_block(job, factory, index, folded, streams, rotations, say, bench.report)
+    _note_few_tokens(bench.work, index, few_tokens)
+    exact_block = fill_exact_block(factory, job, index, folded, rotations)
+    del folded
+    between, kv = partial(say, "the original"), rotate_only_of(rotations)
+    exact = pass_on(bench.room.states, factory, exact_block, index, streams.exact, kv, between=between)
+    recovery = None
+    if job.recipe.recovery is not None:
+        recovered = recover_block(job, factory, index, stored, streams, exact, rotations, say)
+        stored, recovery = recovered.stored, (recovered.before, recovered.after)
+        _note_recovery(bench.work, index, recovery)
+    after, errors = _measure(bench, index, exact_block, exact, stored, streams)
+    return _Done({name: tensor.cpu() for name, tensor in stored.items()}, after, errors, recovery)
+
+
+def _save(bench: _Bench, index: int, done: _Done, fingerprint: str) -> None:
+    """The block first: the streams behind it say that it is there."""
+    bench.work.save_block(NAME, f"{index:05}", done.stored, fingerprint)
+    bench.room.states.keep(vars(done.streams), fingerprint, next_block=index + 1)
+
+
+def _resume(job: Job, work: WorkDir, room: Room, fingerprint: str) -> tuple[int, Streams]:
+    kept = room.states.kept(fingerprint)
+    if kept is not None:
+        return kept.facts["next_block"], Streams(**kept.streams)
     tokens_BT = calibration_tokens(job, Tokenizer.load(job.model_dir))
-    measured = max(1, _MEASURED_TOKENS // tokens_BT.shape[1])
-    outer, _ = work.load_block(NAME, OUTER)
+    measured_BT = tokens_BT[: max(1, _MEASURED_TOKENS // tokens_BT.shape[1])]
+    outer, _ = work.load_block(NAME, OUTER, ("embedding",))
     wanted = _wants_every_sequence(job.recipe)
-    hidden = look_up(outer["embedding"], job.architecture, tokens_BT if wanted.quantized else tokens_BT[:measured])
-    return 0, Streams(hidden if wanted.exact else hidden[:measured], hidden)
+
+    def embedded(tokens_BT: Tensor) -> HiddenStates:
+        return embed_into(room.states, outer["embedding"], job.architecture, tokens_BT)
+
+    quantized = embedded(tokens_BT if wanted.quantized else measured_BT)
+    return 0, Streams(quantized if wanted.exact or not wanted.quantized else embedded(measured_BT), quantized)
 
 
 class _Wanted(NamedTuple):
@@ -129,48 +185,40 @@ def _note_recovery(work: WorkDir, index: int, errors: tuple[float, float]) -> No
     )
 
 
-def _save_streams(work: WorkDir, fingerprint: str, index: int, streams: Streams) -> None:
-    tensors = {"exact": streams.exact, "quantized": streams.quantized.clone()}
-    work.save_block(NAME, _HIDDEN, tensors, fingerprint, {"next_block": str(index + 1)})
-
-
-def _run_exact(
-    factory: BlockFactory,
-    exact_block: nn.Module,
-    index: int,
-    streams: Streams,
-    rotations: RotationSet,
-    say: Callable[[str], None],
-) -> Tensor:
-    between = partial(say, "the original")
-    return run_block(factory, exact_block, index, streams.exact, rotate_only_of(rotations), between=between)
+def _note_few_tokens(work: WorkDir, index: int, few_tokens: Sequence[FewTokens]) -> None:
+    """Experts that were rounded to nearest because they saw too few tokens, up to this block."""
+    known = work.read_json(EXPERTS) or {_TO_NEAREST: []}
+    before = [one for one in known[_TO_NEAREST] if one["block"] < index]
+    new = [{"block": index, **one._asdict()} for one in few_tokens]
+    work.write_json(EXPERTS, {_TO_NEAREST: before + new})
 
 
 def _measure(
-    job: Job,
-    factory: BlockFactory,
+    bench: _Bench,
     index: int,
     exact_block: nn.Module,
-    exact: Tensor,
+    exact: HiddenStates,
     stored: dict[str, Tensor],
-    rotations: RotationSet,
     streams: Streams,
-    say: Callable[[str], None],
 ) -> tuple[Streams, dict[str, float]]:
     """Both streams behind the block; the relative error of each linear, and of the block since the embedding."""
-    block = fill_quantized_block(factory, job, index, stored, rotations)
-    kv = kv_quantizer(job, rotations, stored)
+    job, factory, say = bench.job, bench.factory, bench.sayer(index)
+    block = fill_quantized_block(factory, job, index, stored, bench.rotations)
+    kv = kv_quantizer(job, bench.rotations, stored)
     measured = max(1, _MEASURED_TOKENS // streams.exact.shape[1])
+    quantized = bench.room.states.new(streams.quantized.shape)
 
-    def between() -> None:
-        say("measuring")
+    def run(sequences: range) -> None:
+        between = partial(say, "measuring")
+        for output in outputs_of(
+            bench.factory, block, index, streams.quantized, kv, sequences=sequences, between=between
+        ):
+            quantized.append(output)
 
-    between()
-    with _linear_errors(job, block, exact_block) as errors:
-        quantized = run_block(factory, block, index, streams.quantized[:measured], kv, between=between)
-    if len(streams.quantized) > measured:
-        rest = run_block(factory, block, index, streams.quantized[measured:], kv, between=between)
-        quantized = torch.cat([quantized, rest])
+    say("measuring")
+    with _linear_errors(job, index, block, exact_block) as errors:
+        run(range(min(measured, len(quantized))))
+    run(range(measured, len(quantized)))
     relative = {name: (float(wrong) / max(float(total), 1e-30)) ** 0.5 for name, (wrong, total) in errors.items()}
     difference = quantized[:measured] - exact[:measured]
     relative["block"] = float(difference.norm() / exact[:measured].norm().clamp(min=1e-12))
@@ -178,23 +226,30 @@ def _measure(
 
 
 @contextmanager
-def _linear_errors(job: Job, block: nn.Module, exact_block: nn.Module) -> Iterator[dict[str, list[Tensor]]]:
-    """Name → [Σ‖ŷ − y‖², Σ‖y‖²] of each linear on the inputs it sees while the context is open."""
-    sums: dict[str, list[Tensor]] = {}
+def _linear_errors(job: Job, index: int, block: nn.Module, exact_block: nn.Module) -> Iterator[dict[str, list[Tensor]]]:
+    """Kind → [Σ‖ŷ − y‖², Σ‖y‖²] of each linear, all experts' together, on the inputs seen while the context is open."""
+    linears = job.architecture.block_at(index).linears
+    sums = {linear.kind: [torch.zeros(()), torch.zeros(())] for linear in linears}
+    kinds = {linear.name: linear.kind for linear in linears}
+    passing: dict[str, tuple[Tensor, Tensor]] = {}
     handles = []
-    for linear in job.architecture.block.linears:
-        total = [torch.zeros(()), torch.zeros(())]
-        sums[linear.name] = total
-        exact = exact_block.get_submodule(linear.name)
+    for name in kinds:
+        exact = exact_block.get_submodule(name)
 
-        def add(_module: nn.Module, args: tuple[Tensor, ...], output: Tensor, exact=exact, total=total) -> None:
+        def measure(_module: nn.Module, args: tuple[Tensor, ...], output: Tensor, exact=exact, name=name) -> None:
             reference = exact(args[0])
-            total[0] = total[0] + (output - reference).square().sum().cpu()
-            total[1] = total[1] + reference.square().sum().cpu()
+            passing[name] = (output - reference).square().sum().cpu(), reference.square().sum().cpu()
 
-        handles.append(block.get_submodule(linear.name).register_forward_hook(add))
+        handles.append(block.get_submodule(name).register_forward_hook(measure))
+
+    def add() -> None:
+        for name, (wrong, total) in passing.items():
+            before = sums[kinds[name]]
+            sums[kinds[name]] = [before[0] + wrong, before[1] + total]
+
     try:
-        yield sums
+        with on_pass(block, passing.clear, add):
+            yield sums
     finally:
         for handle in handles:
             handle.remove()

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from dfrot_engine.forward.attention import KVQuantizer
 from dfrot_engine.forward.block import BlockFactory
+from dfrot_engine.forward.hidden_states import Hidden
 from dfrot_engine.forward.quantized_block import fill_quantized_block, kv_quantizer
-from dfrot_engine.forward.stream import BATCH_TOKENS, Streams
-from dfrot_engine.forward.trainable_block import fill_trainable_block
+from dfrot_engine.forward.stream import Streams, batches
+from dfrot_engine.forward.trainable_block import TrainableBlock, fill_trainable_block
 from dfrot_engine.job import Job
 from dfrot_engine.recipe import MEASURED_EVERY, Recovery, held_out_sequences
 from dfrot_engine.rotations.rotation_set import RotationSet
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,7 @@ def recover_block(
     index: int,
     stored: dict[str, Tensor],
     streams: Streams,
-    wanted_BTD: Tensor,
+    wanted: Hidden,
     rotations: RotationSet,
     say: Callable[[str], None],
 ) -> Recovered:
@@ -47,41 +52,43 @@ def recover_block(
     Args:
         stored: not modified.
         streams: in front of the block, every calibration sequence in both.
-        wanted_BTD: the exact stream behind the block.
+        wanted: the exact stream behind the block.
         say: called before each step and each batch that is measured; what it raises ends the work.
     """
     section = job.recipe.recovery
     assert section is not None
-    targets = _Targets(factory, index, streams, wanted_BTD)
-    num_held_out = held_out_sequences(len(wanted_BTD))
-    num_trained = len(wanted_BTD) - num_held_out
+    targets = _Targets(factory, index, streams, wanted)
+    num_held_out = held_out_sequences(len(wanted))
+    num_trained = len(wanted) - num_held_out
     # Too few sequences to hold any out, which the plan has warned of: measured on what is trained on.
-    held_out = torch.arange(num_trained, len(wanted_BTD)) if num_held_out else torch.arange(num_trained)
+    held_out = torch.arange(num_trained, len(wanted)) if num_held_out else torch.arange(num_trained)
     kv = kv_quantizer(job, rotations, stored)
 
     @torch.no_grad()
     def measure(candidate: dict[str, Tensor]) -> float:
         block = fill_quantized_block(factory, job, index, candidate, rotations)
         total = 0.0
-        for chunk in targets.chunks(held_out):
+        for loss in targets.in_chunks(held_out, lambda chunk: float(targets.loss(block, chunk, kv)) * len(chunk)):
             say("recovery, measuring")
-            total += float(targets.loss(block, chunk, kv)) * len(chunk)
+            total += loss
         return total / len(held_out)
 
     best, lowest = stored, measure(stored)
     before = lowest
     trainable = fill_trainable_block(factory, job, index, stored, rotations)
-    if not trainable.parameters():  # scales that are no free floats, and no norm in front of a linear
+    parameters = trainable.parameters()
+    if not parameters:  # scales that are no free floats, and no norm in front of a linear
         return Recovered(stored, before**0.5, before**0.5)
-    optimizer = torch.optim.Adam(trainable.parameters(), lr=section.learning_rate)
+    optimizer = torch.optim.Adam(parameters, lr=section.learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, section.steps)
     draws = _draws(section, num_trained, job.recipe.calibration.seed + index)
     for step in range(1, section.steps + 1):
         say(f"recovery, step {step} of {section.steps}")
         which = next(draws)
         optimizer.zero_grad()
-        for chunk in targets.chunks(which):
-            (targets.loss(trainable.module, chunk, trainable.kv) * len(chunk) / len(which)).backward()
+        for slopes in targets.in_chunks(which, partial(targets.slopes, trainable, len(which))):
+            for parameter, slope in zip(parameters, slopes, strict=True):
+                parameter.grad = slope if parameter.grad is None else parameter.grad + slope
         optimizer.step()
         schedule.step()
         if step % MEASURED_EVERY == 0 or step == section.steps:
@@ -100,22 +107,34 @@ class _Targets:
     the middle of the model, where blocks add little to them and their inherited error is large.
     """
 
-    def __init__(self, factory: BlockFactory, index: int, streams: Streams, wanted_BTD: Tensor) -> None:
+    def __init__(self, factory: BlockFactory, index: int, streams: Streams, wanted: Hidden) -> None:
         self._factory, self._index = factory, index
-        self._entering_BTD, self._wanted_BTD = streams.quantized, wanted_BTD
-        added = (wanted_BTD - streams.exact).square().sum(-1)
-        inherited = (streams.quantized - streams.exact).square().sum(-1)
-        self._size_BT = (added + inherited).clamp(min=torch.finfo(torch.float32).tiny)
+        self._entering, self._wanted = streams.quantized, wanted
+        together = zip(*map(batches, (wanted, streams.exact, streams.quantized)), strict=True)
+        self._size_BT = torch.cat([_size(*three) for three in together])
 
     def loss(self, block: nn.Module, which_B: Tensor, kv: KVQuantizer | None) -> Tensor:
         """Mean over tokens, with gradient."""
-        left = self._factory.run_with_gradient(block, self._index, self._entering_BTD[which_B], kv)
-        wanted, size = self._wanted_BTD[which_B].to(left), self._size_BT[which_B].to(left)
+        left = self._factory.run_with_gradient(block, self._index, self._entering[which_B], kv)
+        wanted, size = self._wanted[which_B].to(left), self._size_BT[which_B].to(left)
         return ((left - wanted).square().sum(-1) / size).mean()
 
-    def chunks(self, which_B: Tensor) -> Iterator[Tensor]:
-        """A few sequences at a time, as many as go through a block at once."""
-        yield from which_B.split(max(1, BATCH_TOKENS // self._wanted_BTD.shape[1]))
+    def slopes(self, trainable: TrainableBlock, num_sequences: int, which_B: Tensor) -> tuple[Tensor, ...]:
+        """Of these sequences' part of the mean over so many, by each parameter."""
+        part = self.loss(trainable.module, which_B, trainable.kv) * len(which_B) / num_sequences
+        return torch.autograd.grad(part, trainable.parameters(), allow_unused=True, materialize_grads=True)
+
+    def in_chunks(self, which_B: Tensor, work: Callable[[Tensor], T]) -> Iterator[T]:
+        """`work` on a few sequences at a time, as many as go through a block at once."""
+        seq_len = self._wanted.shape[1]
+        yield from self._factory.batch.in_batches(range(len(which_B)), seq_len, lambda part: work(which_B[part]))
+
+
+def _size(wanted_BTD: Tensor, exact_BTD: Tensor, quantized_BTD: Tensor) -> Tensor:
+    """[B, T] what each token's squared error is relative to."""
+    added = (wanted_BTD - exact_BTD).square().sum(-1)
+    inherited = (quantized_BTD - exact_BTD).square().sum(-1)
+    return (added + inherited).clamp(min=torch.finfo(torch.float32).tiny)
 
 
 def _draws(section: Recovery, num_sequences: int, seed: int) -> Iterator[Tensor]:

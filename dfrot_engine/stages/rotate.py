@@ -42,7 +42,7 @@ from dfrot_engine.recipe import (
     ScaleSearch,
 )
 from dfrot_engine.rotation_file import named_rotations, rotation_stamp
-from dfrot_engine.rotations import BUILDERS, RotationData, RotationStep
+from dfrot_engine.rotations import RotationData, RotationStep, r1_steps
 from dfrot_engine.stages import calibrate
 from dfrot_engine.stages.base import Stage
 from dfrot_engine.stages.rotate_inner import learns_by_block, refined_inner
@@ -114,7 +114,7 @@ class _Bench:
     def _measure_rivals(self, job: Job) -> None:
         seed = getattr(job.recipe.rotation.r1, "seed", 0)
         for section in (NoRotation(), RandomOrthogonal(seed=seed), Hadamard(seed=seed)):
-            step = next(iter(BUILDERS[type(section)](section, job.architecture.hidden_size, None)))
+            step = next(r1_steps(section, job.architecture, None))
             self._add(section.kind, None if isinstance(section, NoRotation) else step.rotation_DD)
         self._save()
 
@@ -195,20 +195,17 @@ def _place(token: MassiveToken, site_names: list[str]) -> tuple[int, int, int, i
 
 
 def _r1_steps(job: Job, bench: _Bench | None, report: Report) -> Iterator[RotationStep]:
-    section, width = job.recipe.rotation.r1, job.architecture.hidden_size
-    build, data = BUILDERS[type(section)], bench.data if bench else None
+    section, sizes = job.recipe.rotation.r1, job.architecture
+    data = bench.data if bench else None
     if not isinstance(section, THROUGH_MODEL):
-        yield from build(section, width, data)
+        yield from r1_steps(section, sizes, data)
         return
     assert data is not None, "learned rotations are calibrated"
     tokens_BT = calibrate.calibration_tokens(job, Tokenizer.load(job.model_dir))
     between = partial(_say_block, job, section.steps, report)
     with CheckpointReader(job.model_dir) as reader:
-        yield from build(
-            section,
-            width,
-            replace(data, network=NetworkLoss(job, reader, tokens_BT, kind=section.loss, between=between)),
-        )
+        network = NetworkLoss(job, reader, tokens_BT, kind=section.loss, between=between)
+        yield from r1_steps(section, sizes, replace(data, network=network))
 
 
 def _say_block(job: Job, steps: int, report: Report, finished: int, index: int) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from dfrot_engine.architectures.base import Linear, Space
+from dfrot_engine.architectures.base import Architecture, Linear, Space
 from dfrot_engine.calibration.block_rows import ENERGY, HIDDEN
 from dfrot_engine.checkpoint.reader import CheckpointReader
 from dfrot_engine.forward.quantized_block import block_schemes
@@ -73,7 +73,13 @@ def given_inner(job: Job) -> RotationSet:
     if isinstance(r4, FromFile):
         saved = load_rotation_set(r4.path, "rotation.r4.path")
         return replace(saved, r1_DD=None, r2=heads, r3=r3, mlp_scales=None)
-    return RotationSet(r2=heads, r3=r3, r4=shared_r4(r4, sizes.intermediate_size))
+    shared, *others = (shared_r4(r4, width) for width in _widths(sizes))
+    return RotationSet(r2=heads, r3=r3, r4=shared, r4_others=tuple(one for one in others if one is not None))
+
+
+def _widths(sizes: Architecture) -> list[int]:
+    """Of the MLPs, `intermediate_size` first."""
+    return sorted(sizes.mlp_widths, key=lambda width: width != sizes.intermediate_size)
 
 
 def refined_inner(
@@ -137,14 +143,14 @@ def _learn_block(job: Job, work: WorkDir, index: int, start: RotationSet) -> dic
 
 def _scale_mlp(job: Job, index: int, rows: dict[str, Tensor], start: RotationSet) -> dict[str, Tensor]:
     """Scales and their losses, for down_proj as R1 leaves it and R4 as it starts."""
-    down_proj = _reader(job, Space.MLP_HIDDEN)
+    down_proj = _reader(job, index, Space.MLP_HIDDEN)
     weights, activations = block_schemes(job, index)[down_proj.name]
     with CheckpointReader(job.model_dir) as reader:
         weight_OI = reader.tensor(f"{job.architecture.block_prefix(index)}{down_proj.name}.weight").to(job.device)
     start = RotationSet(start.r1_DD, r4=start.r4, r4_segments=start.r4_segments).to(job.device)
     r1 = RotationSet(start.r1_DD)
     folded_OI = fold_weight(weight_OI.double(), down_proj, job.architecture, r1, index).float()
-    online = start.online(index)
+    online = start.online(index, weight_OI.shape[1])
     # Clips are searched when the weight is rounded; eight times here would cost more than the scales gain from it.
     plain = weights and weights.model_copy(
         update={"clip_ratio": 1.0 if weights.clip_ratio == "search" else weights.clip_ratio}
@@ -168,11 +174,11 @@ def _same(values: Tensor) -> Tensor:
 
 def _input_scheme(job: Job, index: int, space: Space) -> ActivationScheme | None:
     """How the activations are rounded that the linear of this space reads."""
-    return block_schemes(job, index)[_reader(job, space).name].activations
+    return block_schemes(job, index)[_reader(job, index, space).name].activations
 
 
-def _reader(job: Job, space: Space) -> Linear:
-    return next(linear for linear in job.architecture.block.linears if linear.reads is space)
+def _reader(job: Job, index: int, space: Space) -> Linear:
+    return next(linear for linear in job.architecture.block_at(index).linears if linear.reads is space)
 
 
 def _named(part: str, refined: Refined) -> dict[str, Tensor]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import repeat
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +11,7 @@ from dfrot_engine.architectures.base import Space
 from dfrot_engine.calibration.statistics import InputMoments
 from dfrot_engine.forward.attention import KVQuantizer
 from dfrot_engine.forward.block import BlockFactory
+from dfrot_engine.forward.experts import Expert
 from dfrot_engine.forward.fake_quant import QuantizedLinear
 from dfrot_engine.forward.quantized_block import (
     block_schemes,
@@ -19,6 +19,7 @@ from dfrot_engine.forward.quantized_block import (
     fill_quantized_block,
     kv_quantizer,
 )
+from dfrot_engine.forward.routed_tokens import RoutedTokens, route_tokens
 from dfrot_engine.forward.stored_clips import (
     INPUT_CLIP,
     KEY_CLIP,
@@ -27,7 +28,7 @@ from dfrot_engine.forward.stored_clips import (
     stored_quantizer,
     unsearched_clips,
 )
-from dfrot_engine.forward.stream import Streams, inputs_of
+from dfrot_engine.forward.stream import Streams, input_of
 from dfrot_engine.job import Job
 from dfrot_engine.quantizers.static_clipping import search_head_clip, search_input_clip
 from dfrot_engine.quantizers.weight import QuantizedWeight
@@ -62,21 +63,61 @@ class RunningBlock:
         self._clips = unsearched_clips(self._schemes, job.recipe.kv_cache)
         self._block = fill_quantized_block(factory, job, index, folded | self._clips, rotations)
         self._exact_block: nn.Module | None = None
+        self._table = job.architecture.block_at(index)
+        self._routed: RoutedTokens | None = None
 
     def finish(self, name: str, weight: QuantizedWeight) -> None:
         """From here on the linear computes with its rounded weight."""
         _linear(self._block, name).weight.copy_(weight.dequantize())
 
     def moments(self, name: str) -> InputMoments:
-        """Of all calibration tokens where this linear reads them."""
-        with_exact = isinstance(self._job.recipe.solver, Qronos)
+        """Of all calibration tokens where this linear reads them, an expert's of those that are routed to it."""
         linear = _linear(self._block, name)
-        moments = InputMoments(linear.weight.shape[1], self._factory.device, with_exact=with_exact)
-        exact = self._exact_inputs(name) if with_exact else repeat(None)
-        for seen, wanted in zip(self._inputs(self._streams.quantized, name), exact, strict=False):
-            self._say(f"inputs of {name.rpartition('.')[2]}")
-            moments.add(linear.read(seen).flatten(0, 1), wanted)
+        moments = InputMoments(linear.weight.shape[1], self._factory.device, with_exact=self._with_exact)
+        for seen, wanted in self._inputs_of_both(name):
+            self._say(f"inputs of {self._table.named(name).label}")
+            exact = None if wanted is None else _linear(self._exact(), name).read(wanted).flatten(0, -2)
+            moments.add(linear.read(seen).flatten(0, -2), exact)
         return moments
+
+    @property
+    def _with_exact(self) -> bool:
+        return isinstance(self._job.recipe.solver, Qronos)
+
+    def _inputs_of_both(self, name: str) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """What a linear reads in the quantized and, where it is needed, in the exact stream."""
+        table = self._table.named(name)
+        if table.expert is None:
+            quantized, exact = self._streams.quantized, self._streams.exact
+
+            def read(part: slice) -> tuple[Tensor, Tensor | None]:
+                return self._input(quantized[part], name), self._exact_input(
+                    exact[part], name
+                ) if self._with_exact else None
+
+            yield from self._factory.batch.in_batches(range(len(quantized)), quantized.shape[1], read)
+            return
+        expert = name.rpartition(".")[0]
+        for seen, wanted in self._routed_tokens(expert.rpartition(".")[0]).of(table.expert, self._factory.device):
+            if table.reads is Space.RESIDUAL:
+                yield seen, wanted
+                continue
+            hidden = None if wanted is None else _expert(self._exact(), expert).hidden(wanted)
+            yield _expert(self._block, expert).hidden(seen), hidden
+
+    def _routed_tokens(self, experts: str) -> RoutedTokens:
+        """In front of the block's experts, whose inputs depend on nothing of each other."""
+        if self._routed is None:
+            self._say("routing")
+            kv = kv_quantizer(self._job, self._rotations, self._clips)
+            where = self._factory, self._block, self._index
+            seen, chosen = route_tokens(*where, self._streams.quantized, experts, kv)
+            exact = None
+            if self._with_exact:
+                where, kv = (self._factory, self._exact(), self._index), rotate_only_of(self._rotations)
+                exact, _ = route_tokens(*where, self._streams.exact, experts, kv)
+            self._routed = RoutedTokens(seen, chosen, exact)
+        return self._routed
 
     def search_clips(self, names: tuple[str, ...]) -> dict[str, Tensor]:
         """The clip ratios that are to be searched in front of these linears, by their stored names.
@@ -99,26 +140,26 @@ class RunningBlock:
         scheme = self._job.recipe.kv_cache
         assert scheme is not None
         self._say("clip of keys and values")
-        seen: dict[str, list[Tensor]] = {KEY_CLIP: [], VALUE_CLIP: []}
+        seen: dict[str, Tensor] = {}
 
         def keep(name: str) -> Callable[[Tensor], Tensor]:
             def quantize(heads: Tensor) -> Tensor:
-                seen[name].append(heads)
+                seen[name] = heads
                 return heads
 
             return quantize
 
         kv = KVQuantizer(self._rotations.r3, keep(KEY_CLIP), keep(VALUE_CLIP))
-        for _ in self._inputs(self._searched_on(), reader, kv):
-            pass
-        rows = {name: torch.cat([_spread(heads, 2) for heads in parts]) for name, parts in seen.items()}
+        parts: dict[str, list[Tensor]] = {KEY_CLIP: [], VALUE_CLIP: []}
+        for _ in self._searched_inputs(reader, kv):
+            for name, heads in seen.items():
+                parts[name].append(_spread(heads))
+        rows = {name: torch.cat(heads) for name, heads in parts.items()}
         return {name: torch.tensor(search_head_clip(heads_NS, scheme)) for name, heads_NS in rows.items()}
 
     def _search_input_clip(self, names: list[str], scheme: ActivationScheme) -> dict[str, Tensor]:
-        self._say(f"clip of {', '.join(name.rpartition('.')[2] for name in names)}")
-        first = _linear(self._block, names[0])
-        seen = self._inputs(self._searched_on(), names[0])
-        rows_NI = torch.cat([first.rotate(_spread(inputs, 1)) for inputs in seen])
+        self._say(f"clip of {', '.join(dict.fromkeys(self._table.named(name).label for name in names))}")
+        rows_NI = _linear(self._block, names[0]).rotate(self._searched_rows(names[0]))
         weight_OI = torch.cat([self._folded[f"{name}.weight"].to(rows_NI) for name in names])
         ratio = torch.tensor(search_input_clip(rows_NI, weight_OI, scheme))
         found = {name + INPUT_CLIP: ratio.clone() for name in names}
@@ -126,25 +167,37 @@ class RunningBlock:
             _linear(self._block, name).quantize_input = stored_quantizer(scheme, found, name + INPUT_CLIP)
         return found
 
-    def _searched_on(self) -> Tensor:
-        """The first sequences: of what is measured, too, solvers that need no data hold no more than these."""
-        hidden_BTD = self._streams.quantized
-        return hidden_BTD[: max(1, _SEARCHED_TOKENS // hidden_BTD.shape[1])]
+    def _searched_inputs(self, name: str, kv: KVQuantizer | None = None) -> Iterator[Tensor]:
+        """Of the first sequences: of what is measured, too, solvers that need no data hold no more than these."""
+        hidden = self._streams.quantized
+        count = min(len(hidden), max(1, _SEARCHED_TOKENS // hidden.shape[1]))
+        yield from self._factory.batch.in_batches(
+            range(count), hidden.shape[1], lambda part: self._input(hidden[part], name, kv)
+        )
 
-    def _inputs(self, hidden_BTD: Tensor, name: str, kv: KVQuantizer | None = None) -> Iterator[Tensor]:
+    def _searched_rows(self, name: str) -> Tensor:
+        """[N, I]; an expert's are spread over all its tokens, since few of the first ones may go there."""
+        if self._table.named(name).expert is None:
+            return torch.cat([_spread(inputs) for inputs in self._searched_inputs(name)])
+        width = _linear(self._block, name).weight.shape[1]
+        rows = [seen for seen, _ in self._inputs_of_both(name)] or [torch.empty(0, width, device=self._factory.device)]
+        return _spread(torch.cat(rows))
+
+    def _input(self, hidden_BTD: Tensor, name: str, kv: KVQuantizer | None = None) -> Tensor:
         kv = kv or kv_quantizer(self._job, self._rotations, self._clips)
-        return inputs_of(self._factory, self._block, self._index, hidden_BTD, name, kv)
+        return input_of(self._factory, self._block, self._index, hidden_BTD, name, kv)
 
-    def _exact_inputs(self, name: str) -> Iterator[Tensor]:
-        """[N, I] as the exact model's weight is multiplied with them."""
+    def _exact_input(self, hidden_BTD: Tensor, name: str) -> Tensor:
+        """What the exact model's linear reads."""
+        return input_of(self._factory, self._exact(), self._index, hidden_BTD, name, rotate_only_of(self._rotations))
+
+    def _exact(self) -> nn.Module:
         if self._exact_block is None:
             self._exact_block = fill_exact_block(self._factory, self._job, self._index, self._folded, self._rotations)
-        linear, kv = _linear(self._exact_block, name), rotate_only_of(self._rotations)
-        for seen in inputs_of(self._factory, self._exact_block, self._index, self._streams.exact, name, kv):
-            yield linear.read(seen).flatten(0, 1)
+        return self._exact_block
 
     def _reads_attention(self, name: str) -> bool:
-        return any(one.name == name and one.reads is Space.VALUE for one in self._job.architecture.block.linears)
+        return self._table.named(name).reads is Space.VALUE
 
 
 def rotate_only_of(rotations: RotationSet) -> KVQuantizer | None:
@@ -152,10 +205,20 @@ def rotate_only_of(rotations: RotationSet) -> KVQuantizer | None:
     return None if rotations.r3 is None else KVQuantizer(rotations.r3)
 
 
-def _spread(values: Tensor, token_dim: int) -> Tensor:
-    """[N, last dimension]; of one sequence that alone is longer than what is searched on, evenly spread tokens."""
-    step = -(-values.shape[token_dim] // _SEARCHED_TOKENS)
-    return values.movedim(token_dim, 0)[::step].flatten(0, -2)
+def _spread(values: Tensor) -> Tensor:
+    """[N, last dimension]; of one sequence that alone is longer than what is searched on, evenly spread tokens.
+
+    Args:
+        values: tokens in the last but one dimension.
+    """
+    step = max(1, -(-values.shape[-2] // _SEARCHED_TOKENS))
+    return values.movedim(-2, 0)[::step].flatten(0, -2) if values.ndim > 2 else values[::step]
+
+
+def _expert(block: nn.Module, name: str) -> Expert:
+    module = block.get_submodule(name)
+    assert isinstance(module, Expert)
+    return module
 
 
 def _linear(block: nn.Module, name: str) -> QuantizedLinear:

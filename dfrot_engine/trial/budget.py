@@ -75,12 +75,12 @@ def _fitting(work: Workload, section: Any) -> Any | None:
 
 def _read_seconds(work: Workload) -> float:
     """One block from disk, and all tokens through it."""
-    flops = 2 * work.block_parameters * work.calibration_tokens
+    flops = 2 * work.passed_parameters / work.architecture.num_blocks * work.calibration_tokens
     return work.seconds(flops) + _BYTES_PER_PARAMETER * work.block_parameters / _READ_BYTES_PER_S
 
 
 def _round_seconds(work: Workload) -> float:
     """One block folded in float64, rounded, and run."""
     flops = 4 * work.block_parameters * work.architecture.hidden_size
-    flops += 2 * work.block_parameters * work.calibration_tokens
+    flops += 2 * work.passed_parameters / work.architecture.num_blocks * work.calibration_tokens
     return search_seconds(work) / work.architecture.num_blocks + work.seconds(flops)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from dfrot_engine.calibration.errors_by_token import error_series, token_errors
-from dfrot_engine.checkpoint.reader import CheckpointReader
+from dfrot_engine.checkpoint.reader import CheckpointReader, read_block
 from dfrot_engine.errors import RunError
 from dfrot_engine.forward.block import BlockFactory
 from dfrot_engine.forward.quantized_block import fill_quantized_block, kv_quantizer
@@ -20,7 +20,7 @@ from dfrot_engine.forward.stream import Streams, run_block
 from dfrot_engine.job import Job
 from dfrot_engine.recipe import REFINED, ActivationScheme
 from dfrot_engine.rotation_names import rotation_name
-from dfrot_engine.rotations import BUILDERS, RotationData
+from dfrot_engine.rotations import RotationData, r1_steps
 from dfrot_engine.rotations.fold import fold_block
 from dfrot_engine.rotations.rotation_set import RotationSet
 from dfrot_engine.stages.rotate_inner import given_inner
@@ -92,7 +92,7 @@ def _build(bench: Bench, section: Any, data: RotationData, say: Say) -> tuple[Te
     best: Tensor | None = None
     steps = section.steps if isinstance(section, REFINED) else 0
     last = 0
-    for step in BUILDERS[type(section)](section, bench.job.architecture.hidden_size, data):
+    for step in r1_steps(section, bench.job.architecture, data):
         if not losses or step.loss <= min(losses):
             best = step.rotation_DD
         losses.append(step.loss)
@@ -117,10 +117,11 @@ def _block_error(bench: Bench, index: int, rotations: RotationSet, say: Callable
     """
     job, factory = bench.job, bench.factory
     say("folding")
-    tensors = bench.reader.block(job.architecture.block_prefix(index))
+    tensors = read_block(bench.reader, job.architecture, index)
     folded = fold_block({name: one.to(job.device) for name, one in tensors.items()}, job.architecture, rotations, index)
     before, after = (_rotated(hidden, rotations.r1_DD) for hidden in bench.sample.passed[index])
-    stored = round_block(job, factory, index, folded, Streams(before, before), rotations, say, lambda _event: None)
+    streams = Streams(before, before)
+    stored = round_block(job, factory, index, folded, streams, rotations, say, lambda _event: None).stored
     block = fill_quantized_block(factory, job, index, stored, rotations)
     say("measuring")
     kv = kv_quantizer(job, rotations, stored)

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from dfrot_engine.calibration.samplers import RowSample
-from dfrot_engine.checkpoint.reader import CheckpointReader
+from dfrot_engine.checkpoint.reader import CheckpointReader, read_block
 from dfrot_engine.checkpoint.tokenizer import Tokenizer
 from dfrot_engine.events import StageAdvanced, StageStarted
 from dfrot_engine.forward.block import BlockFactory
+from dfrot_engine.forward.room import Room
 from dfrot_engine.forward.stream import embed
 from dfrot_engine.job import Job
 from dfrot_engine.progress import Report
@@ -51,7 +52,7 @@ def sample_original(
     report(StageStarted(stage=NAME, steps=steps))
     tokens_BT = calibration_tokens(job, Tokenizer.load(job.model_dir))
     hidden = embed(reader, architecture, tokens_BT)
-    sampling = _sampling(job, steps)
+    sampling, room = _sampling(job, steps), Room.unlimited()
     num_sites = len(architecture.block.sites())
     samples: list[RowSample] = []
     passed: dict[int, tuple[Tensor, Tensor]] = {}
@@ -59,8 +60,9 @@ def sample_original(
     for index in range(steps):
         label = f"Block {index + 1} of {steps}"
         report(StageAdvanced(stage=NAME, step=index, steps=steps, label=label))
-        block = factory.fill(index, reader.block(architecture.block_prefix(index)))
-        output, parts = run_and_sample(sampling, factory, block, index, hidden, lambda: None)
+        block = factory.fill(index, read_block(reader, architecture, index))
+        after, parts = run_and_sample(sampling, room, factory, block, index, hidden, lambda: None)
+        output = after[:]
         samples += [site_rows(parts, site) for site in range(num_sites)]
         count += sum(int(parts[f"{site}.count"]) for site in range(num_sites))
         if index in budget.blocks:

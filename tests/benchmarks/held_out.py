@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from dfrot_engine.calibration.datasets import evaluation_windows, load_text
-from dfrot_engine.checkpoint.reader import CheckpointReader
+from dfrot_engine.checkpoint.reader import CheckpointReader, read_block
 from dfrot_engine.checkpoint.tokenizer import Tokenizer
 from dfrot_engine.evaluation.metrics import Metrics
 from dfrot_engine.forward.block import BlockFactory
@@ -19,7 +19,7 @@ from dfrot_engine.forward.quantized_block import block_schemes, fill_quantized_b
 from dfrot_engine.forward.stored_clips import CLIP_PARTS, unsearched_clips
 from dfrot_engine.forward.stream import embed, run_block
 from dfrot_engine.job import Job
-from dfrot_engine.outer import head_weight
+from dfrot_engine.outer import final_norm_parts, head_weight
 from dfrot_engine.rotations.fold import fold_block, fold_embedding, fold_head
 from dfrot_engine.rotations.rotation_set import RotationSet
 from dfrot_engine.stages import quantize
@@ -70,10 +70,9 @@ class HeldOut:
         with CheckpointReader(self._job.model_dir) as reader:
             hidden = embed(reader, names, self._tokens_BT)
             for index in range(names.num_blocks):
-                block = self._factory.fill(index, reader.block(names.block_prefix(index)))
+                block = self._factory.fill(index, read_block(reader, names, index))
                 hidden = run_block(self._factory, block, index, hidden)
-            norm = reader.tensor(f"{names.final_norm.name}.weight")
-            return self._finish(hidden, norm, head_weight(self._job, reader))
+            return self._finish(hidden, final_norm_parts(names, reader), head_weight(self._job, reader))
 
     def perplexity(self, job: Job, work: WorkDir) -> float:
         """Perplexity under the recipe's activation schemes, the work folder's rotations and the clip ratios it holds if
@@ -83,26 +82,22 @@ class HeldOut:
             embedding = reader.tensor(f"{names.embedding}.weight").to(job.device)
             hidden = fold_embedding(embedding, rotations)[self._tokens_BT].float().cpu()
             for index in range(names.num_blocks):
-                tensors = {key: one.to(job.device) for key, one in reader.block(names.block_prefix(index)).items()}
+                tensors = {key: one.to(job.device) for key, one in read_block(reader, names, index).items()}
                 folded = fold_block(tensors, names, rotations, index)
                 clips = unsearched_clips(block_schemes(job, index), job.recipe.kv_cache)
                 if clips:
                     clips, _ = work.load_block(quantize.NAME, f"{index:05}", CLIP_PARTS)
                 block = fill_quantized_block(self._factory, job, index, folded | clips, rotations)
                 hidden = run_block(self._factory, block, index, hidden)
-            head, neutral = fold_head(
-                head_weight(job, reader).to(job.device),
-                reader.tensor(f"{names.final_norm.name}.weight").to(job.device),
-                names.final_norm,
-                rotations,
-            )
+            parts = {part: one.to(job.device) for part, one in final_norm_parts(names, reader).items()}
+            head, neutral = fold_head(head_weight(job, reader).to(job.device), parts, names.final_norm, rotations)
         return self._finish(hidden, neutral, head)
 
     @torch.no_grad()
-    def _finish(self, hidden_BTD: Tensor, norm_D: Tensor, head_VD: Tensor) -> float:
-        norm = self._factory.fill_final_norm(norm_D)
+    def _finish(self, hidden_BTD: Tensor, norm: dict[str, Tensor], head_VD: Tensor) -> float:
+        final_norm = self._factory.fill_final_norm(norm)
         head = head_VD.to(self._factory.device, self._factory.dtype)
         metrics = Metrics()
         for hidden, tokens in zip(hidden_BTD, self._tokens_BT, strict=True):
-            metrics.add(norm(hidden.to(head)) @ head.T, tokens)
+            metrics.add(final_norm(hidden.to(head)) @ head.T, tokens)
         return metrics.perplexity

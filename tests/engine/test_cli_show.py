@@ -54,6 +54,9 @@ def test_fused_linears_say_their_rows(tmp_path: Path, capsys: pytest.CaptureFixt
         "writes": [{"space": "query", "rows": 64}, {"space": "key", "rows": 32}, {"space": "value", "rows": 32}],
         "shape": [128, 48],
         "has_bias": False,
+        "count": 1,
+        "num_blocks": 2,
+        "is_rounded": True,
     }
     assert {one["name"]: one["hadamard_order"] for one in table["rotations"]} == {
         "R1": "48 = 12 · 4",

@@ -15,6 +15,7 @@ from dfrot_engine import (
     MassiveToken,
     MassiveTokensFound,
     Measured,
+    RemainingTime,
     RotationTried,
     RunEnded,
     RunStarted,
@@ -39,6 +40,7 @@ EXAMPLES: tuple[EventBase, ...] = (
     ),
     StageAdvanced(stage="quantize", step=1, steps=2, label="Block 1 of 2 – «größe» 漢\u2028字"),
     Measured(name="rotate/loss", step=3, value=1.5e300, unit=""),
+    RemainingTime(seconds=12.5),
     BlockQuantized(block=0, relative_error={"mlp.down_proj": 0.1}, seconds=0.5, bytes=12),
     MassiveTokensFound(count=1, rows=10, tokens=(TOKEN,)),
     Evaluated(dataset="builtin", metric="perplexity", value=8.0, baseline=None),
@@ -60,7 +62,7 @@ def test_every_event_has_a_name_of_its_own() -> None:
     union, *_ = typing.get_args(Event)
     classes = typing.get_args(union)
     names = [one.model_fields["event"].default for one in classes]
-    assert len(set(names)) == len(classes) == 16
+    assert len(set(names)) == len(classes) == 17
 
 
 def test_time_is_kept() -> None:

@@ -16,6 +16,7 @@ from dfrot_engine import (
     Logged,
     Measured,
     PauseChanged,
+    RemainingTime,
     RunEnded,
     RunStarted,
     StageAdvanced,
@@ -121,6 +122,19 @@ def test_remaining_time_follows_the_pace_so_far() -> None:
     left = remaining_s(state, at(30), estimates)
     assert left is not None
     assert 100 < left < 250
+
+
+def test_what_the_engine_says_remains_goes_down_with_the_clock_but_not_in_a_pause() -> None:
+    state = fold_all(started(), StageStarted(stage="quantize", steps=4, time=at(0)))
+    state = fold(state, RemainingTime(seconds=90, time=at(30)))
+    assert remaining_s(state, at(30)) == 90
+    assert remaining_s(state, at(50)) == 70
+    state = fold(state, PauseChanged(paused=True, time=at(50)))
+    assert remaining_s(state, at(500)) == 70
+    state = fold(state, PauseChanged(paused=False, time=at(500)))
+    assert remaining_s(state, at(510)) == 60
+    assert remaining_s(state, at(900)) == 0
+    assert remaining_s(fold(state, RunEnded(status="finished", time=at(901))), at(901)) is None
 
 
 def test_a_resumed_run_keeps_what_it_reuses() -> None:

@@ -20,6 +20,7 @@ from dfrot_engine.checkpoint.reader import CheckpointReader
 from dfrot_engine.events import BlockQuantized
 from dfrot_engine.forward.block import BlockFactory
 from dfrot_engine.forward.stream import embed, run_block
+from dfrot_engine.outer import final_norm_parts
 from dfrot_engine.rotations.fold import fold_block
 from dfrot_engine.rotations.random import random_hadamard, random_orthogonal
 from dfrot_engine.rotations.rotation_set import RotationSet
@@ -188,7 +189,7 @@ def test_streamed_block_by_block_it_is_the_whole_model(name: str, changes: dict[
             for index in range(sizes.num_blocks):
                 block = factory.fill(index, reader.block(sizes.block_prefix(index)))
                 hidden = run_block(factory, block, index, hidden)
-            hidden = factory.fill_final_norm(reader.tensor("model.norm.weight"))(hidden)
+            hidden = factory.fill_final_norm(final_norm_parts(sizes, reader))(hidden)
             expected = whole.model(tokens, use_cache=False).last_hidden_state
         assert (hidden - expected).norm() < 1e-4 * expected.norm()
 

@@ -8,11 +8,20 @@ from dfrot_engine.calibration.samplers import RowSample, sample_rows
 
 
 def sample(quota: int) -> RowSample:
-    rows = torch.arange(40.0).reshape(2, 10, 2)
+    rows = torch.arange(40.0).reshape(20, 2)
     massive = torch.zeros(20, dtype=torch.bool)
     massive[[0, 10]] = True
     generator = torch.Generator().manual_seed(0)
-    return sample_rows(rows, massive, rows.flatten(0, 1).amax(1), block=3, site=1, quota=quota, generator=generator)
+    return sample_rows(
+        rows.__getitem__,
+        massive,
+        rows.amax(1),
+        num_tokens=10,
+        block=3,
+        site=1,
+        quota=quota,
+        generator=generator,
+    )
 
 
 def test_massive_tokens_are_all_kept_and_shares_add_up() -> None:

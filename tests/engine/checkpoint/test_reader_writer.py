@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import load_file
 
 from dfrot_engine import DiskError, ModelError
 from dfrot_engine.checkpoint import writer as writers
-from dfrot_engine.checkpoint.reader import CheckpointReader
+from dfrot_engine.checkpoint.headers import read_headers
+from dfrot_engine.checkpoint.reader import DTYPES, CheckpointReader
 from dfrot_engine.checkpoint.writer import ShardWriter
 from tests.engine.checkpoint.folders import save_model
 
@@ -97,21 +98,36 @@ def test_nothing_has_its_name_before_the_end(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"]
 
 
-def test_at_most_one_shard_is_held(tmp_path: Path) -> None:
-    writer = ShardWriter(tmp_path, SHARD_BYTES)
-    for number in range(20):
+def test_tensors_go_to_the_disk_as_they_come(tmp_path: Path) -> None:
+    """So that a shard is never held in memory, whatever its size."""
+    writer = ShardWriter(tmp_path)
+    for number in range(1, 20):
         writer.add(str(number), torch.zeros(100))
-        assert sum(tensor.nbytes for tensor in writer._open.values()) <= SHARD_BYTES
+        assert sum(path.stat().st_size for path in tmp_path.iterdir()) == 400 * number
 
 
-@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), SafetensorError("disk full")])
-def test_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+def test_wider_numbers_lie_in_front_so_that_all_are_aligned(tmp_path: Path) -> None:
+    (path,) = write(tmp_path, {"codes": torch.zeros(5, dtype=torch.int8), "w": torch.ones(3), "n": torch.tensor([7])})
+    headers = read_headers(tmp_path)
+    assert all(header.offset % (header.num_bytes // header.num_elements) == 0 for header in headers.values())
+    assert (headers["n"].offset, headers["w"].offset % 8) == (min(h.offset for h in headers.values()), 0)
+    assert load_file(path)["n"].tolist() == [7]
+
+
+@pytest.mark.parametrize("name", ["add", "finish"])
+def test_full_disk(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_space(*_: object, **__: object) -> None:
-        raise error
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(writers, "save_file", no_space)
-    with pytest.raises(DiskError, match=r"No space left|disk full"):
-        write(tmp_path, some_tensors())
+    writer = ShardWriter(tmp_path)
+    monkeypatch.setattr(writers, "write_tensor" if name == "add" else "_header", no_space)
+    with pytest.raises(DiskError, match="No space left"):
+        fill(writer)
+
+
+def fill(writer: ShardWriter) -> None:
+    writer.add("w", torch.zeros(3))
+    writer.finish({})
 
 
 def test_name_twice_is_our_mistake(tmp_path: Path) -> None:
@@ -149,3 +165,32 @@ def test_tensor_outlives_the_reader(tmp_path: Path) -> None:
     with CheckpointReader(tmp_path) as reader:
         tensor = reader.tensor("w")
     assert tensor.tolist() == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("dtype", [dtype for dtype in DTYPES.values() if dtype is not torch.complex64])
+def test_every_dtype_comes_back(dtype: torch.dtype, tmp_path: Path) -> None:
+    numbers = torch.tensor([[0, 1, 1], [1, 0, 1]]).to(torch.float32).to(dtype)
+    (path,) = write(tmp_path, {"numbers": numbers, "empty": numbers[:0], "scalar": numbers[0, 1]})
+    with CheckpointReader(tmp_path) as reader:
+        for name, wanted in {"numbers": numbers, "empty": numbers[:0], "scalar": numbers[0, 1]}.items():
+            read = reader.tensor(name)
+            assert read.dtype == dtype
+            assert read.shape == wanted.shape
+            assert torch.equal(read.float(), wanted.float())
+            assert torch.equal(load_file(path)[name].float(), wanted.float())
+
+
+def test_a_shard_that_was_cut_short_meanwhile(tmp_path: Path) -> None:
+    reader = CheckpointReader(save_model(tmp_path))
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-8])
+    last = max(reader.headers.values(), key=lambda header: header.offset).name
+    with pytest.raises(ModelError, match=r"Cannot read model\.safetensors: it is shorter"):
+        reader.tensor(last)
+
+
+def test_reading_a_block_leaves_no_page_of_the_shard_mapped(tmp_path: Path) -> None:
+    with CheckpointReader(save_model(tmp_path)) as reader:
+        held = reader.block("model.layers.0.")
+        assert "model.safetensors" not in Path("/proc/self/maps").read_text()
+        assert len(held) == 9

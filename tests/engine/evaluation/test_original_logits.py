@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig
 
 from dfrot_engine.evaluation.models import original_logits
 from dfrot_engine.job import Job
 from dfrot_engine.options import RunOptions
 from dfrot_engine.recipe import Recipe
-from tests.tiny_models import TINY_MODELS, save_tiny_model
+from tests.tiny_models import TINY_MODELS, auto_class, save_tiny_model
 
 TOKENS = torch.randint(0, 257, (2, 40), generator=torch.Generator().manual_seed(1))
 
@@ -29,7 +29,8 @@ def streamed(folder: Path) -> Tensor:
 @torch.no_grad()
 def whole(folder: Path) -> Tensor:
     """With the attention transformers chooses for the model."""
-    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    loader = auto_class(AutoConfig.from_pretrained(folder))
+    model: Any = loader.from_pretrained(folder, dtype=torch.float32).eval()
     return model(TOKENS, use_cache=False).logits
 
 

@@ -189,3 +189,14 @@ def test_scales_become_float16_and_the_weights_are_rounded_again(llama: Path, tm
     assert work.load_block("quantize", "00000")[0]["mlp.up_proj.scale"].dtype is torch.bfloat16
     run_tiny(measured.with_field("exports", EXPORTS[:1]), output, keep_work=True)
     assert work.load_block("quantize", "00000")[0]["mlp.up_proj.scale"].dtype is torch.float16
+
+
+def test_a_file_that_does_not_fit_into_memory_is_measured_by_the_engine(llama: Path, tmp_path: Path) -> None:
+    """Block by block, as nobody loads a GGUF file."""
+    recipe = gguf_recipe(llama).with_field("exports", EXPORTS[:1])
+    whole, _ = run_tiny(recipe, tmp_path / "whole")
+    streamed, _ = run_tiny(recipe, tmp_path / "streamed", memory=1)
+    assert whole.status == streamed.status == "finished"
+    reports = [json.loads((tmp_path / name / "report.json").read_text()) for name in ("whole", "streamed")]
+    assert reports[1]["protocol"]["measured"] == "the engine's quantized forward"
+    assert reports[1]["kl_divergence"] == pytest.approx(reports[0]["kl_divergence"], rel=1e-4)

@@ -15,7 +15,7 @@ from dfrot_engine.checkpoint.reader import CheckpointReader
 from dfrot_engine.forward.attention import ATTENTION, KVQuantizer
 from dfrot_engine.forward.block import BlockFactory
 from dfrot_engine.forward.stream import run_block
-from dfrot_engine.outer import finish_logits
+from dfrot_engine.outer import final_norm_parts, finish_logits
 from dfrot_engine.quantizers.activations import activation_quantizer
 from dfrot_engine.quantizers.formats import FORMATS
 from dfrot_engine.recipe import KVCacheScheme
@@ -283,8 +283,9 @@ def test_streamed_blocks_are_the_whole_model(folder: Path) -> None:
         for index in range(2):
             block = factory.fill(index, reader.block(f"model.layers.{index}."))
             hidden = run_block(factory, block, index, hidden, kv_quantizer)
-        norm = factory.fill_final_norm(reader.tensor("model.norm.weight"))
-        logits = finish_logits(norm(hidden) @ model.lm_head.weight.T, architecture_of(model.config.to_dict()))
+        sizes = architecture_of(model.config.to_dict())
+        norm = factory.fill_final_norm(final_norm_parts(sizes, reader))
+        logits = finish_logits(norm(hidden) @ model.lm_head.weight.T, sizes)
     assert (logits - expected).abs().max() < 1e-10
 
 

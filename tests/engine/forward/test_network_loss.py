@@ -18,7 +18,7 @@ from dfrot_engine.forward.network_loss import NetworkLoss, straight_through
 from dfrot_engine.forward.stream import embed, run_block
 from dfrot_engine.job import Job
 from dfrot_engine.options import RunOptions
-from dfrot_engine.outer import fold_outer
+from dfrot_engine.outer import fold_outer, folded_norm_parts
 from dfrot_engine.quantizers.activations import activation_quantizer
 from dfrot_engine.recipe import ActivationScheme, Recipe
 from dfrot_engine.rotations.fold import fold_block
@@ -88,13 +88,14 @@ def whole_model_loss(folder: Path, turn: Tensor, quantize: Quantize, kind: Kind)
 @pytest.mark.parametrize("name", R1_MODELS)
 def test_without_rounding_it_is_the_models_own_loss(name: str, tmp_path: Path) -> None:
     folder = save_tiny_model(name, tmp_path / "model")
+    rotation_DD = random_orthogonal(job_of(folder).architecture.hidden_size, 3)
     with CheckpointReader(folder) as reader:
         loss = network_loss(job_of(folder), reader, quantizer_of=lambda _scheme: lambda rows: rows)
-        value, gradient = loss.loss_and_gradient(ROTATION, ALL)
+        value, gradient = loss.loss_and_gradient(rotation_DD, ALL)
         expected = float(cross_entropy(load_float64(folder)[0](TOKENS, use_cache=False).logits).detach())
-        assert loss.loss(ROTATION, ALL) == pytest.approx(expected, rel=1e-5)
+        assert loss.loss(rotation_DD, ALL) == pytest.approx(expected, rel=1e-5)
     assert value == pytest.approx(expected, rel=1e-5)
-    tangent = ROTATION.float().T @ gradient
+    tangent = rotation_DD.float().T @ gradient
     # No rotation changes the exact model, so the gradient has nothing along the group.
     assert (tangent - tangent.T).abs().max() < 1e-4 * (1 + gradient.abs().max())
 
@@ -150,7 +151,7 @@ def test_loss_is_that_of_the_folded_model(overrides: list[Any], model: Path, rea
                 weight, bias = linear_parts(block, linear)
                 replace_linear(block, linear, QuantizedLinear(weight, bias, activation_quantizer(scheme), None))
         hidden = run_block(factory, block, index, hidden)
-    logits = factory.fill_final_norm(outer["final_norm"])(hidden) @ outer["head"].float().T
+    logits = factory.fill_final_norm(folded_norm_parts(outer))(hidden) @ outer["head"].float().T
     # The head is stored in 16 bits, and a value at a code's edge may fall to either side of it.
     expected = pytest.approx(float(cross_entropy(logits)), rel=2e-3)
     assert network_loss(job, reader).loss(ROTATION, ALL) == expected

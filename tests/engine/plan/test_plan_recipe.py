@@ -315,9 +315,7 @@ def test_refined_inner_rotations_want_something_to_lower(plan: Callable[..., Pla
     assert not [one for one in kept.problems if one.field == "rotation.r2.kind"]
 
 
-def test_scales_need_a_straight_way_through_the_mlp(
-    plan: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_scales_need_a_straight_way_through_the_mlp(plan: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch) -> None:
     scaling = ("rotation.mlp_scaling", {"kind": "search"}), ("exports", [])
     assert plan(*scaling).problems == ()
     idle = found(plan(*scaling, ("skip", ["*.down_proj"])), "rotation.mlp_scaling.kind")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,13 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from dfrot_engine.errors import RunError
-from dfrot_engine.recipe import LEARNED, REFINED, Cayley, Descent, DFRot, FromFile, Whip
-from dfrot_engine.rotations import BUILDERS, RotationData, RotationStep
+from dfrot_engine.errors import RecipeError, RunError
+from dfrot_engine.recipe import LEARNED, REFINED, Cayley, Descent, DFRot, FromFile, Hadamard, Householder, Whip
+from dfrot_engine.rotations import BUILDERS, RotationData, RotationStep, r1_steps
+from dfrot_engine.rotations.orthogonal import keep_mean
 from dfrot_engine.rotations.random import random_orthogonal
 from tests.engine.rotations.planted import WIDTH, data_of, deviation, planted
+from tests.tiny_models import tiny_architecture
 
 SMALL: dict[type, dict[str, Any]] = {
     DFRot: {"steps": 20},
@@ -112,3 +115,53 @@ def test_damaged_rows_are_named() -> None:
     rows[5, 0] = float("inf")
     with pytest.raises(RunError, match="2 of 10 sampled activation rows contain NaN or infinity, the first is row 3"):
         data_of(rows)
+
+
+def build_for_layer_norm(section: Any, data: RotationData | None) -> list[RotationStep]:
+    return list(r1_steps(section, replace(tiny_architecture("starcoder2"), hidden_size=WIDTH), data))
+
+
+@pytest.mark.parametrize("kind", [kind for kind in BUILDERS if kind not in (FromFile, Householder)])
+def test_where_norms_subtract_the_mean_every_step_leaves_it_alone(kind: Any) -> None:
+    data = centred(planted())
+    ones_D = torch.ones(WIDTH, dtype=torch.float64)
+    for step in build_for_layer_norm(kind(**SMALL.get(kind, {})), data):
+        assert deviation(step.rotation_DD) <= 1e-10
+        assert (step.rotation_DD @ ones_D - ones_D).abs().max() < 1e-12
+
+
+@pytest.mark.parametrize("kind", [DFRot, Descent, Whip, Cayley])
+def test_refinements_go_on_where_the_mean_stays(kind: Any) -> None:
+    """Every step of theirs keeps it by itself, so that the loss they report is that of the rotation they hand on."""
+    steps = build(kind(**SMALL[kind]), replace(centred(planted()), keeps_mean=True))
+    assert steps[-1].loss < (0.998 if kind is Whip else 0.99) * steps[0].loss
+    for step in steps:
+        assert (step.rotation_DD - keep_mean(step.rotation_DD)).abs().max() < 1e-5
+
+
+def test_a_saved_rotation_that_moves_the_mean_is_refused(tmp_path: Path) -> None:
+    own, kept = random_orthogonal(WIDTH, 5), keep_mean(random_orthogonal(WIDTH, 5))
+    for name, rotation in (("own", own), ("kept", kept)):
+        save_file({"R1": rotation.contiguous()}, tmp_path / f"{name}.safetensors")
+    with pytest.raises(RecipeError, match="moves the mean") as caught:
+        build_for_layer_norm(FromFile(path=str(tmp_path / "own.safetensors")), None)
+    assert caught.value.field == "rotation.r1.path"
+    used = build_for_layer_norm(FromFile(path=str(tmp_path / "kept.safetensors")), None)[0].rotation_DD
+    assert (used - kept).abs().max() < 1e-12
+    start = Descent(start="from-file", start_path=str(tmp_path / "own.safetensors"), **SMALL[Descent])
+    assert (build_for_layer_norm(start, centred(planted()))[0].rotation_DD - kept).abs().max() < 1e-10
+
+
+def test_hadamard_still_spreads_every_coordinate_where_it_keeps_the_mean() -> None:
+    plain, kept = (steps[0].rotation_DD for steps in (build(Hadamard(), None), build_for_layer_norm(Hadamard(), None)))
+    # Only the coordinate that the matrix would turn into the mean becomes a random vector.
+    largest = kept.abs().amax(1).sort().values * WIDTH**0.5
+    assert largest[-2] < 1.5
+    assert largest[-1] < 4.0
+    for rotation in (torch.eye(WIDTH, dtype=torch.float64), -plain, -torch.eye(WIDTH, dtype=torch.float64)):
+        assert deviation(keep_mean(rotation)) <= 1e-10
+        assert (keep_mean(rotation).sum(1) - 1).abs().max() < 1e-12
+
+
+def centred(data: RotationData) -> RotationData:
+    return replace(data, rows_ND=data.rows_ND - data.rows_ND.mean(1, keepdim=True))

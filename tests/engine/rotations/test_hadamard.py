@@ -30,7 +30,18 @@ def test_transform_is_the_matrix(width: int) -> None:
     assert torch.allclose(hadamard_transform(values, order, inverse=True), values @ matrix.T, atol=1e-12)
 
 
-@pytest.mark.parametrize(("width", "text"), [(576, "576 = 36 · 16"), (4096, "4096"), (86, "86 = 43 blocks of 2")])
+@pytest.mark.parametrize(
+    ("width", "text"),
+    [
+        (576, "576 = 36 · 16"),
+        (896, "896 = 28 · 32"),
+        (3584, "3584 = 28 · 128"),
+        (18_944, "18944 = 148 · 128"),
+        (29_568, "29568 = 924 · 32"),
+        (4096, "4096"),
+        (86, "86 = 43 blocks of 2"),
+    ],
+)
 def test_order_says_how_it_is_made(width: int, text: str) -> None:
     assert str(hadamard_order(width)) == text
 

@@ -78,10 +78,11 @@ def directly(recipe: Recipe, names: set[str]) -> float:
     with torch.no_grad():
         logits = original(tokens_BT).logits
         outer, own_head = original.model.embed_tokens.weight, original.lm_head.weight
-        head, neutral = fold_head(own_head, original.model.norm.weight, job.architecture.final_norm, rotations)
+        gains = dict(original.model.norm.named_parameters())
+        head, neutral = fold_head(own_head, gains, job.architecture.final_norm, rotations)
         rotated.lm_head.weight = nn.Parameter(head.float())
         rotated.model.embed_tokens.weight = nn.Parameter(fold_embedding(outer, rotations).float())
-        rotated.model.norm.weight.copy_(neutral)
+        rotated.model.norm.weight.copy_(neutral["weight"])
         for index, block in enumerate(rotated.model.layers):
             block.load_state_dict(fold_block(dict(block.state_dict()), job.architecture, rotations, index))
             for linear in job.architecture.block.linears:

@@ -17,7 +17,7 @@ from dfrot_engine.job import Job
 from dfrot_engine.options import RunOptions
 from dfrot_engine.stages.calibrate import calibration_tokens
 from tests.engine.runs import run_tiny, tiny_recipe
-from tests.tiny_models import R1_MODELS, TINY_MODELS, save_tiny_model
+from tests.tiny_models import R1_MODELS, TINY_MODELS, save_tiny_model, tiny_architecture
 
 
 def report_of(folder: Path) -> dict[str, Any]:
@@ -41,11 +41,13 @@ def test_every_architecture_loads_with_transformers_alone(name: str, tmp_path: P
 @pytest.mark.parametrize("name", TINY_MODELS)
 def test_every_architecture_is_measured_with_every_rotation_it_allows(name: str, tmp_path: Path) -> None:
     """Learned R2 and R4 and an 8-bit KV cache, by the engine's own forward."""
+    sizes = tiny_architecture(name)
+    takes_blocks = sizes.intermediate_size % 32 == 0 and sizes.experts_per_token == 0
     fields: dict[str, Any] = {
         "rotation__r1__kind": "hadamard" if name in R1_MODELS else "none",
         "rotation__r2__kind": "descent",
         "rotation__r3": True,
-        "rotation__r4": {"kind": "block-descent", "block_size": 32},
+        "rotation__r4": {"kind": "block-descent", "block_size": 32} if takes_blocks else {"kind": "hadamard"},
         "kv_cache": {"format": "int8"},
         "solver__kind": "gptq",
         "skip": ["lm_head"],

@@ -83,7 +83,8 @@ def test_a_file_where_the_output_should_be(model: Path, tmp_path: Path) -> None:
     ("error", "word"),
     [
         (torch.OutOfMemoryError("CUDA out of memory."), "seq_len"),
-        (MemoryError(), "num_samples"),
+        (MemoryError(), "--memory"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes."), "--memory"),
         (OSError(28, "No space left on device"), "No space left"),
     ],
 )

@@ -1,0 +1,90 @@
+"""A written checkpoint block by block, as transformers computes it: for models that do not fit into memory whole."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModelForCausalLM
+from transformers.quantizers.auto import AutoHfQuantizer
+
+from dfrot_engine.architectures.base import Architecture
+from dfrot_engine.checkpoint.reader import CheckpointReader
+from dfrot_engine.evaluation.models import LogitsOf, without_bars
+from dfrot_engine.forward.attention import ATTENTION
+from dfrot_engine.forward.block import BlockFactory
+from dfrot_engine.forward.room import Room
+from dfrot_engine.forward.stream import batches, pass_on
+from dfrot_engine.outer import finish_logits
+from dfrot_engine.overlap import read_ahead
+
+
+def streamed_logits(
+    folder: Path,
+    names: Architecture,
+    tokens_BT: Tensor,
+    device: torch.device,
+    room: Room,
+    say: Callable[[int], None],
+) -> LogitsOf:
+    """What `reloaded_logits` gives, with one block in memory: transformers' own modules, unpacked by its own quantizer.
+
+    Args:
+        names: of the model; the checkpoint has the same.
+        say: called after each batch with the number of the block; what it raises ends the work.
+    """
+    filler = _Filler(folder, device)
+    factory = BlockFactory(folder, device, filler.dtype, batch=room.batch)
+    with CheckpointReader(folder) as reader:
+        embedding_VD = reader.tensor(f"{names.embedding}.weight")
+        hidden = room.states.new((*tokens_BT.shape, names.hidden_size), filler.dtype)
+        scale = torch.tensor(names.embedding_scale, dtype=filler.dtype)  # rounded, as transformers has it
+        for batch_BT in batches(tokens_BT):
+            hidden.append(embedding_VD[batch_BT].to(filler.dtype) * scale)
+        del embedding_VD
+        numbers = range(names.num_blocks)
+        blocks = read_ahead(lambda index: reader.block(names.block_prefix(index)), numbers, overlaps=room.overlaps)
+        for index in numbers:
+            block = filler.fill(names.block_prefix(index).rstrip("."), next(blocks))
+            hidden = pass_on(room.states, factory, block, index, hidden, between=lambda index=index: say(index))
+            del block  # before the next one is read
+        norm, head = (filler.fill(name, reader.block(f"{name}.")) for name in (names.final_norm.name, names.head))
+
+    @torch.no_grad()
+    def logits(window: int) -> Tensor:
+        return finish_logits(head(norm(hidden[window : window + 1].to(device)))[0], names)
+
+    return logits
+
+
+class _Filler:
+    """Modules of a checkpoint's model, made on the meta device and filled with what is stored."""
+
+    def __init__(self, folder: Path, device: torch.device) -> None:
+        config: Any = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        config._attn_implementation = ATTENTION
+        self.dtype: torch.dtype = config.dtype
+        self._device = device
+        with torch.device("meta"):
+            self._model: nn.Module = AutoModelForCausalLM.from_config(
+                config, dtype=config.dtype, trust_remote_code=False
+            )
+        self._quantizer: Any = None
+        if getattr(config, "quantization_config", None) is not None:
+            self._quantizer = AutoHfQuantizer.from_config(config.quantization_config, pre_quantized=True)
+            with without_bars():
+                self._quantizer.validate_environment()
+                self._quantizer.preprocess_model(model=self._model, dtype=config.dtype)
+
+    def fill(self, name: str, tensors: dict[str, Tensor]) -> nn.Module:
+        """The module with these tensors, unpacked, on the device."""
+        module = copy.deepcopy(self._model.get_submodule(name))
+        module.load_state_dict({key: one.to(self._device) for key, one in tensors.items()}, strict=True, assign=True)
+        if self._quantizer is not None:
+            with without_bars():
+                self._quantizer.compressor.decompress_model(module)
+        return module.requires_grad_(False).eval()
