@@ -10,40 +10,37 @@ from functools import cached_property
 from dfrot_engine.architectures import Architecture
 from dfrot_engine.architectures.base import Block
 from dfrot_engine.checkpoint.facts import ModelFacts
-from dfrot_engine.exporters.gguf_table import FOLDED_TYPES
-from dfrot_engine.formats import FORMATS
+from dfrot_engine.nvidia import has_nvidia_gpu
 from dfrot_engine.options import RunOptions
-from dfrot_engine.plan_checks import has_nvidia_gpu
 from dfrot_engine.plan_evaluation import evaluation_estimate
+from dfrot_engine.plan_hidden import batch_bytes, held_bytes, spilled_bytes
 from dfrot_engine.plan_inner import inner_disk_bytes, inner_memory_bytes, inner_seconds, inner_words
 from dfrot_engine.plan_linears import PlannedLinear
 from dfrot_engine.plan_network import network_bytes, network_seconds
+from dfrot_engine.plan_outputs import outputs_of, scale_bytes
 from dfrot_engine.plan_places import gigabytes
 from dfrot_engine.plan_recovery import recovery_bytes, recovery_seconds
 from dfrot_engine.plan_solver import share_of_expert, solver_bytes, solver_seconds, solver_words, stream_count
-from dfrot_engine.plan_types import Output, StageEstimate
+from dfrot_engine.plan_types import StageEstimate
 from dfrot_engine.recipe import REFINED, Cayley, Descent, DFRot, NoRotation, Recipe, Whip
+from dfrot_engine.speed import core_flops
 
 # Python with torch and transformers loaded, measured.
-PROCESS_BYTES = 400_000_000
-CPU_FLOPS_PER_CORE = 40e9
+PROCESS_BYTES = 450_000_000
+# Of what a core reaches with small matrices, once activations, norms and what is not overlapped are counted in.
+CORE_SHARE = 0.45
 CUDA_FLOPS = 50e12
-# Rounding with a search over a hundred clip ratios, measured on one core; a GPU is bound by its memory.
-SEARCH_S_PER_WEIGHT = 500e-9
-CUDA_SEARCH_SPEEDUP = 200
+# Rounding with a search over a hundred clip ratios, in multiplications of a core; a GPU is bound by its memory.
+SEARCH_FLOPS_PER_WEIGHT = 14_000
+CUDA_SEARCH_S_PER_WEIGHT = 2.5e-9
 CONVERT_BYTES_PER_S = 25e6
 WRITE_BYTES_PER_S = 200e6
 SHARD_BYTES = 5_000_000_000
-# Hidden states of a block's inputs, outputs, their concatenation, and the two sites that are sampled.
-HIDDEN_COPIES = 7
 PROBE_TOKENS = 2_048
 # Those that are tried for an input.
 CLIP_RATIOS = 29
-BATCH_TOKENS = 4_096
-#: Exports that hold the recipe's codes.
-HOLD_CODES = ("compressed-tensors", "gguf")
 # For each number of a block while it is rounded to nearest: as read, folded in float64, as codes and as it runs;
-# measured on a block of 64 experts.
+# measured on a block of 64 experts and on dense ones.
 ROUNDED_BLOCK_BYTES = 17
 # For each number of embedding and head while they are folded in float64, without and with rounding the head; measured.
 OUTER_BYTES, ROUNDED_OUTER_BYTES = 10, 19
@@ -96,7 +93,37 @@ class Workload:
     @property
     def hidden_bytes(self) -> int:
         """Hidden states of all calibration samples, float32."""
-        return self.calibration_tokens * self.architecture.hidden_size * 4
+        return self.calibration_tokens * self.hidden_token_bytes
+
+    @cached_property
+    def block_bytes(self) -> int:
+        """Of the first block in the checkpoint."""
+        prefix = self.architecture.block_prefix(0)
+        return sum(one.num_bytes for name, one in self.facts.headers.items() if name.startswith(prefix))
+
+    @cached_property  # free memory changes from one moment to the next
+    def memory_budget(self) -> int:
+        return self.options.memory_budget
+
+    @property
+    def batch_bytes(self) -> int:
+        """Activations of one batch of the calibration inside a block."""
+        return batch_bytes(self, self.recipe.calibration.seq_len, self.calibration_tokens)
+
+    def pass_flops(self, tokens: int, seq_len: int) -> float:
+        """Of so many tokens through all blocks, attention included."""
+        sizes = self.architecture
+        attention = 2 * seq_len * sizes.num_heads * sizes.head_size
+        return tokens * (2 * self.passed_parameters + sizes.num_blocks * attention)
+
+    @property
+    def probe_bytes(self) -> int:
+        """Hidden states of the sequences that errors are measured on."""
+        return min(self.hidden_bytes, max(PROBE_TOKENS, self.recipe.calibration.seq_len) * self.hidden_token_bytes)
+
+    @property
+    def hidden_token_bytes(self) -> int:
+        return 4 * self.architecture.hidden_size
 
     @property
     def sample_rows(self) -> int:
@@ -112,7 +139,7 @@ class Workload:
         return self.options.threads or max(1, (os.cpu_count() or 2) - 1)
 
     def seconds(self, flops: float) -> float:
-        return flops / (CUDA_FLOPS if self.is_on_cuda else CPU_FLOPS_PER_CORE * self.cores)
+        return flops / (CUDA_FLOPS if self.is_on_cuda else CORE_SHARE * core_flops() * self.cores)
 
     def stage(self, name: str, summary: str, memory: int, disk: int, seconds: float | None) -> StageEstimate:
         return StageEstimate(
@@ -138,18 +165,6 @@ def stage_estimates(work: Workload) -> tuple[StageEstimate, ...]:
     return tuple(stages)
 
 
-def outputs_of(work: Workload) -> tuple[Output, ...]:
-    """What the run writes."""
-    return tuple(
-        Output(
-            exporter=export.kind,
-            folder=str(work.options.output_dir / export.subfolder),
-            bytes=_output_bytes(work, export.kind),
-        )
-        for export in work.recipe.exports
-    )
-
-
 def refinement_flops(r1: DFRot | Descent | Whip, rows: int, width: int) -> float:
     """Of one step of a refinement on this many sampled rows."""
     if isinstance(r1, Descent | Whip):
@@ -166,7 +181,7 @@ def search_seconds(work: Workload) -> float:
         for linear in work.linears
         if linear.weights and linear.weights.clip_ratio == "search"
     )
-    return searched * SEARCH_S_PER_WEIGHT / (CUDA_SEARCH_SPEEDUP if work.is_on_cuda else work.cores)
+    return searched * CUDA_SEARCH_S_PER_WEIGHT if work.is_on_cuda else work.seconds(searched * SEARCH_FLOPS_PER_WEIGHT)
 
 
 def clip_search_flops(work: Workload) -> float:
@@ -194,13 +209,15 @@ def _load(work: Workload) -> StageEstimate:
 def _calibrate(work: Workload) -> StageEstimate:
     wanted, sizes = work.recipe.calibration, work.architecture
     rows_bytes = work.sample_rows * sizes.hidden_size * 4
-    memory = work.block_parameters * 4 + HIDDEN_COPIES * work.hidden_bytes + 2 * rows_bytes + _batch_bytes(work)
-    seconds = work.seconds(2 * work.passed_parameters * work.calibration_tokens)
+    # In front of a block and behind it, and what enters each place that is sampled.
+    streams = (2 + len(sizes.block.sites())) * work.hidden_bytes
+    block = work.block_bytes + 4 * work.block_parameters
+    memory = max(block + work.batch_bytes + held_bytes(work, streams), 4 * rows_bytes)
+    seconds = work.seconds(work.pass_flops(work.calibration_tokens, wanted.seq_len))
     summary = f"{wanted.num_samples:,} × {wanted.seq_len:,} tokens"
-    # The hidden states of the last finished block and the draft of the next.
-    return work.stage(
-        "calibrate", summary, memory, 2 * work.hidden_bytes + 2 * rows_bytes + inner_disk_bytes(work), seconds
-    )
+    # The hidden states behind the last finished block and behind the next, which a resumed run needs.
+    disk = 2 * work.hidden_bytes + spilled_bytes(work, streams)
+    return work.stage("calibrate", summary, memory, disk + 2 * rows_bytes + inner_disk_bytes(work), seconds)
 
 
 def _rotate(work: Workload) -> StageEstimate:
@@ -239,52 +256,29 @@ def _quantize(work: Workload) -> StageEstimate:
     weights = {linear.name: linear.shape[0] * linear.shape[1] for linear in work.linears if linear.weights}
     # Folding in float64 takes two products with R1; the probe goes through both versions of each block.
     parameters = work.parameters
-    flops = 2 * (parameters + work.outer_parameters) * sizes.hidden_size + 8 * work.passed_parameters * PROBE_TOKENS
+    flops = 2 * (parameters + work.outer_parameters) * sizes.hidden_size
+    flops += 4 * work.pass_flops(PROBE_TOKENS, recipe.calibration.seq_len)
     flops += clip_search_flops(work)
     outer_bytes = ROUNDED_OUTER_BYTES if sizes.head in weights else OUTER_BYTES
-    memory = max(
-        ROUNDED_BLOCK_BYTES * work.block_parameters + _batch_bytes(work),
-        outer_bytes * work.outer_parameters,
-        recovery_bytes(work),
-        solver_bytes(work) + _batch_bytes(work),
-    )
+    folded = ROUNDED_BLOCK_BYTES * work.block_parameters
+    inside = max(folded, 9 * work.block_parameters + work.batch_bytes, recovery_bytes(work), solver_bytes(work))
+    # Both streams in front of the block and behind it.
+    streams = 2 * (work.hidden_bytes * stream_count(recipe) + (2 - stream_count(recipe)) * work.probe_bytes)
+    memory = max(inside + held_bytes(work, streams), outer_bytes * work.outer_parameters)
     # Codes take a byte each until they are packed.
-    disk = parameters - sum(weights.values()) + parameters + 2 * work.outer_parameters
+    disk = parameters - sum(weights.values()) + parameters + 2 * work.outer_parameters + scale_bytes(work)
     count = f"{len(weights):,} linears, {solver_words(recipe)}" if weights else "weights keep their precision"
     recovery = recipe.recovery
     if recovery is not None:
         count += f"; recovery in {recovery.steps:,} steps a block"
-    # Of the last finished block, and the draft of the next.
-    disk += 2 * stream_count(recipe) * work.hidden_bytes
+    disk += streams  # a resumed run needs them complete
     seconds = search_seconds(work) + work.seconds(flops) + recovery_seconds(work) + solver_seconds(work)
     return work.stage("quantize", count, memory, disk, seconds)
 
 
 def _export(work: Workload) -> StageEstimate:
     size = sum(output.bytes for output in outputs_of(work))
-    memory = 2 * min(size, SHARD_BYTES) + 4 * work.block_parameters
-    return work.stage("export", f"about {gigabytes(size)}", memory, size, size / WRITE_BYTES_PER_S + 1.0)
-
-
-def _batch_bytes(work: Workload) -> int:
-    """Activations of one batch inside a block: the MLP's two branches and their product."""
-    return 3 * 4 * BATCH_TOKENS * max(work.architecture.mlp_widths)
-
-
-def _output_bytes(work: Workload, kind: str) -> int:
-    """Weights at their bits with their scales, everything else at two bytes; a tied head is written as well."""
-    linears = {f"{linear.name}.weight" for linear in work.linears}
-    others = sum(header.num_elements for name, header in work.facts.headers.items() if name not in linears)
-    if FOLDED_TYPES.get(kind) == "Q8_0":
-        return (others + sum(rows * columns for rows, columns in (one.shape for one in work.linears))) * 17 // 16
-    size = 2 * others
-    for linear in work.linears:
-        rows, columns = linear.shape
-        scheme = linear.weights
-        if scheme is None or kind not in HOLD_CODES:
-            size += 2 * rows * columns
-            continue
-        group_size = scheme.group_size if scheme.granularity == "per-group" else columns
-        stored = FORMATS[scheme.format].stored_bits(rows, columns, group_size=group_size, symmetric=scheme.symmetric)
-        size += stored // 8
-    return size
+    # Bytes go to a file of parts first, and from there into their shard.
+    disk = size + max((min(output.bytes, SHARD_BYTES) for output in outputs_of(work)), default=0)
+    memory = 4 * work.block_parameters + 4 * work.outer_parameters
+    return work.stage("export", f"about {gigabytes(size)}", memory, disk, 2 * size / WRITE_BYTES_PER_S + 1.0)

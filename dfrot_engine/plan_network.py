@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from dfrot_engine.memory import BATCH_TOKENS
 from dfrot_engine.plan_types import Problem, StageEstimate
 from dfrot_engine.recipe import THROUGH_MODEL, Cayley
 from dfrot_engine.units import about_text
@@ -16,7 +17,6 @@ KIND_FIELD = "rotation.r1.kind"
 SLOW_S = 1_800
 # Blocks are read, folded in float64 and placed; a page cache and a bus leave about this much.
 LOAD_BYTES_PER_S = 2e9
-BATCH_TOKENS = 2_048
 CHUNK_TOKENS = 256
 MEASURED_EVERY = 5
 HELD_OUT = 4

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from dfrot_engine.memory import BATCH_TOKENS
 from dfrot_engine.plan_linears import PlannedLinear
 from dfrot_engine.plan_types import Problem
 from dfrot_engine.recipe import LEAST_FOR_HOLD_OUT, MEASURED_EVERY, Recipe, held_out_sequences
@@ -12,9 +13,6 @@ from dfrot_engine.recipe import LEAST_FOR_HOLD_OUT, MEASURED_EVERY, Recipe, held
 if TYPE_CHECKING:
     from dfrot_engine.plan_estimates import Workload
 
-BATCH_TOKENS = 2_048
-# Both streams, what they become behind the block, and the batch results before they are joined.
-STREAM_COPIES = 6
 # For each number of a block while it is trained, and for each token what its backward pass keeps; both measured.
 BLOCK_BYTES, TOKEN_HIDDENS, TOKEN_INTERMEDIATES = 28, 60, 12
 
@@ -50,13 +48,13 @@ def recovery_seconds(work: Workload) -> float:
 
 
 def recovery_bytes(work: Workload) -> int:
-    """The streams of all calibration sequences, the block with its slopes, and one batch's backward pass."""
+    """The block with its slopes, and one batch's backward pass."""
     if work.recipe.recovery is None:
         return 0
     sizes, seq_len = work.architecture, work.recipe.calibration.seq_len
     in_batch = min(_batch(work) * seq_len, max(BATCH_TOKENS, seq_len))
     per_token = TOKEN_HIDDENS * sizes.hidden_size + TOKEN_INTERMEDIATES * sizes.intermediate_size
-    return STREAM_COPIES * work.hidden_bytes + BLOCK_BYTES * work.block_parameters + 4 * in_batch * per_token
+    return BLOCK_BYTES * work.block_parameters + 4 * in_batch * per_token
 
 
 def _batch(work: Workload) -> int:

@@ -81,7 +81,7 @@ def load_checkpoint(folder: Path, device: torch.device) -> nn.Module:
         with without_bars():
             how = _gguf_arguments(folder) or {"dtype": "auto"}
             config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-            loader = AutoModelForImageTextToText if hasattr(config, "vision_config") else AutoModelForCausalLM
+            loader = loader_of(config)
             model = loader.from_pretrained(folder, local_files_only=True, trust_remote_code=False, **how)
             return cast("nn.Module", model).to(device).eval()
     except (OSError, ValueError, RuntimeError, KeyError) as error:
@@ -118,6 +118,11 @@ def reloaded_logits(folder: Path, tokens_BT: Tensor, device: torch.device) -> Lo
             return model(tokens_BT[window : window + 1].to(device), use_cache=False).logits[0]
 
     return logits
+
+
+def loader_of(config: Any) -> Any:
+    """The class of transformers that loads models of this config with their head."""
+    return AutoModelForImageTextToText if hasattr(config, "vision_config") else AutoModelForCausalLM
 
 
 def without_bars() -> contextlib.redirect_stderr[io.StringIO]:

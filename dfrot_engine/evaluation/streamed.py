@@ -9,12 +9,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig
 from transformers.quantizers.auto import AutoHfQuantizer
 
 from dfrot_engine.architectures.base import Architecture
 from dfrot_engine.checkpoint.reader import CheckpointReader
-from dfrot_engine.evaluation.models import LogitsOf, without_bars
+from dfrot_engine.evaluation.models import LogitsOf, loader_of, without_bars
 from dfrot_engine.forward.attention import ATTENTION
 from dfrot_engine.forward.block import BlockFactory
 from dfrot_engine.forward.room import Room
@@ -49,10 +49,11 @@ def streamed_logits(
         numbers = range(names.num_blocks)
         blocks = read_ahead(lambda index: reader.block(names.block_prefix(index)), numbers, overlaps=room.overlaps)
         for index in numbers:
-            block = filler.fill(names.block_prefix(index).rstrip("."), next(blocks))
+            block = filler.fill(filler.blocks[index], next(blocks))
             hidden = pass_on(room.states, factory, block, index, hidden, between=lambda index=index: say(index))
             del block  # before the next one is read
-        norm, head = (filler.fill(name, reader.block(f"{name}.")) for name in (names.final_norm.name, names.head))
+        norm = filler.fill(filler.norm, reader.block(f"{names.final_norm.name}."))
+        head = filler.fill(filler.head, reader.block(f"{names.head_tensor}."))
 
     @torch.no_grad()
     def logits(window: int) -> Tensor:
@@ -62,27 +63,29 @@ def streamed_logits(
 
 
 class _Filler:
-    """Modules of a checkpoint's model, made on the meta device and filled with what is stored."""
+    """Modules of a checkpoint's text model, made on the meta device; filled with what is stored, one at a time."""
 
     def __init__(self, folder: Path, device: torch.device) -> None:
         config: Any = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        config._attn_implementation = ATTENTION
+        config.get_text_config(decoder=True)._attn_implementation = ATTENTION
         self.dtype: torch.dtype = config.dtype
         self._device = device
         with torch.device("meta"):
-            self._model: nn.Module = AutoModelForCausalLM.from_config(
-                config, dtype=config.dtype, trust_remote_code=False
-            )
+            model: Any = loader_of(config).from_config(config, dtype=config.dtype, trust_remote_code=False)
         self._quantizer: Any = None
         if getattr(config, "quantization_config", None) is not None:
             self._quantizer = AutoHfQuantizer.from_config(config.quantization_config, pre_quantized=True)
             with without_bars():
                 self._quantizer.validate_environment()
-                self._quantizer.preprocess_model(model=self._model, dtype=config.dtype)
+                self._quantizer.preprocess_model(model=model, dtype=config.dtype)
+        decoder = model.get_decoder()
+        self.blocks: nn.ModuleList = decoder.layers
+        self.norm: nn.Module = decoder.norm
+        self.head: nn.Module = model.get_output_embeddings()
 
-    def fill(self, name: str, tensors: dict[str, Tensor]) -> nn.Module:
-        """The module with these tensors, unpacked, on the device."""
-        module = copy.deepcopy(self._model.get_submodule(name))
+    def fill(self, module: nn.Module, tensors: dict[str, Tensor]) -> nn.Module:
+        """A copy of the module with these tensors, unpacked, on the device."""
+        module = copy.deepcopy(module)
         module.load_state_dict({key: one.to(self._device) for key, one in tensors.items()}, strict=True, assign=True)
         if self._quantizer is not None:
             with without_bars():

@@ -12,20 +12,19 @@ from dfrot_engine.formats import FORMATS
 from dfrot_engine.plan_linears import PlannedLinear, problems_by_field
 from dfrot_engine.plan_types import Problem
 from dfrot_engine.recipe import NoRotation, Recipe
+from dfrot_engine.verdicts.table import facts
 
 #: (field, message, remedy)
 Found = tuple[str, str, str]
 
-# compressed-tensors could store any number of bits; no runtime computes with the other integers.
-STORED_FORMATS = ("int4", "int8", "fp8")
 _GGUF = "A GGUF file"
 MEASURE_ONLY = "leave exports empty to only measure it"
 
 
-def export_problems(recipe: Recipe, linears: Sequence[PlannedLinear], facts: ModelFacts) -> list[Problem]:
+def export_problems(recipe: Recipe, linears: Sequence[PlannedLinear], model: ModelFacts) -> list[Problem]:
     """Problems of every export the recipe asks for."""
     kinds = dict.fromkeys(export.kind for export in recipe.exports)
-    return [problem for kind in kinds for problem in LIMITS[kind](recipe, linears, facts)]
+    return [problem for kind in kinds for problem in LIMITS[kind](recipe, linears, model)]
 
 
 def file_problems(recipe: Recipe, folder: Path) -> list[Problem]:
@@ -38,15 +37,26 @@ def file_problems(recipe: Recipe, folder: Path) -> list[Problem]:
     return tokenizer_problems(recipe, folder) if is_gguf else []
 
 
-def _compressed_tensors(recipe: Recipe, linears: Sequence[PlannedLinear], _facts: ModelFacts) -> list[Problem]:
+def unwritten_exports(recipe: Recipe, linears: Sequence[PlannedLinear], model: ModelFacts) -> dict[str, str]:
+    """Export kind → what keeps it from being written, where something does."""
+    found: dict[str, str] = {}
+    for kind in {export.kind for export in recipe.exports}:
+        for problem in LIMITS[kind](recipe, linears, model):
+            if problem.severity == "error":
+                found.setdefault(kind, problem.message)
+    return found
+
+
+def _compressed_tensors(recipe: Recipe, linears: Sequence[PlannedLinear], _model: ModelFacts) -> list[Problem]:
     problems = _rotation_problems(recipe, "A compressed-tensors checkpoint")
     if recipe.kv_cache is not None:
-        flag = "fp8" if FORMATS[recipe.kv_cache.format].is_float else "int4_per_token_head"
+        flag = facts().runtime("vLLM").kv_flags.get(recipe.kv_cache.format)
+        serve = f"choose it there, for example `vllm serve {flag}`" if flag else "it stays at 16 bits"
         problems.append(
             Problem.warning(
                 "kv_cache",
                 "The KV cache's format is measured here, but does not travel in the checkpoint.",
-                f"When serving, choose it there, for example `vllm serve --kv-cache-dtype {flag}`.",
+                f"When serving, {serve}.",
             )
         )
     if any(linear.is_head and linear.weights is not None for linear in linears):
@@ -96,16 +106,16 @@ def _expert_problems(linears: Sequence[PlannedLinear]) -> list[Problem]:
     return [Problem.warning(lost.activations_field, message, remedy)]
 
 
-def _rotated_bf16(recipe: Recipe, _linears: Sequence[PlannedLinear], _facts: ModelFacts) -> list[Problem]:
+def _rotated_bf16(recipe: Recipe, _linears: Sequence[PlannedLinear], _model: ModelFacts) -> list[Problem]:
     return _rotation_problems(recipe, "A rotated bfloat16 checkpoint")
 
 
-def _gguf(recipe: Recipe, linears: Sequence[PlannedLinear], facts: ModelFacts) -> list[Problem]:
-    return _rotation_problems(recipe, _GGUF) + code_problems(recipe, linears, facts)
+def _gguf(recipe: Recipe, linears: Sequence[PlannedLinear], model: ModelFacts) -> list[Problem]:
+    return _rotation_problems(recipe, _GGUF) + code_problems(recipe, linears, model)
 
 
-def _gguf_folded(recipe: Recipe, _linears: Sequence[PlannedLinear], facts: ModelFacts) -> list[Problem]:
-    return _rotation_problems(recipe, _GGUF) + folded_problems(recipe, facts)
+def _gguf_folded(recipe: Recipe, _linears: Sequence[PlannedLinear], model: ModelFacts) -> list[Problem]:
+    return _rotation_problems(recipe, _GGUF) + folded_problems(recipe, model)
 
 
 LIMITS: dict[str, Callable[[Recipe, Sequence[PlannedLinear], ModelFacts], list[Problem]]] = {
@@ -142,12 +152,8 @@ def _weight_limits(linear: PlannedLinear) -> Iterator[Found]:
     scheme, field = linear.weights, linear.weights_field
     if scheme is None:
         return
-    if scheme.format not in STORED_FORMATS:
-        yield (
-            f"{field}.format",
-            f"{_unwritten(scheme.format)} weights ({linear.short_name}).",
-            f"Choose {' or '.join(STORED_FORMATS)}, or {MEASURE_ONLY}.",
-        )
+    if scheme.format not in _stored_formats():
+        yield _unwritten(f"{field}.format", f"{scheme.format} weights ({linear.short_name})")
     if scheme.format == "fp8" and (linear.activations is None or linear.activations.format != "fp8"):
         yield (
             f"{field}.format",
@@ -179,12 +185,8 @@ def _activation_limits(linear: PlannedLinear) -> Iterator[Found]:
             f"compressed-tensors quantizes activations only where weights are quantized ({linear.short_name}).",
             "Choose a weight format too, or leave the activations alone.",
         )
-    if scheme.format not in STORED_FORMATS:
-        yield (
-            f"{field}.format",
-            f"{_unwritten(scheme.format)} activations ({linear.short_name}).",
-            f"Choose {' or '.join(STORED_FORMATS)}, or {MEASURE_ONLY}.",
-        )
+    if scheme.format not in _stored_formats():
+        yield _unwritten(f"{field}.format", f"{scheme.format} activations ({linear.short_name})")
     if scheme.format == "fp8" and linear.weights is not None and linear.weights.format != "fp8":
         yield (
             f"{field}.format",
@@ -194,7 +196,7 @@ def _activation_limits(linear: PlannedLinear) -> Iterator[Found]:
     if not scheme.symmetric and FORMATS[scheme.format].bits < 8:
         yield (
             f"{field}.symmetric",
-            f"No runtime computes with asymmetric {scheme.format} activations ({linear.short_name}).",
+            f"No runtime but transformers takes asymmetric {scheme.format} activations ({linear.short_name}).",
             f"Make them symmetric or choose int8, or {MEASURE_ONLY}.",
         )
     if scheme.clip_ratio != 1.0:
@@ -206,5 +208,10 @@ def _activation_limits(linear: PlannedLinear) -> Iterator[Found]:
         )
 
 
-def _unwritten(name: str) -> str:
-    return f"This export does not write {name}" if FORMATS[name].is_float else f"No runtime computes with {name}"
+def _stored_formats() -> tuple[str, ...]:
+    return facts().exports["compressed-tensors"].formats
+
+
+def _unwritten(field: str, what: str) -> Found:
+    remedy = f"Choose {' or '.join(_stored_formats())}, or {MEASURE_ONLY}."
+    return field, f"This export does not write {what}.", remedy

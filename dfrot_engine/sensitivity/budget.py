@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from dfrot_engine.plan_estimates import BATCH_TOKENS, PROCESS_BYTES, Workload, search_seconds
+from dfrot_engine.memory import BATCH_TOKENS
+from dfrot_engine.plan_estimates import PROCESS_BYTES, Workload, search_seconds
 from dfrot_engine.sensitivity.types import KV_CACHE
 
 CHUNK_TOKENS = 256

@@ -169,8 +169,9 @@ class _Site:
                 f"Block {self._index}, {self._name}: the activations contain NaN or infinity.",
                 "The weights are damaged, or the model needs another precision; download it again.",
             )
-        is_centred = self._job.architecture.norms_subtract_mean
-        rows_BTD = residual_BTD - residual_BTD.mean(-1, keepdim=True) if is_centred else residual_BTD
+        rows_BTD = residual_BTD
+        if self._job.architecture.norms_subtract_mean:
+            rows_BTD = rows_BTD - rows_BTD.mean(-1, keepdim=True)
         rows_BTD = rows_BTD * torch.rsqrt(rows_BTD.square().mean(-1, keepdim=True) + _epsilon(self._module))
         self._rows.append(rows_BTD)
         flat = residual_BTD.flatten(0, 1)

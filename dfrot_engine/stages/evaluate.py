@@ -124,11 +124,9 @@ def _measured_model(
 ) -> tuple[LogitsOf, str]:
     """The first export, as users load it; the engine's own quantized forward where nothing is exported or can be."""
     fits, names = _fits_whole(job), job.architecture
-    # Of experts and of models that see, the files are laid out in another way than the modules that would read them; a
-    # GGUF file is no safetensors at all.
-    is_plain = not names.experts_per_token and not names.layouts
     export = job.recipe.exports[0] if job.recipe.exports else None
-    if export is None or not (fits or (is_plain and export.kind not in GGUF_KINDS)):
+    # Of experts the files are laid out in another way than the modules that would read them; GGUF is no safetensors.
+    if export is None or (not fits and (names.experts_per_token or export.kind in GGUF_KINDS)):
         logits = quantized_logits(job, work, RotationSet.load(work.rotations), tokens_BT, room)
         return logits, "the engine's quantized forward"
     folder = output_folder(job, export)

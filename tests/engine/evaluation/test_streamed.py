@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
-from dfrot_engine.architectures import architecture_of
+from dfrot_engine.architectures import Architecture, architecture_of
 from dfrot_engine.checkpoint.local import inspect_folder
 from dfrot_engine.errors import ModelError
 from dfrot_engine.evaluation.models import reloaded_logits
@@ -20,14 +21,22 @@ from tests.tiny_models import save_tiny_model
 
 TOKENS = torch.randint(0, 256, (3, 32), generator=torch.Generator().manual_seed(0))
 
-#: (tiny model, preset, what differs); head rounded, kinds of attention, fused linears, plain 8-bit codes, no codes
+#: (tiny model, preset, what differs); head rounded, kinds of attention, fused linears, plain 8-bit codes,
+#: LayerNorm, a model that sees, no codes
 CASES = [
     ("llama-tied", "w4a16", {"skip": []}),
     ("gemma2", "w8a8", {"rotation__r1__kind": "none", "rotation__r2__kind": "hadamard"}),
     ("phi3", "w4a4", {}),
     ("qwen3", "w8a8", {"weights__format": "fp8", "activations__format": "fp8"}),
+    ("cohere", "w4a16", {}),
+    ("gemma3", "w4a16", {"rotation__r1__kind": "none"}),
     ("granite", "w4a16", {"exports": [{"kind": "rotated-bf16"}]}),
 ]
+
+
+def table_of(folder: Path) -> Architecture:
+    facts = inspect_folder(folder, model_id="tiny")
+    return architecture_of(facts.config, facts.headers)
 
 
 @pytest.mark.parametrize(("name", "preset", "fields"), CASES, ids=[case[0] for case in CASES])
@@ -36,7 +45,7 @@ def test_streamed_is_reloaded(name: str, preset: str, fields: dict, tmp_path: Pa
     fields = {"solver__kind": "rtn", "evaluation": None} | fields
     ended, _ = run_tiny(tiny_recipe(model, preset, **fields), output)
     assert ended.status == "finished", ended
-    architecture = architecture_of(inspect_folder(model, model_id=name).config)
+    architecture = table_of(model)
     room = Room(HiddenStore(tmp_path / "spill", 0), BatchSize(tokens=32))
     said: list[int] = []
     streamed = streamed_logits(output, architecture, TOKENS, torch.device("cpu"), room, said.append)
@@ -49,11 +58,13 @@ def test_streamed_is_reloaded(name: str, preset: str, fields: dict, tmp_path: Pa
         assert difference <= (0.02 if name == "gemma2" else 0), name
 
 
-def test_a_missing_tensor_is_said(tmp_path: Path) -> None:
-    model = save_tiny_model("llama", tmp_path / "model", num_hidden_layers=1)
-    architecture = architecture_of(inspect_folder(save_tiny_model("llama", tmp_path / "two"), model_id="two").config)
+def test_a_missing_block_is_said(tmp_path: Path) -> None:
+    folder = save_tiny_model("llama", tmp_path / "model")
+    path = folder / "model.safetensors"
+    tensors = load_file(path)
+    save_file({name: one for name, one in tensors.items() if ".layers.1." not in name}, path, {"format": "pt"})
     with pytest.raises(ModelError, match=r"no tensors 'model\.layers\.1\."):
-        streamed_logits(model, architecture, TOKENS, torch.device("cpu"), Room.unlimited(), lambda _index: None)
+        streamed_logits(folder, table_of(folder), TOKENS, torch.device("cpu"), Room.unlimited(), lambda _index: None)
 
 
 def test_experts_that_do_not_fit_are_measured_by_the_engine(tmp_path: Path) -> None:

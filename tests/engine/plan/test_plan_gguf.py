@@ -15,6 +15,7 @@ from dfrot_engine.exporters.gguf_limits import folded_problems
 from dfrot_engine.exporters.gguf_table import GGUF_KINDS, rope_of, window_of
 from dfrot_engine.exporters.limits import file_problems
 from dfrot_engine.recipe import Export, Recipe
+from dfrot_engine.verdicts.table import facts
 from tests.engine.exporters.tokenizers_of import trained_tokenizer
 from tests.engine.plan.conftest import BASE, found
 from tests.tiny_models import save_tiny_model
@@ -141,6 +142,12 @@ def test_tokenizers_are_checked_before_the_run(gguf_plan: Callable[..., Plan], t
     recipe = Recipe(exports=(Export(kind="gguf-f16"),)).with_field("model.id_or_path", "someone/model")
     assert [problem.field for problem in file_problems(recipe, model)] == ["exports"]
     assert file_problems(recipe.with_field("exports", []), model) == []
+
+
+@pytest.mark.parametrize("kind", GGUF_KINDS)
+def test_every_runtime_is_judged(gguf_plan: Callable[..., Plan], kind: str) -> None:
+    made = gguf_plan(("exports", [{"kind": kind}]))
+    assert {one.runtime for one in made.verdicts} == {runtime.name for runtime in facts().runtimes}
 
 
 def test_sizes(gguf_plan: Callable[..., Plan]) -> None:
