@@ -31,8 +31,8 @@ class Job:
         config: its config.json.
         model_files: the files everything is calculated from, and what shows that one was changed.
         model_fingerprint: changes when any of them does.
-        checkpoint_dtype: of scales and unquantized tensors that are written: the model's own if it has 16 bits, else
-            bfloat16.
+        checkpoint_dtype: of scales and unquantized tensors that are written: float16 where an export needs it, else the
+            model's own if it has 16 bits, else bfloat16.
     """
 
     recipe: Recipe
@@ -65,7 +65,7 @@ class Job:
             architecture=architecture,
             model_files=files,
             model_fingerprint=hashlib.sha256(json.dumps(files).encode()).hexdigest()[:16],
-            checkpoint_dtype=_DTYPES.get(dtype, torch.bfloat16),
+            checkpoint_dtype=torch.float16 if recipe.needs_float16 else _DTYPES.get(dtype, torch.bfloat16),
             device=choose_device(options.device),
         )
 

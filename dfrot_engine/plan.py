@@ -45,7 +45,7 @@ def make_plan(recipe: Recipe, options: RunOptions) -> Plan:
     problems = [
         *model_problems(facts, architecture),
         *recipe_problems(recipe, architecture, linears),
-        *export_problems(recipe, linears),
+        *export_problems(recipe, linears, facts),
         *task_problems(recipe, architecture),
         *problems,
         *folder_problems(recipe, options, facts.folder),
@@ -55,7 +55,7 @@ def make_plan(recipe: Recipe, options: RunOptions) -> Plan:
     problems += [*network_problems(work, stages), *space_problems(recipe, options, facts, stages)]
     # Errors first: the window shows the first ones, and a run stops at the first.
     problems.sort(key=lambda problem: problem.severity != "error")
-    unwritten = unwritten_exports(recipe, linears)
+    unwritten = unwritten_exports(recipe, linears, facts)
     return Plan(
         model=model_summary(facts, architecture),
         stages=stages,

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dfrot_engine.exporters.gguf_table import FOLDED_TYPES
 from dfrot_engine.formats import FORMATS
 from dfrot_engine.plan_types import Output
 
 if TYPE_CHECKING:
     from dfrot_engine.plan_estimates import Workload
+
+#: Exports that hold the recipe's codes.
+HOLD_CODES = ("compressed-tensors", "gguf")
 
 
 def outputs_of(work: Workload) -> tuple[Output, ...]:
@@ -17,7 +21,7 @@ def outputs_of(work: Workload) -> tuple[Output, ...]:
         Output(
             exporter=export.kind,
             folder=str(work.options.output_dir / export.subfolder),
-            bytes=_output_bytes(work, is_quantized=export.kind == "compressed-tensors"),
+            bytes=_output_bytes(work, export.kind),
         )
         for export in work.recipe.exports
     )
@@ -33,14 +37,17 @@ def scale_bytes(work: Workload) -> int:
     return 2 * count
 
 
-def _output_bytes(work: Workload, *, is_quantized: bool) -> int:
+def _output_bytes(work: Workload, kind: str) -> int:
     """Weights at their bits with their scales, everything else at two bytes; a tied head is written as well."""
     linears = {f"{linear.name}.weight" for linear in work.linears}
-    size = sum(2 * header.num_elements for name, header in work.facts.headers.items() if name not in linears)
+    others = sum(header.num_elements for name, header in work.facts.headers.items() if name not in linears)
+    if FOLDED_TYPES.get(kind) == "Q8_0":
+        return (others + sum(rows * columns for rows, columns in (one.shape for one in work.linears))) * 17 // 16
+    size = 2 * others
     for linear in work.linears:
         rows, columns = linear.shape
         scheme = linear.weights
-        if scheme is None or not is_quantized:
+        if scheme is None or kind not in HOLD_CODES:
             size += 2 * rows * columns
             continue
         group_size = scheme.group_size if scheme.granularity == "per-group" else columns

@@ -39,6 +39,7 @@ from dfrot_engine.recipe_rotations import (
 from dfrot_engine.recipe_section import Section
 from dfrot_engine.recipe_sections import (
     CALIBRATED,
+    FLOAT16_CODES,
     GPTQ,
     LEAST_FOR_HOLD_OUT,
     MEASURED_EVERY,
@@ -141,6 +142,11 @@ class Recipe(Section):
                 weights = override.weights or weights
                 activations = override.activations or activations
         return LinearSchemes(weights, activations)
+
+    @property
+    def needs_float16(self) -> bool:
+        """Whether scales and unquantized tensors have to be float16 for a file that the run writes."""
+        return any(export.kind in FLOAT16_CODES for export in self.exports)
 
     def fingerprint(self) -> str:
         """Hash of every field; 16 hexadecimal characters."""

@@ -243,8 +243,19 @@ def held_out_sequences(num_samples: int) -> int:
     return num_samples // 4 if num_samples >= LEAST_FOR_HOLD_OUT else 0
 
 
+ExportKind = Literal["compressed-tensors", "rotated-bf16", "gguf", "gguf-q8_0", "gguf-f16"]
+#: Exports that hold the codes of the quantize stage, whose scales are float16 there whatever the model's own dtype.
+FLOAT16_CODES = ("gguf",)
+
+
 class Export(Section):
-    kind: Annotated[Literal["compressed-tensors", "rotated-bf16"], Field(title="Files")] = "compressed-tensors"
+    kind: Annotated[
+        ExportKind,
+        Field(
+            title="Files",
+            description="'gguf' holds this recipe's codes, 'gguf-q8_0' and 'gguf-f16' the rotated model without them",
+        ),
+    ] = "compressed-tensors"
     subfolder: Annotated[
         str, Field(title="Subfolder", description="Inside the output folder; empty for the folder itself")
     ] = ""

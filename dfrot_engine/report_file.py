@@ -1,4 +1,4 @@
-"""Reading report.json. Imports no torch."""
+"""Reading report.json, and how large what stands beside it is. Imports no torch."""
 
 from __future__ import annotations
 
@@ -16,3 +16,8 @@ def read_report(folder: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return content if isinstance(content, dict) else None
+
+
+def weight_bytes(folder: Path) -> int:
+    """Bytes of the weights in an output folder."""
+    return sum(path.stat().st_size for name in ("*.safetensors", "*.gguf") for path in folder.glob(name))

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from dfrot_engine.checkpoint import source
-from dfrot_engine.errors import Cancelled, DeviceError, DFRotError, DiskError, RunError
+from dfrot_engine.errors import Cancelled, DeviceError, DFRotError, DiskError, RecipeError, RunError
 from dfrot_engine.events import (
     Event,
     Measured,
@@ -23,6 +23,7 @@ from dfrot_engine.events import (
     StageStarted,
     Warned,
 )
+from dfrot_engine.exporters.limits import file_problems
 from dfrot_engine.job import Job, changed_files, choose_device
 from dfrot_engine.memory import PeakMemory, is_out_of_memory
 from dfrot_engine.options import RunOptions
@@ -142,6 +143,8 @@ def _load(plan: Plan, recipe: Recipe, options: RunOptions, work: WorkDir, report
     started = time.monotonic()
     with PeakMemory() as memory:
         job = load_job(plan, recipe, options, report)
+        for problem in file_problems(recipe, job.model_dir):
+            raise RecipeError(problem.message, problem.remedy, problem.field)
     seconds = time.monotonic() - started
     _note_source(job, work, report)
     work.mark_done(LOAD, job.model_fingerprint, seconds=seconds, peak_bytes=memory.peak_bytes)

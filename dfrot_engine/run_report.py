@@ -9,7 +9,7 @@ from typing import Any
 from dfrot_engine.checkpoint.local import CONFIG, has_weights
 from dfrot_engine.exporters.base import MARKER
 from dfrot_engine.job import Job
-from dfrot_engine.report_file import REPORT
+from dfrot_engine.report_file import REPORT, weight_bytes
 from dfrot_engine.stages import evaluate, note_clips, quantize, rotate
 from dfrot_engine.stages.export import output_folder
 from dfrot_engine.whole_file import write_text
@@ -53,7 +53,7 @@ def _content(job: Job, work: WorkDir) -> dict[str, Any]:
         "device": job.device.type,
         **(numbers or {}),
         "outputs": outputs,
-        "output_bytes": {kind: _weight_bytes(Path(folder)) for kind, folder in outputs.items()},
+        "output_bytes": {kind: weight_bytes(Path(folder)) for kind, folder in outputs.items()},
         "stages": {name: work.facts(name) for name in _STAGES if work.facts(name)},
         "massive_tokens": {"count": massive.get("count", 0), "tokens": massive.get("tokens", [])},
         "rotation": rotation.get("kind", "none"),
@@ -64,7 +64,3 @@ def _content(job: Job, work: WorkDir) -> dict[str, Any]:
         **(work.read_json(quantize.EXPERTS) or {} if job.architecture.experts_per_token else {}),
         "clip_ratios": work.read_json(note_clips.RESULT) or {},
     }
-
-
-def _weight_bytes(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.glob("*.safetensors"))

@@ -10,6 +10,7 @@ from dfrot_engine import Output, Recipe, Verdict
 from dfrot_engine.charts import TokenErrors
 from dfrot_engine.nvidia import gpu_capabilities
 from dfrot_engine.recipe import Export
+from dfrot_engine.report_file import weight_bytes
 from dfrot_engine.units import format_bytes
 from dfrot_engine.verdicts.judge import recipe_verdicts
 from dfrot_gui.run_state import RunState
@@ -167,10 +168,6 @@ def size_kpi(state: RunState, original_bytes: int) -> Kpi:
         return Kpi("–", "nothing written")
     files = f"{len(state.outputs)} folders" if len(state.outputs) > 1 else "weights on disk"
     return Kpi(format_bytes(written), f"{format_bytes(original_bytes)} before" if original_bytes else files)
-
-
-def weight_bytes(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
 
 
 def snippets(recipe: Recipe | None, folder: str) -> tuple[Snippet, ...]:

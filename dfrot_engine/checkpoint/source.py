@@ -12,7 +12,7 @@ from dfrot_engine.checkpoint.local import check_tokenizer, inspect_folder
 from dfrot_engine.errors import ModelError
 from dfrot_engine.recipe import ModelSource
 
-__all__ = ["SAMPLE", "ModelFacts", "ModelFile", "fetch", "inspect", "sample_path"]
+__all__ = ["SAMPLE", "ModelFacts", "ModelFile", "fetch", "gguf_path", "inspect", "sample_path"]
 
 SAMPLE = "sample"
 SAMPLE_NAME = "SmolLM2-135M-Instruct (sample)"
@@ -59,6 +59,12 @@ def fetch(source: ModelSource, progress: Progress) -> Path:
     inspect(source)
     check_tokenizer(folder)
     return folder
+
+
+def gguf_path(source: ModelSource) -> Path | None:
+    """The GGUF file that a model comes from; None if it comes as safetensors."""
+    path = _local_path(source)
+    return path if path is not None and path.is_file() else None
 
 
 def sample_path() -> Path:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dfrot_engine.architectures.base import Architecture
+from dfrot_engine.exporters.gguf_table import GGUF_KINDS
 from dfrot_engine.plan_types import Problem
 from dfrot_engine.recipe import Recipe
 
@@ -53,6 +54,9 @@ def task_problems(recipe: Recipe, architecture: Architecture) -> list[Problem]:
     if not recipe.exports:
         message = "Tasks are run on the checkpoint that is written, and this recipe writes none."
         problems.append(Problem.error(FIELD, message, "Add an export, or clear the tasks."))
+    elif recipe.exports[0].kind in GGUF_KINDS:
+        message = "Tasks are run on the first export, and the harness does not load GGUF files."
+        problems.append(Problem.error(FIELD, message, "Put another export first, or clear the tasks."))
     if not is_installed():
         message = "Tasks need lm-evaluation-harness, which is not installed."
         return [*problems, Problem.error(FIELD, message, INSTALL)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -11,12 +12,13 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, GgufConfig
 from transformers.utils import logging as transformers_logging
 
 from dfrot_engine.architectures.base import Architecture
 from dfrot_engine.checkpoint.reader import CheckpointReader, read_block
 from dfrot_engine.errors import RunError
+from dfrot_engine.exporters.gguf_table import GGUF_ARCHITECTURES
 from dfrot_engine.forward.block import BlockFactory
 from dfrot_engine.forward.fake_quant import QuantizedLinear
 from dfrot_engine.forward.hidden_states import Hidden
@@ -68,8 +70,8 @@ def quantized_logits(
     return _head_logits(job.architecture, hidden, norm, fill_quantized_head(job, outer))
 
 
-def reloaded_logits(folder: Path, tokens_BT: Tensor, device: torch.device) -> LogitsOf:
-    """Load a checkpoint folder as any user would, with transformers alone.
+def load_checkpoint(folder: Path, device: torch.device) -> nn.Module:
+    """Load a checkpoint folder as any user would, with transformers alone; of a GGUF file its weights in float32.
 
     Raises:
         RunError: transformers refuses the folder.
@@ -77,14 +79,38 @@ def reloaded_logits(folder: Path, tokens_BT: Tensor, device: torch.device) -> Lo
     transformers_logging.disable_progress_bar()
     try:
         with without_bars():
+            how = _gguf_arguments(folder) or {"dtype": "auto"}
             config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
             loader = loader_of(config)
-            model = loader.from_pretrained(folder, dtype="auto", local_files_only=True, trust_remote_code=False)
-            model = cast("nn.Module", model).to(device).eval()
+            model = loader.from_pretrained(folder, local_files_only=True, trust_remote_code=False, **how)
+            return cast("nn.Module", model).to(device).eval()
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise RunError(
             f"transformers cannot load {folder}: {error}.", "Check the folder; if this program wrote it, report it."
         ) from error
+
+
+def _gguf_arguments(folder: Path) -> dict[str, Any]:
+    """What `from_pretrained` needs besides for a folder that holds a GGUF file; nothing for others."""
+    path = next(folder.glob("*.gguf"), None)
+    if path is None:
+        return {}
+    # Of the file's own keys transformers loses the head size and the scaling of RoPE.
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    row = GGUF_ARCHITECTURES.get(config.get("model_type"))
+    if row is not None:
+        config["model_type"] = row.name
+    return {
+        "gguf_file": path.name,
+        "config": AutoConfig.for_model(**config),
+        "quantization_config": GgufConfig(dequantize=True),
+        "dtype": torch.float32,
+    }
+
+
+def reloaded_logits(folder: Path, tokens_BT: Tensor, device: torch.device) -> LogitsOf:
+    """Of a checkpoint folder that users load; raises as `load_checkpoint`."""
+    model = load_checkpoint(folder, device)
 
     @torch.no_grad()
     def logits(window: int) -> Tensor:

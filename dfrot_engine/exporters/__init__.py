@@ -13,10 +13,12 @@ if TYPE_CHECKING:
 def exporter_of(kind: str) -> Exporter:
     """The exporter of an export kind."""
     from dfrot_engine.exporters.compressed_tensors import write_compressed_tensors
+    from dfrot_engine.exporters.gguf import WRITERS
     from dfrot_engine.exporters.rotated_bf16 import write_rotated_bf16
 
     exporters: dict[str, Exporter] = {
         "compressed-tensors": write_compressed_tensors,
         "rotated-bf16": write_rotated_bf16,
+        **WRITERS,
     }
     return exporters[kind]

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
+from dfrot_engine.checkpoint.facts import ModelFacts
+from dfrot_engine.exporters.gguf_limits import code_problems, folded_problems, tokenizer_problems
+from dfrot_engine.exporters.gguf_table import GGUF_KINDS
 from dfrot_engine.formats import FORMATS
 from dfrot_engine.plan_linears import PlannedLinear, problems_by_field
 from dfrot_engine.plan_types import Problem
@@ -13,26 +17,37 @@ from dfrot_engine.verdicts.table import facts
 #: (field, message, remedy)
 Found = tuple[str, str, str]
 
+_GGUF = "A GGUF file"
 MEASURE_ONLY = "leave exports empty to only measure it"
 
 
-def export_problems(recipe: Recipe, linears: Sequence[PlannedLinear]) -> list[Problem]:
+def export_problems(recipe: Recipe, linears: Sequence[PlannedLinear], model: ModelFacts) -> list[Problem]:
     """Problems of every export the recipe asks for."""
     kinds = dict.fromkeys(export.kind for export in recipe.exports)
-    return [problem for kind in kinds for problem in LIMITS[kind](recipe, linears)]
+    return [problem for kind in kinds for problem in LIMITS[kind](recipe, linears, model)]
 
 
-def unwritten_exports(recipe: Recipe, linears: Sequence[PlannedLinear]) -> dict[str, str]:
+def file_problems(recipe: Recipe, folder: Path) -> list[Problem]:
+    """Problems that only the model's own files show, for models that were fetched after the plan was made.
+
+    Args:
+        folder: the model's on this computer.
+    """
+    is_gguf = any(export.kind in GGUF_KINDS for export in recipe.exports)
+    return tokenizer_problems(recipe, folder) if is_gguf else []
+
+
+def unwritten_exports(recipe: Recipe, linears: Sequence[PlannedLinear], model: ModelFacts) -> dict[str, str]:
     """Export kind → what keeps it from being written, where something does."""
     found: dict[str, str] = {}
     for kind in {export.kind for export in recipe.exports}:
-        for problem in LIMITS[kind](recipe, linears):
+        for problem in LIMITS[kind](recipe, linears, model):
             if problem.severity == "error":
                 found.setdefault(kind, problem.message)
     return found
 
 
-def _compressed_tensors(recipe: Recipe, linears: Sequence[PlannedLinear]) -> list[Problem]:
+def _compressed_tensors(recipe: Recipe, linears: Sequence[PlannedLinear], _model: ModelFacts) -> list[Problem]:
     problems = _rotation_problems(recipe, "A compressed-tensors checkpoint")
     if recipe.kv_cache is not None:
         flag = facts().runtime("vLLM").kv_flags.get(recipe.kv_cache.format)
@@ -91,13 +106,24 @@ def _expert_problems(linears: Sequence[PlannedLinear]) -> list[Problem]:
     return [Problem.warning(lost.activations_field, message, remedy)]
 
 
-def _rotated_bf16(recipe: Recipe, linears: Sequence[PlannedLinear]) -> list[Problem]:
+def _rotated_bf16(recipe: Recipe, _linears: Sequence[PlannedLinear], _model: ModelFacts) -> list[Problem]:
     return _rotation_problems(recipe, "A rotated bfloat16 checkpoint")
 
 
-LIMITS: dict[str, Callable[[Recipe, Sequence[PlannedLinear]], list[Problem]]] = {
+def _gguf(recipe: Recipe, linears: Sequence[PlannedLinear], model: ModelFacts) -> list[Problem]:
+    return _rotation_problems(recipe, _GGUF) + code_problems(recipe, linears, model)
+
+
+def _gguf_folded(recipe: Recipe, _linears: Sequence[PlannedLinear], model: ModelFacts) -> list[Problem]:
+    return _rotation_problems(recipe, _GGUF) + folded_problems(recipe, model)
+
+
+LIMITS: dict[str, Callable[[Recipe, Sequence[PlannedLinear], ModelFacts], list[Problem]]] = {
     "compressed-tensors": _compressed_tensors,
     "rotated-bf16": _rotated_bf16,
+    "gguf": _gguf,
+    "gguf-q8_0": _gguf_folded,
+    "gguf-f16": _gguf_folded,
 }
 
 

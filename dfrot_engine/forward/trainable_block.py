@@ -14,7 +14,7 @@ from dfrot_engine.forward.quantized_block import block_schemes, fill_quantized_b
 from dfrot_engine.job import Job
 from dfrot_engine.quantizers.formats import FORMATS
 from dfrot_engine.quantizers.grid import Grid, dequantize, round_straight_through
-from dfrot_engine.quantizers.weight import QuantizedWeight, grouped
+from dfrot_engine.quantizers.weight import QuantizedWeight, grouped, round_scale
 from dfrot_engine.rotations.rotation_set import RotationSet
 
 
@@ -69,7 +69,7 @@ class TrainableBlock:
         result = dict(stored)
         for name, linear in self.linears.items():
             old = stored[f"{name}.scale"]
-            result[f"{name}.scale"] = linear.scale().clamp(min=torch.finfo(old.dtype).tiny).to(old)
+            result[f"{name}.scale"] = round_scale(linear.scale(), old.dtype).to(old.device)
         for name, gain in self.gains.items():
             result[name] = gain.detach().to(stored[name], copy=True)
         return result

@@ -100,9 +100,17 @@ def choose_weight_grid(
     grid = choose_grid(groups, fmt, symmetric=scheme.symmetric, clip_ratio=ratio, global_scale=global_scale)
     if fmt.scales in _SCALE_DTYPES:
         return grid, fmt, group_size
-    # A scale below the dtype's smallest number would round to zero and take the whole group with it.
-    tiny = torch.finfo(scale_dtype).tiny
-    return Grid(grid.scale.clamp(min=tiny).to(scale_dtype).float(), grid.zero_point), fmt, group_size
+    return Grid(round_scale(grid.scale, scale_dtype).float(), grid.zero_point), fmt, group_size
+
+
+def round_scale(scale: Tensor, dtype: torch.dtype) -> Tensor:
+    """In the dtype it is stored in, and not zero.
+
+    A scale below the dtype's smallest number would round to zero and take the whole group with it. float16 counts down
+    to its subnormal numbers, which groups of small weights need at 8 bits.
+    """
+    info = torch.finfo(dtype)
+    return scale.clamp(min=max(info.tiny * info.eps, torch.finfo(torch.float32).tiny)).to(dtype)
 
 
 def to_quantized_weight(codes_OI: Tensor, grid: Grid, fmt: Format, scale_dtype: torch.dtype) -> QuantizedWeight:

@@ -9,6 +9,7 @@ from dataclasses import replace
 import psutil
 
 from dfrot_engine.checkpoint.reader import CheckpointReader
+from dfrot_engine.checkpoint.source import inspect
 from dfrot_engine.checkpoint.tokenizer import Tokenizer
 from dfrot_engine.events import (
     Event,
@@ -150,7 +151,7 @@ def _notes(job: Job, recipe: Recipe, proposal: Proposal | None) -> tuple[str, ..
         found.append(f"Weights were rounded to nearest; a run uses {recipe.solver.kind}.")
     if proposal is not None:
         proposed = with_proposal(recipe, proposal)
-        problems = export_problems(proposed, planned_linears(proposed, job.architecture))
+        problems = export_problems(proposed, planned_linears(proposed, job.architecture), inspect(recipe.model))
         found += [f"{one.message} {one.remedy}" for one in problems if one.severity == "error"]
     return tuple(found)
 

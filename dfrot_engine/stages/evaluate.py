@@ -18,6 +18,7 @@ from dfrot_engine.evaluation.models import LogitsOf, original_logits, quantized_
 from dfrot_engine.evaluation.streamed import streamed_logits
 from dfrot_engine.evaluation.tasks import harness_version, run_tasks
 from dfrot_engine.events import Evaluated, StageAdvanced, StageStarted
+from dfrot_engine.exporters.gguf_table import GGUF_KINDS
 from dfrot_engine.forward.room import Room
 from dfrot_engine.job import Job
 from dfrot_engine.progress import Report
@@ -123,11 +124,11 @@ def _measured_model(
 ) -> tuple[LogitsOf, str]:
     """The first export, as users load it; the engine's own quantized forward where nothing is exported or can be."""
     fits, names = _fits_whole(job), job.architecture
-    # Of experts the files are laid out in another way than the modules that would read them.
-    if not job.recipe.exports or (names.experts_per_token and not fits):
+    export = job.recipe.exports[0] if job.recipe.exports else None
+    # Of experts the files are laid out in another way than the modules that would read them; GGUF is no safetensors.
+    if export is None or (not fits and (names.experts_per_token or export.kind in GGUF_KINDS)):
         logits = quantized_logits(job, work, RotationSet.load(work.rotations), tokens_BT, room)
         return logits, "the engine's quantized forward"
-    export = job.recipe.exports[0]
     folder = output_folder(job, export)
     if fits:
         return reloaded_logits(folder, tokens_BT, job.device), f"{export.kind}, loaded by transformers"

@@ -284,6 +284,7 @@ STAGE = Stage(
         recipe.overrides,
         recipe.skip,
         recipe.calibration,
+        *(["float16"] if recipe.needs_float16 else []),
     ),
     lambda _job: True,
     run,

@@ -23,6 +23,13 @@ GROUP_SIZES = (32, 64, 128, 256)
 GROUP_OF = "Group of {}"
 SOLVERS = {"rtn": "Nearest", "gptq": "GPTQ", "qronos": "Qronos"}
 DATASETS = {"builtin": "Built-in text", "wikitext-2": "WikiText-2 (train)", "c4": "C4 (en)"}
+EXPORTS = {
+    "compressed-tensors": "Quantized checkpoint (compressed-tensors)",
+    "gguf": "Quantized GGUF file (llama.cpp)",
+    "rotated-bf16": "Rotated model in 16 bits",
+    "gguf-f16": "Rotated GGUF file in 16 bits",
+    "gguf-q8_0": "Rotated GGUF file in 8 bits",
+}
 CHOOSE_FILE = "\0file"
 
 
@@ -137,21 +144,20 @@ class OutputCard(RecipeCard):
         self.overwrite = BoolEditor(field_spec("options.overwrite").title)
         self._overwrite = self.form.add("options.overwrite", self.overwrite, aligned=False)
         self.add(self.form)
-        self.quantized = BoolEditor("Quantized checkpoint (compressed-tensors)")
-        self.rotated = BoolEditor("Rotated model in 16 bits")
+        self.files = {kind: BoolEditor(title) for kind, title in EXPORTS.items()}
         self.measured = BoolEditor("Measure perplexity before and after")
-        for check in (self.quantized, self.rotated):
+        for check in self.files.values():
             check.edited.connect(self._set_exports)
         self.measured.edited.connect(lambda is_on: model.set("evaluation", {} if is_on else None))
-        checks = (self.quantized, self.rotated, self.measured)
+        checks = (*self.files.values(), self.measured)
         self.add(ReflowGrid(checks, columns=(3, 2, 1), min_width=300, spacing=10))
         self.add(self.notes)
 
     def refresh(self, recipe: Recipe) -> None:
         super().refresh(recipe)
         kinds = {export.kind for export in recipe.exports}
-        self.quantized.setChecked("compressed-tensors" in kinds)
-        self.rotated.setChecked("rotated-bf16" in kinds)
+        for kind, check in self.files.items():
+            check.setChecked(kind in kinds)
         self.measured.setChecked(recipe.evaluation is not None)
 
     def show_problems(self, problems: Sequence[Problem]) -> None:
@@ -161,12 +167,11 @@ class OutputCard(RecipeCard):
 
     def editor(self, field: str) -> QWidget | None:
         if field.split(".", maxsplit=1)[0] == "exports":
-            return self.quantized
+            return next(iter(self.files.values()))
         return self.measured if field == "evaluation" else super().editor(field)
 
     def _set_exports(self) -> None:
-        kinds = [("compressed-tensors", self.quantized), ("rotated-bf16", self.rotated)]
-        chosen = [kind for kind, check in kinds if check.isChecked()]
+        chosen = [kind for kind, check in self.files.items() if check.isChecked()]
         self.model.set("exports", [{"kind": kind, "subfolder": kind if n else ""} for n, kind in enumerate(chosen)])
 
 

@@ -156,9 +156,12 @@ def test_exceptions_are_shown_and_can_be_removed(page: RecipePage, recipe_model:
 
 
 def test_files_to_write(page: RecipePage, recipe_model: RecipeModel) -> None:
-    page.output.rotated.click()
+    page.output.files["rotated-bf16"].click()
     kinds = [(export.kind, export.subfolder) for export in recipe_model.recipe.exports]
     assert kinds == [("compressed-tensors", ""), ("rotated-bf16", "rotated-bf16")]
+    page.output.files["compressed-tensors"].click()
+    page.output.files["gguf"].click()
+    assert [export.kind for export in recipe_model.recipe.exports] == ["gguf", "rotated-bf16"]
     page.output.measured.click()
     assert recipe_model.recipe.evaluation is None
 

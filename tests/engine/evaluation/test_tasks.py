@@ -107,6 +107,8 @@ def test_the_plan_says_what_is_missing(model: Path, tmp_path: Path, monkeypatch:
     assert message == "The task file /nowhere/task.yaml does not exist."
     ((message, _),) = problems(model, tmp_path / "out", evaluation__tasks=["alpha"], exports=[])
     assert "writes none" in message
+    ((message, _),) = problems(model, tmp_path / "out", evaluation__tasks=["alpha"], exports=[{"kind": "gguf-f16"}])
+    assert "does not load GGUF" in message
     monkeypatch.setattr(harness, "is_installed", lambda: False)
     ((message, remedy),) = problems(model, tmp_path / "out", evaluation__tasks=["alpha"])
     assert "not installed" in message
