@@ -174,10 +174,9 @@ def _begun(before: RunState) -> RunState:
 
 def _option_flags(options: RunOptions) -> list[str]:
     flags = ["--output", str(options.output_dir), "--device", options.device, "--threads", str(options.threads)]
+    flags += ["--memory", str(options.memory)]
     if options.work_dir:
         flags += ["--work", str(options.work_dir)]
-    if options.memory is not None:
-        flags += ["--memory", str(options.memory)]
     if options.overwrite:
         flags.append("--overwrite")
     if not options.keep_rotations:
