@@ -40,6 +40,7 @@ from dfrot_engine.options import RunOptions
 from dfrot_engine.plan import ModelSummary, Output, Plan, Problem, StageEstimate, make_plan
 from dfrot_engine.recipe import Recipe, preset_names
 from dfrot_engine.trial.types import TokenError, TrialResult, TrialRow
+from dfrot_engine.verdicts.types import Verdict
 
 __version__ = "0.1.0"
 
@@ -81,6 +82,7 @@ __all__ = [
     "TrialFinished",
     "TrialResult",
     "TrialRow",
+    "Verdict",
     "Warned",
     "make_plan",
     "parse_event",

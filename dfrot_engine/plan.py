@@ -9,8 +9,9 @@ from dfrot_engine.checkpoint.headers import total_bytes
 from dfrot_engine.checkpoint.source import inspect
 from dfrot_engine.errors import DFRotError
 from dfrot_engine.evaluation.harness import task_problems
-from dfrot_engine.exporters.limits import export_problems
+from dfrot_engine.exporters.limits import export_problems, unwritten_exports
 from dfrot_engine.hadamard_orders import hadamard_order
+from dfrot_engine.nvidia import gpu_capabilities
 from dfrot_engine.options import RunOptions
 from dfrot_engine.plan_checks import data_problems, device_problems, model_problems, recipe_problems
 from dfrot_engine.plan_estimates import Workload, stage_estimates
@@ -20,6 +21,7 @@ from dfrot_engine.plan_outputs import outputs_of
 from dfrot_engine.plan_places import folder_problems, space_problems
 from dfrot_engine.plan_types import ModelSummary, Output, Plan, Problem, StageEstimate
 from dfrot_engine.recipe import Recipe
+from dfrot_engine.verdicts.judge import verdicts
 
 __all__ = ["ModelSummary", "Output", "Plan", "Problem", "StageEstimate", "make_plan", "model_summary"]
 
@@ -53,8 +55,14 @@ def make_plan(recipe: Recipe, options: RunOptions) -> Plan:
     problems += [*network_problems(work, stages), *space_problems(recipe, options, facts, stages)]
     # Errors first: the window shows the first ones, and a run stops at the first.
     problems.sort(key=lambda problem: problem.severity != "error")
-    summary = model_summary(facts, architecture)
-    return Plan(model=summary, stages=stages, outputs=outputs, problems=tuple(dict.fromkeys(problems)))
+    unwritten = unwritten_exports(recipe, linears)
+    return Plan(
+        model=model_summary(facts, architecture),
+        stages=stages,
+        outputs=outputs,
+        problems=tuple(dict.fromkeys(problems)),
+        verdicts=verdicts(recipe, linears, outputs, unwritten=unwritten, here=gpu_capabilities()),
+    )
 
 
 def _problem(error: DFRotError, field: str) -> Problem:

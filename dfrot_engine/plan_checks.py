@@ -8,13 +8,12 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import get_args
 
-import pynvml
-
 from dfrot_engine.architectures import Architecture
 from dfrot_engine.architectures.base import Space
 from dfrot_engine.calibration.datasets import HUB_DATASETS, Purpose, dataset_file
 from dfrot_engine.checkpoint.facts import ModelFacts
 from dfrot_engine.errors import DataError, RecipeError
+from dfrot_engine.nvidia import has_nvidia_gpu
 from dfrot_engine.options import RunOptions
 from dfrot_engine.plan_formats import format_problems
 from dfrot_engine.plan_linears import PlannedLinear
@@ -104,18 +103,6 @@ def device_problems(options: RunOptions) -> list[Problem]:
         message = "The installed torch is built for CPUs only."
         return [Problem.error("options.device", message, "Install a CUDA build of torch, or choose 'cpu'.")]
     return []
-
-
-def has_nvidia_gpu() -> bool:
-    """Whether the driver answers and sees a GPU; does not load torch."""
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        return False
-    try:
-        return pynvml.nvmlDeviceGetCount() > 0
-    finally:
-        pynvml.nvmlShutdown()
 
 
 def _wrong_tensors(facts: ModelFacts, architecture: Architecture) -> Iterator[str]:

@@ -10,8 +10,8 @@ from functools import cached_property
 from dfrot_engine.architectures import Architecture
 from dfrot_engine.architectures.base import Block
 from dfrot_engine.checkpoint.facts import ModelFacts
+from dfrot_engine.nvidia import has_nvidia_gpu
 from dfrot_engine.options import RunOptions
-from dfrot_engine.plan_checks import has_nvidia_gpu
 from dfrot_engine.plan_evaluation import evaluation_estimate
 from dfrot_engine.plan_hidden import batch_bytes, held_bytes, spilled_bytes
 from dfrot_engine.plan_inner import inner_disk_bytes, inner_memory_bytes, inner_seconds, inner_words

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from dfrot_engine.errors import RecipeError
+from dfrot_engine.verdicts.types import Verdict
 
 
 class _Frozen(BaseModel):
@@ -70,6 +71,7 @@ class Plan(_Frozen):
     stages: tuple[StageEstimate, ...]
     outputs: tuple[Output, ...]
     problems: tuple[Problem, ...]
+    verdicts: tuple[Verdict, ...] = ()  # will it load? empty where nothing is written
 
     @property
     def errors(self) -> tuple[Problem, ...]:

@@ -29,3 +29,8 @@ def preset_path(name: str) -> Path:
 def builtin_text_path(purpose: str) -> Path:
     """The app's own prose; purpose is "calibration" or "evaluation"."""
     return resources_dir() / "text" / f"{purpose}.txt"
+
+
+def runtimes_path() -> Path:
+    """The table of what runtimes load."""
+    return resources_dir() / "runtimes.toml"

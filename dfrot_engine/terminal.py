@@ -36,6 +36,7 @@ from dfrot_engine.sensitivity.table import print_sensitivity
 from dfrot_engine.stages.note_clips import clip_words
 from dfrot_engine.trial.types import TrialResult
 from dfrot_engine.units import about_text, duration_text, format_bytes
+from dfrot_engine.verdicts.text import print_verdicts
 
 
 def quiet_libraries() -> None:
@@ -190,6 +191,7 @@ def print_plan(plan: Plan) -> None:
             f"[{color}]{problem.severity}[/] {problem.field}: {escape(f'{problem.message} {problem.remedy}')}",
             soft_wrap=True,
         )
+    print_verdicts(plan.verdicts, console)
 
 
 def print_report(report: Mapping[str, Any], console: Console | None = None) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from dfrot_engine import Recipe
+from dfrot_engine import Output, Recipe, Verdict
 from dfrot_engine.charts import TokenErrors
+from dfrot_engine.nvidia import gpu_capabilities
+from dfrot_engine.recipe import Export
 from dfrot_engine.units import format_bytes
+from dfrot_engine.verdicts.judge import recipe_verdicts
 from dfrot_gui.run_state import RunState
 from dfrot_gui.run_words import Kpi
 from dfrot_gui.theme import series_label
@@ -25,13 +27,15 @@ _NAMES = {
     "cayley": "Cayley",
     "from-file": "the rotation from a file",
 }
+#: Runtimes of the table that the page offers; those that refuse the files are left out.
+SNIPPETS = ("transformers", "vLLM", "llama.cpp")
 # Below this, two errors are the same for any practical purpose.
 _MEANINGFUL_SHARE = 0.005
 _NOTICEABLE_PERPLEXITY_RATIO = 1.2
 
 
 @dataclass(frozen=True)
-class Verdict:
+class RotationVerdict:
     is_good: bool
     text: str
 
@@ -71,7 +75,7 @@ def is_lossy(state: RunState) -> bool:
     )
 
 
-def verdict(errors: TokenErrors | None, own: str) -> Verdict | None:
+def verdict(errors: TokenErrors | None, own: str) -> RotationVerdict | None:
     """Whether the recipe's rotation helped, against the rivals measured on the same tokens; None without rivals."""
     if errors is None or own not in errors.series or len(errors.series) < 2:
         return None
@@ -83,7 +87,7 @@ def verdict(errors: TokenErrors | None, own: str) -> Verdict | None:
         *_no_better(errors, own, "hadamard", "massive_mean"),
     ]
     if complaints:
-        return Verdict(False, " ".join(complaints))
+        return RotationVerdict(False, " ".join(complaints))
     gains = []
     for rival, field, what in (
         ("none", "mean", "mean token error"),
@@ -92,18 +96,18 @@ def verdict(errors: TokenErrors | None, own: str) -> Verdict | None:
         share = _lower_by(errors, own, rival, field)
         if share is not None:
             gains.append(f"the {what} by {100 * share:.0f} % against {_NAMES[rival]}")
-    return Verdict(True, f"{series_label(own)} lowers {' and '.join(gains)}.") if gains else None
+    return RotationVerdict(True, f"{series_label(own)} lowers {' and '.join(gains)}.") if gains else None
 
 
-def _verdict_without(errors: TokenErrors) -> Verdict:
+def _verdict_without(errors: TokenErrors) -> RotationVerdict:
     mean = errors.series["none"].mean
     rival, best = min(((kind, one.mean) for kind, one in errors.series.items()), key=lambda item: item[1])
     if rival == "none":
-        return Verdict(
+        return RotationVerdict(
             True, "No rotation was used, and none that was measured would have lowered the mean token error."
         )
     text = f"No rotation was used; {_NAMES.get(rival, rival)} would lower the mean token error"
-    return Verdict(False, f"{text} from {mean:.4f} to {best:.4f}.")
+    return RotationVerdict(False, f"{text} from {mean:.4f} to {best:.4f}.")
 
 
 def _no_better(errors: TokenErrors, own: str, rival: str, field: str) -> list[str]:
@@ -170,32 +174,22 @@ def weight_bytes(folder: Path) -> int:
 
 
 def snippets(recipe: Recipe | None, folder: str) -> tuple[Snippet, ...]:
-    """How users load the checkpoint; empty before there is one."""
+    """How users load the checkpoint, by the table of runtimes; empty before there is one."""
     if not folder:
         return ()
-    transformers = (
-        "from transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
-        f"model = AutoModelForCausalLM.from_pretrained({folder!r})\n"
-        f"tokenizer = AutoTokenizer.from_pretrained({folder!r})"
-    )
-    is_packed = recipe is None or any(export.kind == "compressed-tensors" for export in recipe.exports)
-    note = "Needs the package compressed-tensors." if is_packed else ""
-    return (
-        Snippet("transformers", transformers, note),
-        Snippet("vLLM", f"vllm serve {shlex.quote(folder)}", _vllm_note(recipe) if is_packed else ""),
-    )
+    kind = recipe.exports[0].kind if recipe and recipe.exports else Export().kind
+    found: dict[str, Verdict] = {}
+    for one in recipe_verdicts(recipe or Recipe(), Output(exporter=kind, folder=folder, bytes=0), gpu_capabilities()):
+        if one.command and (one.runtime not in found or one.is_this_computer):
+            found[one.runtime] = one
+    return tuple(Snippet(name, found[name].command, _note(found[name], recipe)) for name in SNIPPETS if name in found)
 
 
-def _vllm_note(recipe: Recipe | None) -> str:
+def _note(verdict: Verdict, recipe: Recipe | None) -> str:
     if recipe is None:
         return ""
-    notes = []
-    is_low = recipe.weights is not None and recipe.weights.format == "int4"
-    if recipe.activations and is_low:
-        notes.append("vLLM computes 4-bit weights with 16-bit activations unless told otherwise.")
-    if recipe.kv_cache:
-        notes.append("vLLM does not take the KV cache's format from a checkpoint; it is a flag of its own there.")
-    return " ".join(notes)
+    what = verdict.words[:1].upper() + verdict.words[1:]
+    return f"{what}. {verdict.full_reason} Known for version {verdict.version}."
 
 
 def _level(perplexity: float) -> str:

@@ -8,12 +8,11 @@ from dfrot_engine.formats import FORMATS
 from dfrot_engine.plan_linears import PlannedLinear, problems_by_field
 from dfrot_engine.plan_types import Problem
 from dfrot_engine.recipe import NoRotation, Recipe
+from dfrot_engine.verdicts.table import facts
 
 #: (field, message, remedy)
 Found = tuple[str, str, str]
 
-# compressed-tensors could store any number of bits; no runtime computes with the other integers.
-STORED_FORMATS = ("int4", "int8", "fp8")
 MEASURE_ONLY = "leave exports empty to only measure it"
 
 
@@ -23,15 +22,26 @@ def export_problems(recipe: Recipe, linears: Sequence[PlannedLinear]) -> list[Pr
     return [problem for kind in kinds for problem in LIMITS[kind](recipe, linears)]
 
 
+def unwritten_exports(recipe: Recipe, linears: Sequence[PlannedLinear]) -> dict[str, str]:
+    """Export kind → what keeps it from being written, where something does."""
+    found: dict[str, str] = {}
+    for kind in {export.kind for export in recipe.exports}:
+        for problem in LIMITS[kind](recipe, linears):
+            if problem.severity == "error":
+                found.setdefault(kind, problem.message)
+    return found
+
+
 def _compressed_tensors(recipe: Recipe, linears: Sequence[PlannedLinear]) -> list[Problem]:
     problems = _rotation_problems(recipe, "A compressed-tensors checkpoint")
     if recipe.kv_cache is not None:
-        flag = "fp8" if FORMATS[recipe.kv_cache.format].is_float else "int4_per_token_head"
+        flag = facts().runtime("vLLM").kv_flags.get(recipe.kv_cache.format)
+        serve = f"choose it there, for example `vllm serve {flag}`" if flag else "it stays at 16 bits"
         problems.append(
             Problem.warning(
                 "kv_cache",
                 "The KV cache's format is measured here, but does not travel in the checkpoint.",
-                f"When serving, choose it there, for example `vllm serve --kv-cache-dtype {flag}`.",
+                f"When serving, {serve}.",
             )
         )
     if any(linear.is_head and linear.weights is not None for linear in linears):
@@ -116,12 +126,8 @@ def _weight_limits(linear: PlannedLinear) -> Iterator[Found]:
     scheme, field = linear.weights, linear.weights_field
     if scheme is None:
         return
-    if scheme.format not in STORED_FORMATS:
-        yield (
-            f"{field}.format",
-            f"{_unwritten(scheme.format)} weights ({linear.short_name}).",
-            f"Choose {' or '.join(STORED_FORMATS)}, or {MEASURE_ONLY}.",
-        )
+    if scheme.format not in _stored_formats():
+        yield _unwritten(f"{field}.format", f"{scheme.format} weights ({linear.short_name})")
     if scheme.format == "fp8" and (linear.activations is None or linear.activations.format != "fp8"):
         yield (
             f"{field}.format",
@@ -153,12 +159,8 @@ def _activation_limits(linear: PlannedLinear) -> Iterator[Found]:
             f"compressed-tensors quantizes activations only where weights are quantized ({linear.short_name}).",
             "Choose a weight format too, or leave the activations alone.",
         )
-    if scheme.format not in STORED_FORMATS:
-        yield (
-            f"{field}.format",
-            f"{_unwritten(scheme.format)} activations ({linear.short_name}).",
-            f"Choose {' or '.join(STORED_FORMATS)}, or {MEASURE_ONLY}.",
-        )
+    if scheme.format not in _stored_formats():
+        yield _unwritten(f"{field}.format", f"{scheme.format} activations ({linear.short_name})")
     if scheme.format == "fp8" and linear.weights is not None and linear.weights.format != "fp8":
         yield (
             f"{field}.format",
@@ -168,7 +170,7 @@ def _activation_limits(linear: PlannedLinear) -> Iterator[Found]:
     if not scheme.symmetric and FORMATS[scheme.format].bits < 8:
         yield (
             f"{field}.symmetric",
-            f"No runtime computes with asymmetric {scheme.format} activations ({linear.short_name}).",
+            f"No runtime but transformers takes asymmetric {scheme.format} activations ({linear.short_name}).",
             f"Make them symmetric or choose int8, or {MEASURE_ONLY}.",
         )
     if scheme.clip_ratio != 1.0:
@@ -180,5 +182,10 @@ def _activation_limits(linear: PlannedLinear) -> Iterator[Found]:
         )
 
 
-def _unwritten(name: str) -> str:
-    return f"This export does not write {name}" if FORMATS[name].is_float else f"No runtime computes with {name}"
+def _stored_formats() -> tuple[str, ...]:
+    return facts().exports["compressed-tensors"].formats
+
+
+def _unwritten(field: str, what: str) -> Found:
+    remedy = f"Choose {' or '.join(_stored_formats())}, or {MEASURE_ONLY}."
+    return field, f"This export does not write {what}.", remedy

@@ -1,4 +1,4 @@
-"""What a run would do, stage by stage, with its time, memory and disk."""
+"""What a run would do, stage by stage, with its time, memory and disk; and which runtimes will load the result."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from PySide6.QtWidgets import QVBoxLayout
 
 from dfrot_engine import Plan, StageEstimate
 from dfrot_engine.units import format_bytes, format_duration
+from dfrot_gui.pages.verdict_table import VerdictTable
 from dfrot_gui.presets import summary
 from dfrot_gui.recipe_model import RecipeModel
-from dfrot_gui.widgets import Card, IconLabel, badge, box, clear, label, row, set_badge
+from dfrot_gui.widgets import Card, IconLabel, badge, box, clear, col, hline, label, row, set_badge
 from dfrot_gui.widgets.reflow import ReflowGrid
 
 ICONS = {
@@ -40,8 +41,11 @@ class PlanCard(Card):
                 spacing=6,
             )
         )
+        self.verdicts = VerdictTable()
+        self._loading = box(col(hline(), 4, label("Will it load?", "h2"), self.verdicts, spacing=8))
         self.add(self._stages)
         self.add(self._totals)
+        self.add(self._loading)
         self.add(self._status)
         model.plan_changed.connect(self.refresh)
         model.planning_changed.connect(self.refresh)
@@ -52,6 +56,7 @@ class PlanCard(Card):
         set_badge(self._badge, summary(self._model.recipe), "accent")
         has_stages = plan is not None and bool(plan.stages)
         self._totals.setVisible(has_stages)
+        self._loading.setVisible(has_stages)
         self._status.setVisible(not has_stages)
         self._show_stages(plan.stages if plan is not None else ())
         if plan is None or not plan.stages:
@@ -59,6 +64,7 @@ class PlanCard(Card):
             self._status.setText("Reading the model's headers…" if waits else "Correct the problems first.")
             return
         self._show_totals(plan)
+        self.verdicts.set_verdicts(plan.verdicts)
 
     def _show_stages(self, stages: tuple[StageEstimate, ...]) -> None:
         if stages == self._shown:

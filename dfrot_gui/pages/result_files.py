@@ -6,17 +6,15 @@ from PySide6.QtCore import QUrl
 from PySide6.QtGui import QDesktopServices, QGuiApplication
 from PySide6.QtWidgets import QPlainTextEdit
 
-from dfrot_gui.result_words import Snippet
+from dfrot_gui.result_words import SNIPPETS, Snippet
 from dfrot_gui.widgets import Button, Card, Segmented, label, row
-
-TITLES = ("transformers", "vLLM")
 
 
 class FilesCard(Card):
     """The output folder, a button to open it, and code to copy."""
 
     def __init__(self) -> None:
-        self._choice = Segmented(TITLES, name="Load with")
+        self._choice = Segmented(SNIPPETS, name="Load with")
         super().__init__("Use the checkpoint", right=self._choice)
         self._snippets: dict[str, Snippet] = {}
         self._folder = ""
@@ -41,6 +39,9 @@ class FilesCard(Card):
         self._snippets = {snippet.title: snippet for snippet in snippets}
         self._path.setText(folder)
         self.setVisible(bool(snippets))
+        self._choice.show_only(self._snippets)
+        if snippets and self._choice.current() not in self._snippets:
+            self._choice.set_current(snippets[0].title)
         self._show()
 
     def open_folder(self) -> None:

@@ -14,6 +14,7 @@ from pytestqt.qtbot import QtBot
 
 from dfrot_engine import Evaluated, Recipe, RunEnded
 from dfrot_engine.charts import TokenErrors
+from dfrot_gui import result_words
 from dfrot_gui.pages.result_page import ResultPage
 from dfrot_gui.result_words import headline, is_lossy, massive_error_kpi, size_kpi, snippets, verdict
 from dfrot_gui.run_model import RunModel
@@ -146,11 +147,23 @@ def test_nothing_evaluated_and_nothing_written() -> None:
     assert snippets(None, "") == ()
 
 
-def test_snippets_say_what_a_runtime_does_not_do() -> None:
+def test_snippets_are_those_of_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(result_words, "gpu_capabilities", lambda: ())
     transformers, vllm = snippets(Recipe.preset("w4a4"), "/a b/out")
     assert "from_pretrained('/a b/out')" in transformers.code
+    assert transformers.note.startswith("Loads.")
     assert vllm.code == "vllm serve '/a b/out'"
-    assert "16-bit activations" in vllm.note
+    assert vllm.note.startswith("16-bit activations.")
+    assert [one.note for one in snippets(None, "/out")] == ["", ""]
+
+
+def test_snippets_are_for_the_gpu_of_this_computer(monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = Recipe.preset("w4a8").with_field("weights.granularity", "per-channel")
+    codes = {}
+    for capability in (89, 90):
+        monkeypatch.setattr(result_words, "gpu_capabilities", lambda sm=capability: (sm,))
+        codes[capability] = snippets(recipe, "/out")[1].code
+    assert codes == {89: "vllm serve /out --linear-backend humming", 90: "vllm serve /out"}
 
 
 def test_headline_of_a_whole_run() -> None:

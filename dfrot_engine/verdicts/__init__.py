@@ -1,0 +1,1 @@
+"""Which runtime will load what a run writes, and with what precision it will compute. Imports no torch."""
