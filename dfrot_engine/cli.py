@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from dfrot_engine import __version__
 from dfrot_engine.cli_rotations import add_rotations
@@ -110,6 +110,7 @@ def _add_output_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--memory",
         metavar="BYTES",
+        default="auto",
         help="RAM for hidden states, like 4GB; the rest goes to the work folder (default: half of what is free)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace what is in the output folder")
@@ -161,16 +162,19 @@ def options_from(arguments: argparse.Namespace) -> RunOptions:
         work_dir=arguments.work.expanduser().absolute() if arguments.work else None,
         device=arguments.device,
         threads=arguments.threads,
-        memory=_bytes(arguments.memory),
+        memory=_memory(arguments.memory),
         overwrite=arguments.overwrite,
         keep_rotations=not arguments.no_library,
         keep_work=arguments.keep_work,
     )
 
 
-def _bytes(text: str | None) -> int | None:
+def _memory(text: str) -> int | Literal["auto"]:
+    """Raises:
+    RecipeError: no number of bytes.
+    """
     try:
-        return parse_bytes(text)
+        return "auto" if text == "auto" else parse_bytes(text)
     except ValueError as error:
         raise RecipeError(f"--memory: {error}.", "Write it as --memory 4GB.", "options.memory") from None
 

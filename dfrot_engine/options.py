@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -12,6 +12,10 @@ from dfrot_engine.units import parse_bytes
 
 # The block that is worked on takes the other half, and so does the disk cache its weights come from.
 FREE_SHARE = 0.5
+
+
+def _bytes_or_auto(value: Any) -> Any:
+    return value if value == "auto" else parse_bytes(value)
 
 
 class RunOptions(BaseModel):
@@ -31,13 +35,13 @@ class RunOptions(BaseModel):
     ] = "auto"
     threads: Annotated[int, Field(ge=0, le=1024, title="CPU threads", description="0 takes every core")] = 0
     memory: Annotated[
-        Annotated[int, Field(ge=0)] | None,
-        BeforeValidator(parse_bytes),
+        Annotated[int, Field(ge=0)] | Literal["auto"],
+        BeforeValidator(_bytes_or_auto),
         Field(
             title="Memory for hidden states",
-            description="Bytes, or like 4GB; what does not fit goes to the work folder. Half of what is free if empty",
+            description="Bytes, or like 4GB; the rest goes to the work folder. auto takes half of what is free",
         ),
-    ] = None
+    ] = "auto"
     overwrite: Annotated[bool, Field(title="Replace what is in the output folder")] = False
     keep_rotations: Annotated[
         bool,
@@ -48,7 +52,7 @@ class RunOptions(BaseModel):
     @property
     def memory_budget(self) -> int:
         """Bytes of RAM for hidden states, and for blocks that are read ahead or wait to be written."""
-        return round(FREE_SHARE * available_bytes()) if self.memory is None else self.memory
+        return round(FREE_SHARE * available_bytes()) if self.memory == "auto" else self.memory
 
     @property
     def work_path(self) -> Path:
@@ -60,7 +64,6 @@ class RunOptions(BaseModel):
         flags = ["--output", str(self.output_dir), "--device", self.device, "--threads", str(self.threads)]
         if self.work_dir:
             flags += ["--work", str(self.work_dir)]
-        if self.memory is not None:
-            flags += ["--memory", str(self.memory)]
+        flags += ["--memory", str(self.memory)]
         chosen = {"--overwrite": self.overwrite, "--no-library": not self.keep_rotations, "--keep-work": self.keep_work}
         return flags + [flag for flag, is_chosen in chosen.items() if is_chosen]

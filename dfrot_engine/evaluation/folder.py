@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+import tempfile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +17,7 @@ from dfrot_engine.checkpoint.tokenizer import Tokenizer
 from dfrot_engine.errors import ModelError
 from dfrot_engine.evaluation.metrics import Metrics
 from dfrot_engine.evaluation.models import original_logits, reloaded_logits
+from dfrot_engine.forward.room import Room
 from dfrot_engine.job import Job, choose_device
 from dfrot_engine.options import RunOptions
 from dfrot_engine.recipe import Evaluation, ModelSource, Recipe
@@ -37,18 +40,22 @@ def evaluate_folder(
     tokens = Tokenizer.load(folder).encode(load_text(dataset, "evaluation"))
     tokens_BT = torch.from_numpy(evaluation_windows(tokens, length, num_windows))
     before, after = Metrics(), Metrics()
-    reference = None
-    if original is not None:
-        job = _job_of(original, folder, device)
-        reference = original_logits(job, tokens_BT, lambda _index: None)
-    measured = reloaded_logits(folder, tokens_BT, choose_device(device))
-    for window, tokens_T in enumerate(tokens_BT):
-        exact = reference(window) if reference else None
-        if exact is not None:
-            before.add(exact, tokens_T)
-        after.add(measured(window), tokens_T, exact)
+    with tempfile.TemporaryDirectory(prefix="dfrot-evaluate-") as spill:
+        reference = None
+        if original is not None:
+            job = _job_of(original, folder, device)
+            room = Room.of(job, Path(spill), lambda event: print(event.message, file=sys.stderr))
+            reference = original_logits(job, tokens_BT, lambda _index: None, room)
+        measured = reloaded_logits(folder, tokens_BT, choose_device(device))
+        for window, tokens_T in enumerate(tokens_BT):
+            exact = reference(window) if reference else None
+            if exact is not None:
+                before.add(exact, tokens_T)
+            after.add(measured(window), tokens_T, exact)
+        has_original = reference is not None
+        del reference  # its hidden states lie in the folder
     numbers: dict[str, Any] = {"perplexity_quantized": after.perplexity}
-    if reference is not None:
+    if has_original:
         numbers["perplexity_original"] = before.perplexity
         numbers["kl_divergence"] = after.kl_divergence
         numbers["top1_agreement"] = after.top1_agreement

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from dfrot_engine import RunOptions
 from dfrot_engine.cli import build_parser, main, options_from
 from dfrot_engine.events import parse_event
 from tests.tiny_models import save_tiny_model
@@ -193,6 +194,21 @@ def test_plan_lists_problems(model: Path, tmp_path: Path, capsys: pytest.Capture
 def test_bad_recipes_exit_2(bad: list[str], word: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "--output", str(tmp_path / "out"), *bad]) == 2
     assert word in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "memory"), [("auto", "auto"), ("0", 0), ("4GB", 4_000_000_000), ("1.5 gb", 1_500_000_000), ("2GiB", 2**31)]
+)
+def test_memory_is_given_in_bytes_or_with_a_unit(text: str, memory: int | str, tmp_path: Path) -> None:
+    parsed = build_parser().parse_args(["run", "--output", str(tmp_path), "--memory", text])
+    assert options_from(parsed).memory == memory
+    assert RunOptions.model_validate({"output_dir": tmp_path, "memory": text}).memory == memory
+
+
+def test_memory_that_is_no_size_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for text in ("much", "-1", "4 XB", ""):
+        assert main(["plan", "--output", str(tmp_path), "--model", "sample", "--memory", text]) == 2
+        assert "--memory 4GB" in capsys.readouterr().err
 
 
 def test_rotations_are_listed_used_and_removed(

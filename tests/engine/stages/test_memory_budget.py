@@ -42,7 +42,7 @@ def left_by(output: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
 def test_the_budget_changes_no_bit_of_a_run(kind: str, model: Path, tmp_path: Path) -> None:
     recipe = tiny_recipe(model, **RECIPES[kind])
     results = {}
-    for name, memory in {"ram": None, **BUDGETS}.items():
+    for name, memory in {"ram": "auto", **BUDGETS}.items():
         ended, _ = run_tiny(recipe, tmp_path / name, memory=memory)
         assert ended.status == "finished", ended
         results[name] = left_by(tmp_path / name)
@@ -56,7 +56,7 @@ def test_the_budget_changes_no_bit_of_a_run(kind: str, model: Path, tmp_path: Pa
 def test_a_measured_recipe_spills_too(model: Path, tmp_path: Path) -> None:
     recipe = tiny_recipe(model, "w4a4kv4-paper")
     reports = []
-    for name, memory in {"ram": None, **BUDGETS}.items():
+    for name, memory in {"ram": "auto", **BUDGETS}.items():
         ended, _ = run_tiny(recipe, tmp_path / name, memory=memory)
         assert ended.status == "finished", ended
         reports.append(json.loads((tmp_path / f"{name}.dfrot" / "report.json").read_text()))
