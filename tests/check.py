@@ -20,7 +20,8 @@ CHECKS: dict[str, tuple[str, ...]] = {
     "pyright": ("-m", "pyright", "--pythonpath", sys.executable),
     "lint-imports": ("-c", LINT_IMPORTS),
     # Last, so that its own summary is the last thing on the screen but one line.
-    "pytest": ("-m", "pytest"),
+    # A process for each core, each with one thread.
+    "pytest": ("-m", "pytest", "-n", "logical", "--maxprocesses", "4", "--dist", "worksteal"),
 }
 
 
