@@ -47,6 +47,7 @@ def original_logits(job: Job, tokens_BT: Tensor, say: Callable[[int], None], roo
         for index in numbers:
             block = factory.fill(index, next(blocks))
             hidden = pass_on(room.states, factory, block, index, hidden, between=lambda index=index: say(index))
+            del block  # before the next one is read
         norm = factory.fill_final_norm(final_norm_parts(names, reader))
         head = QuantizedLinear(head_weight(job, reader).to(job.device).float(), None, None, None)
     return _head_logits(names, hidden, norm, head)
@@ -63,9 +64,11 @@ def quantized_logits(
     hidden = embed_into(room.states, outer["embedding"], job.architecture, tokens_BT)
     numbers = range(job.architecture.num_blocks)
     blocks = read_ahead(lambda index: work.load_block("quantize", f"{index:05}")[0], numbers, overlaps=room.overlaps)
-    for index, stored in zip(numbers, blocks, strict=True):
+    for index in numbers:
+        stored = next(blocks)
         block = fill_quantized_block(factory, job, index, stored, rotations)
         hidden = pass_on(room.states, factory, block, index, hidden, kv_quantizer(job, rotations, stored))
+        del stored, block  # before the next one is read
     norm = factory.fill_final_norm(folded_norm_parts(outer))
     return _head_logits(job.architecture, hidden, norm, fill_quantized_head(job, outer))
 
