@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import platform
 import threading
 from pathlib import Path
 from types import TracebackType
@@ -28,6 +30,16 @@ def available_bytes() -> int:
     except (OSError, ValueError):  # no container, or one without a limit
         return free
     return max(0, min(free, limit - used + int(cached.get("inactive_file", 0))))
+
+
+def return_freed_memory() -> None:
+    """Give what was freed back to the system.
+
+    glibc keeps freed pieces of up to 32 MB in its heap, where others in between leave holes; over the blocks of a model
+    that adds up. Mapping every piece on its own would do as well, but cost a third of the computing time.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def split_budget(budget_bytes: int, block_bytes: int) -> tuple[bool, int]:

@@ -9,19 +9,24 @@ from contextlib import nullcontext, suppress
 from types import TracebackType
 from typing import TypeVar
 
+from dfrot_engine.memory import return_freed_memory
+
 T = TypeVar("T")
 
 
 def read_ahead(read: Callable[[int], T], numbers: Sequence[int], *, overlaps: bool) -> Generator[T]:
     """What `read` gives for each number in turn; the next one is read while the caller has the last.
 
-    An error of `read` comes out where its item is due. Nothing that was handed out is kept.
+    An error of `read` comes out where its item is due. Nothing that was handed out is kept, and what the caller freed
+    of it goes back to the system before the next one.
 
     Args:
         overlaps: without, each is read when it is asked for.
     """
     if not overlaps:
-        yield from map(read, numbers)
+        for number in numbers:
+            yield read(number)
+            return_freed_memory()
         return
     pool = ThreadPoolExecutor(1, "read-ahead")
     waiting: deque[Future[T]] = deque()
@@ -30,6 +35,7 @@ def read_ahead(read: Callable[[int], T], numbers: Sequence[int], *, overlaps: bo
             waiting.append(pool.submit(read, number))
             if len(waiting) > 1:
                 yield waiting.popleft().result()
+                return_freed_memory()
         while waiting:
             yield waiting.popleft().result()
     finally:
