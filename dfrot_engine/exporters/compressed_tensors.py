@@ -23,6 +23,7 @@ from dfrot_engine.architectures.base import Architecture, Linear
 from dfrot_engine.checkpoint.reader import CheckpointReader
 from dfrot_engine.checkpoint.writer import ShardWriter
 from dfrot_engine.exporters.base import copy_side_files, outer_tensors, tensors_beside, write_config, write_marker
+from dfrot_engine.exporters.online_rotation import matrix_tensor, rotated_config, rotated_linear, write_modeling
 from dfrot_engine.exporters.packed_experts import pack_experts
 from dfrot_engine.forward.quantized_block import OWN_PARTS, block_schemes, stored_weight
 from dfrot_engine.forward.quantized_head import head_schemes, stored_head
@@ -47,12 +48,17 @@ def write_compressed_tensors(job: Job, work: WorkDir, folder: Path) -> Iterator[
         for name, tensor in _packed_block(job, index, stored):
             writer.add(name, tensor)
         yield index + 1
+    rotations = RotationSet.load(work.rotations).to(job.device)
     with CheckpointReader(job.model_dir) as reader:
-        for name, tensor in tensors_beside(job, reader, RotationSet.load(work.rotations).to(job.device)):
+        for name, tensor in tensors_beside(job, reader, rotations):
             writer.add(name, tensor)
+    for name, tensor in matrix_tensor(job).items():
+        writer.add(name, tensor)
     writer.finish({"format": "pt"})
     copy_side_files(job, folder)
-    write_config(job, folder, quantization_config=quantization_config(job))
+    write_modeling(job, folder)
+    rotated = f"re:.*{_pattern(job.architecture, rotated_linear(job).kind)}$"
+    write_config(job, folder, **rotated_config(job, rotations, quantization_config(job), rotated))
     write_marker(job, folder)
 
 

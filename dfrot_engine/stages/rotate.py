@@ -35,6 +35,7 @@ from dfrot_engine.recipe import (
     REFINED,
     THROUGH_MODEL,
     ActivationScheme,
+    BlockHadamard,
     Hadamard,
     NoRotation,
     RandomOrthogonal,
