@@ -133,6 +133,11 @@ def rotation_of(config: Any) -> dict[str, Any] | None:
     return found if isinstance(found, dict) and isinstance(found.get("config_groups"), dict) else None
 
 
+def is_rotated(folder: Path) -> bool:
+    """Whether the checkpoint in a folder has an R4 to be applied."""
+    return rotation_of(AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)) is not None
+
+
 def _rotated_class(config: Any) -> Any:
     """What the code in a folder with R4 defines, made of our own copy of that code; none in a folder is ever run."""
     base = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]

@@ -13,7 +13,7 @@ from dfrot_engine.exporters.gguf_table import GGUF_KINDS
 from dfrot_engine.formats import FORMATS
 from dfrot_engine.plan_linears import PlannedLinear, problems_by_field
 from dfrot_engine.plan_types import Problem
-from dfrot_engine.recipe import BlockHadamard, NoRotation, Recipe
+from dfrot_engine.recipe import BFLOAT16_FORMATS, BlockHadamard, NoRotation, Recipe
 from dfrot_engine.verdicts.table import facts
 
 #: (field, message, remedy)
@@ -185,6 +185,12 @@ def _weight_limits(linear: PlannedLinear) -> Iterator[Found]:
             f"This export writes fp8 weights with one scale per channel only ({linear.short_name}).",
             f"Set it to per-channel, or {MEASURE_ONLY}.",
         )
+    if scheme.format in BFLOAT16_FORMATS and linear.expert is not None:
+        yield (
+            f"{field}.format",
+            f"Nobody tried whether runtimes load experts in {scheme.format} from this export ({linear.short_name}).",
+            f"Choose int4 for the experts, or {MEASURE_ONLY}.",
+        )
     is_packed = scheme.format != "int8" or linear.activations is None or linear.expert is not None
     if not scheme.symmetric and is_packed:
         yield (
@@ -211,6 +217,13 @@ def _activation_limits(linear: PlannedLinear) -> Iterator[Found]:
             f"{field}.format",
             f"This export writes fp8 activations only together with fp8 weights ({linear.short_name}).",
             f"Choose fp8 for the weights too, or {MEASURE_ONLY}.",
+        )
+    weights = linear.weights.format if linear.weights is not None else scheme.format
+    if weights != scheme.format and {weights, scheme.format} & set(BFLOAT16_FORMATS):
+        yield (
+            f"{field}.format",
+            f"Runtimes take {scheme.format} activations not together with {weights} weights ({linear.short_name}).",
+            f"Choose {weights} for the activations too or leave them alone, or {MEASURE_ONLY}.",
         )
     if not scheme.symmetric and FORMATS[scheme.format].bits < 8:
         yield (

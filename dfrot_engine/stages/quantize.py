@@ -285,6 +285,7 @@ STAGE = Stage(
         recipe.skip,
         recipe.calibration,
         *(["float16"] if recipe.needs_float16 else []),
+        *(["bfloat16"] if recipe.needs_bfloat16 else []),
     ),
     lambda _job: True,
     run,
