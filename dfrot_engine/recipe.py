@@ -38,8 +38,8 @@ from dfrot_engine.recipe_rotations import (
 )
 from dfrot_engine.recipe_section import Section
 from dfrot_engine.recipe_sections import (
-    CALIBRATED,
     BFLOAT16_FORMATS,
+    CALIBRATED,
     FLOAT16_CODES,
     GPTQ,
     LEAST_FOR_HOLD_OUT,

@@ -15,7 +15,14 @@ from dfrot_engine.architectures.base import Linear, Space
 from dfrot_engine.forward.attention import KVQuantizer
 from dfrot_engine.forward.block import BlockFactory
 from dfrot_engine.forward.fake_quant import QuantizedLinear, linear_parts, replace_linear
-from dfrot_engine.forward.stored_clips import CLIP_PARTS, INPUT_CLIP, INPUT_GLOBAL_SCALE, KEY_CLIP, VALUE_CLIP, stored_quantizer
+from dfrot_engine.forward.stored_clips import (
+    CLIP_PARTS,
+    INPUT_CLIP,
+    INPUT_GLOBAL_SCALE,
+    KEY_CLIP,
+    VALUE_CLIP,
+    stored_quantizer,
+)
 from dfrot_engine.job import Job
 from dfrot_engine.quantizers.weight import QuantizedWeight
 from dfrot_engine.recipe import LinearSchemes

@@ -89,9 +89,7 @@ def _search_clip(job: Job, norm: nn.Module, head_VD: Tensor, streams: Streams) -
 
 
 @torch.no_grad()
-def _measure_global_scale(
-    job: Job, factory: BlockFactory, norm: nn.Module, streams: Streams
-) -> dict[str, Tensor]:
+def _measure_global_scale(job: Job, factory: BlockFactory, norm: nn.Module, streams: Streams) -> dict[str, Tensor]:
     scheme = head_schemes(job).activations
     if scheme is None or not has_global_scale(scheme):
         return {}

@@ -55,7 +55,7 @@ class _Wrapper:
     kinds: ClassVar[list[str]] = []
 
     def __init__(self, **arguments: Any) -> None:
-        assert not arguments["trust_remote_code"]
+        assert arguments["trust_remote_code"] is False
         assert arguments["device"] == "cpu"
         given = arguments["pretrained"]
         self.folder = Path(given if isinstance(given, str) else arguments["tokenizer"])

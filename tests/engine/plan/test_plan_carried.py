@@ -17,7 +17,8 @@ R4_CARRIED = {"kind": "block-hadamard", "block_size": 32}
 
 def test_compressed_tensors_carries_r4_in_hadamard_blocks(plan: Callable[..., Plan]) -> None:
     assert plan(("rotation.r4", R4_CARRIED)).errors == ()
-    assert "as Hadamard blocks" in found(plan(("rotation.r4", R4_BLOCKS)), "rotation.r4.kind").message
+    refined = plan(("rotation.r4", R4_BLOCKS), ("activations", {"format": "int4"}))
+    assert "as Hadamard blocks" in found(refined, "rotation.r4.kind").message
     other = found(plan(("exports.0.kind", "rotated-bf16"), ("rotation.r4", R4_CARRIED)), "rotation.r4.kind")
     assert "nonsense" in other.message
 

@@ -104,7 +104,9 @@ def test_what_was_run(
         *((FP8, FP8, sm, LOADS_, (8,), "") for sm in (89, 90, 100, 120)),
         *((FP8, FP8, sm, DIFFERS, (16,), "") for sm in (75, 80, 86)),
         *((fp4, fp4, sm, LOADS_, (4,), "") for fp4 in (NVFP4, MXFP4) for sm in (100, 120)),
-        *((fp4, fp4, sm, DIFFERS, (16,), "") for fp4 in (NVFP4, MXFP4) for sm in (75, 89, 90)),
+        *((fp4, fp4, sm, DIFFERS, (16,), "") for fp4 in (NVFP4, MXFP4) for sm in (80, 89, 90)),
+        (NVFP4, NVFP4, 75, DIFFERS, (16,), ""),
+        (MXFP4, MXFP4, 75, REFUSED, (), ""),
         # W4AFP8: Hopper, groups of 128.
         (G128, FP8, 90, LOADS_, (8,), ""),
         (G64, FP8, 90, UNTRIED, (), ""),
