@@ -16,6 +16,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageText
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
 from transformers.utils import logging as transformers_logging
 
+from dfrot_engine.adapter_folder import ADAPTER, ADAPTER_WEIGHTS, has_adapter
 from dfrot_engine.architectures.base import Architecture
 from dfrot_engine.checkpoint.reader import CheckpointReader, read_block
 from dfrot_engine.errors import RunError
@@ -115,9 +116,15 @@ def _gguf_arguments(folder: Path) -> dict[str, Any]:
     }
 
 
-def reloaded_logits(folder: Path, tokens_BT: Tensor, device: torch.device) -> LogitsOf:
-    """Of a checkpoint folder that users load; raises as `load_checkpoint`."""
+def reloaded_logits(folder: Path, tokens_BT: Tensor, device: torch.device, *, adapter: bool = True) -> LogitsOf:
+    """Of a checkpoint folder that users load, with the adapter beside it, if there is one; raises as `load_checkpoint`.
+
+    Args:
+        adapter: whether it is loaded.
+    """
     model = load_checkpoint(folder, device)
+    if adapter and has_adapter(folder):
+        model = _with_adapter(model, folder / ADAPTER)
 
     @torch.no_grad()
     def logits(window: int) -> Tensor:
@@ -142,6 +149,24 @@ def _rotated_class(config: Any) -> Any:
     """What the code in a folder with R4 defines, made of our own copy of that code; none in a folder is ever run."""
     base = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
     return type(f"Rotated{base.__name__}", (RotatesInputs, base), {})
+
+
+def _with_adapter(model: nn.Module, folder: Path) -> nn.Module:
+    """The model with the adapter of this folder.
+
+    Raises:
+        RunError: PEFT refuses the adapter.
+    """
+    from peft import PeftModel  # three seconds, which other runs need not wait
+
+    # PEFT looks for dense weights, which packed linears have from their first forward on.
+    with torch.no_grad(), without_bars():
+        model(torch.zeros(1, 1, dtype=torch.long, device=next(model.parameters()).device), use_cache=False)
+    try:
+        return PeftModel.from_pretrained(cast("Any", model), str(folder), local_files_only=True).eval()
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
+        remedy = f"Check {ADAPTER_WEIGHTS} there, or remove the folder to measure the checkpoint alone."
+        raise RunError(f"PEFT cannot load {folder}: {error}.", remedy) from error
 
 
 def loader_of(config: Any) -> Any:

@@ -25,6 +25,7 @@ from torch import Tensor
 from dfrot_engine.architectures.base import Architecture, Linear
 from dfrot_engine.checkpoint.reader import CheckpointReader
 from dfrot_engine.checkpoint.writer import ShardWriter
+from dfrot_engine.exporters.adapter import factors_of, write_adapter
 from dfrot_engine.exporters.base import copy_side_files, outer_tensors, tensors_beside, write_config, write_marker
 from dfrot_engine.exporters.online_rotation import matrix_tensor, rotated_config, rotated_linear, write_modeling
 from dfrot_engine.exporters.packed_experts import pack_experts
@@ -48,10 +49,12 @@ def write_compressed_tensors(job: Job, work: WorkDir, folder: Path) -> Iterator[
     outer, _ = work.load_block("quantize", "outer")
     for name, tensor in _packed_outer(job, outer):
         writer.add(name, tensor)
+    factors: dict[str, Tensor] = {}
     for index in range(job.architecture.num_blocks):
         stored, _ = work.load_block("quantize", f"{index:05}")
         for name, tensor in _packed_block(job, index, stored):
             writer.add(name, tensor)
+        factors |= factors_of(stored, job.architecture.block_prefix(index))
         yield index + 1
     rotations = RotationSet.load(work.rotations).to(job.device)
     with CheckpointReader(job.model_dir) as reader:
@@ -64,6 +67,7 @@ def write_compressed_tensors(job: Job, work: WorkDir, folder: Path) -> Iterator[
     write_modeling(job, folder)
     rotated = f"re:.*{_pattern(job.architecture, rotated_linear(job).kind)}$"
     write_config(job, folder, **rotated_config(job, rotations, quantization_config(job), rotated))
+    write_adapter(job, factors, folder)
     write_marker(job, folder)
 
 
