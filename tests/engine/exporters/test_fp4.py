@@ -112,6 +112,15 @@ def test_the_inputs_scale_is_measured_and_travels(solver: str, model: Path, tmp_
     assert written["lm_head.weight_global_scale"].dtype is torch.float32
 
 
+def test_experts_are_measured_with_scales_of_their_own(tmp_path: Path) -> None:
+    model = save_tiny_model("qwen3_moe", tmp_path / "model")
+    job, work = finished(recipe_of(model, "nvfp4", True, exports=[]), model, tmp_path / "out")
+    stored, _ = work.load_block("quantize", "00001")
+    names = [linear.name for linear in job.architecture.block_at(1).linears if linear.expert is not None]
+    scales = {name: float(stored[name + INPUT_GLOBAL_SCALE]) for name in names}
+    assert len({scale for name, scale in scales.items() if name.endswith("down_proj")}) == 4
+
+
 def test_the_layout_is_that_of_compressed_tensors(model: Path, tmp_path: Path) -> None:
     finished(recipe_of(model, "mxfp4", True), model, tmp_path / "out")
     config = json.loads((tmp_path / "out" / "config.json").read_text())
