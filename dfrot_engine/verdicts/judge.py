@@ -16,7 +16,12 @@ from dfrot_engine.verdicts.types import EVERY_RUNTIME, LOADS, OUTCOMES, Outcome,
 
 _UNKNOWN = "This scheme was not tried there."
 _KV_STAYS = "The KV cache stays at 16 bits."
-_NO_ROTATION = RotationFact(outcome="refused", reason="R4 is not applied there.", how="read", source="its loader")
+_R4_UNTRIED = RotationFact(
+    outcome="not-tried",
+    reason="Whether R4 is applied was not tried; without it the answers are nonsense.",
+    how="not-tried",
+    source="nothing was run",
+)
 _WORDS = {"any": "any", "cpu": "CPU"}
 PLAIN = "none"
 
@@ -164,7 +169,7 @@ def _judge(runtime: Runtime, asked: _Asked, capability: int | None, generation: 
     found, worst = ways[flags], _worst(ways[flags])
     outcome, reason, kv = worst.outcome, worst.rule.reason if worst.rule else _UNKNOWN, asked.kv_cache
     source = f"{worst.rule.how}: {worst.rule.source}" if worst.rule else "not-tried: nothing was run or read"
-    if asked.is_rotated:
+    if asked.is_rotated and outcome != "refused":
         rotation = _rotation(runtime, capability)
         is_worse = OUTCOMES.index(rotation.outcome) > OUTCOMES.index(outcome)
         own = f"{rotation.how}: {rotation.source}"
@@ -199,7 +204,7 @@ def _rotation(runtime: Runtime, capability: int | None) -> RotationFact:
         first, last = fact.capabilities or (0, 0)
         if fact.capabilities is None or (capability is not None and first <= capability <= last):
             return fact
-    return _NO_ROTATION
+    return _R4_UNTRIED
 
 
 def _difference(activation_bits: Sequence[int]) -> str:

@@ -59,7 +59,7 @@ class Runtime(_Row):
         ways: flags it can be started with; "" is none.
         commands: kind of files, a folder or one GGUF file → template; it cannot be given what has none.
         kv_flags: format of the KV cache → flag that asks for it.
-        rotation: what becomes of R4; the first that fits, and refused where none does.
+        rotation: what becomes of R4; the first that fits, and "not-tried" where none does.
     """
 
     name: str

@@ -285,6 +285,8 @@ def test_r4_needs_trust_in_transformers_and_one_gpu_of_vllm() -> None:
     assert "hadacore" in ampere.source
     assert (row(found, "vLLM", 75).outcome, row(found, "vLLM", 100).outcome) == (REFUSED, "not-tried")
     assert (row(found, CPU).outcome, row(found, CPU).activation_bits) == (REFUSED, ())
+    assert {row(found, name).outcome for name in ("SGLang", "OpenVINO")} == {"not-tried"}
+    assert row(found, "llama.cpp").reason == row(ask(linear(G64, A4)), "llama.cpp").reason
 
 
 def test_4_bit_floats() -> None:
