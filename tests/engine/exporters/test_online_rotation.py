@@ -191,3 +191,15 @@ def test_a_run_measures_what_it_wrote(tmp_path: Path) -> None:
     assert report is not None
     assert "loaded by transformers" in report["protocol"]["measured"]
     assert report["kl_divergence"] < 0.05
+
+
+def test_an_adapter_stands_beside_the_rotation_not_behind_it(tmp_path: Path) -> None:
+    model = save_tiny_model("llama", tmp_path / "model")
+    recipe = rotated_recipe(model, "llama", recovery={"kind": "lora", "rank": 8, "steps": 60})
+    output = written(recipe, tmp_path / "out")
+    expected = engine_logits(recipe, model, output)
+    errors = {}
+    for has_adapter in (True, False):
+        logits = reloaded_logits(output, TOKENS, CPU, adapter=has_adapter)
+        errors[has_adapter] = relative_error(torch.stack([logits(at) for at in range(len(TOKENS))]).float(), expected)
+    assert errors[True] < 0.06 < errors[False]
