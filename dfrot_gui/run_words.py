@@ -39,9 +39,7 @@ def recipe_line(recipe: Recipe | None, state: RunState) -> str:
     model = state.model or (recipe.model.id_or_path if recipe else "")
     parts = [model.rstrip("/").rsplit("/", 1)[-1]]
     if recipe:
-        schemes = (("W", recipe.weights), ("A", recipe.activations), ("KV", recipe.kv_cache))
-        formats = " ".join(f"{letter}{scheme.format.removeprefix('int')}" for letter, scheme in schemes if scheme)
-        parts += [formats, series_label(recipe.rotation.r1.kind)]
+        parts += [recipe.formats, series_label(recipe.rotation.r1.kind)]
     return " · ".join(part for part in parts if part)
 
 
