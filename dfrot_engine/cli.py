@@ -102,7 +102,8 @@ def _add_process_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--stdin-commands",
         action="store_true",
-        help='take {"command": "pause" | "resume" | "cancel"} lines on standard input; its end cancels',
+        help='take {"command": "pause" | "resume" | "cancel" | "detach"} lines on standard input; its end cancels, but '
+        "for after detach",
     )
 
 

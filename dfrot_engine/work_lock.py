@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -65,6 +66,19 @@ def owner(root: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def ask_to_stop(root: Path) -> bool:
+    """Ask the process that holds the folder to stop after its step, as Ctrl-C does; False if it is not ours to ask."""
+    noted = owner(root)
+    pid = noted.get("pid")
+    if not isinstance(pid, int) or pid <= 1 or noted.get("host") != socket.gethostname() or not is_in_use(root):
+        return False
+    try:
+        os.kill(pid, signal.SIGTERM)
+    except OSError:
+        return False
+    return True
 
 
 def unusable(root: Path, error: OSError) -> DiskError:

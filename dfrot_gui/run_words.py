@@ -43,6 +43,11 @@ def recipe_line(recipe: Recipe | None, state: RunState) -> str:
     return " · ".join(part for part in parts if part)
 
 
+def level_text(perplexity: float) -> str:
+    """ "12.34", "62,733"."""
+    return f"{perplexity:.2f}" if perplexity < 1_000 else f"{perplexity:,.0f}"
+
+
 def stage_line(state: RunState) -> str:
     """What is being done right now."""
     if state.status == "stopping":

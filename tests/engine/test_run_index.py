@@ -227,3 +227,27 @@ def test_listing_needs_no_torch(tmp_path: Path) -> None:
     code = "import sys, dfrot_engine, dfrot_engine.run_delete; dfrot_engine.list_runs(); print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "False"
+
+
+def test_a_detached_engine_goes_on_when_nobody_listens(tmp_path: Path, tiny: Path) -> None:
+    """Both pipes are closed at once, as when the window ends."""
+    recipe = tiny_recipe(tiny, solver__kind="rtn", evaluation__num_windows=40)
+    recipe.save(tmp_path / "recipe.toml")
+    command = [sys.executable, "-m", "dfrot_engine", "run", str(tmp_path / "recipe.toml"), "--output"]
+    flags = ["--device", "cpu", "--threads", "1", "--json", "--stdin-commands", "--no-library"]
+    process = subprocess.Popen(
+        [*command, str(tmp_path / "out"), *flags],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert "run_started" in process.stdout.readline()
+    process.stdin.write('{"command": "pause"}\n{"command": "detach"}\n')
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        pipe.close()
+    assert process.wait(120) == 0
+    assert [run.status for run in list_runs()] == ["finished"]

@@ -16,7 +16,7 @@ import pytest
 from PySide6.QtWidgets import QApplication, QWidget
 
 from dfrot_gui.hub_search import HubSearch
-from dfrot_gui.main_window import MainWindow
+from dfrot_gui.main_window import HISTORY, RESULTS, RUN, Closing, MainWindow
 from dfrot_gui.pages.model_page import ModelPage
 from dfrot_gui.pages.recipe_page import RecipePage
 from dfrot_gui.recipe_model import RecipeModel
@@ -25,7 +25,7 @@ from dfrot_gui.settings import Settings
 from dfrot_gui.theme import Theme
 from dfrot_gui.trial_model import TrialModel
 from tests.gui import fake_engine
-from tests.gui.fakes import GIGABYTE, FakeHub, FakePlanner, FakeRuns, look_at
+from tests.gui.fakes import GIGABYTE, FakeHub, FakePlanner, FakeRuns, FakeTray, look_at
 
 MakeWindow = Callable[[], MainWindow]
 
@@ -99,9 +99,14 @@ def runs() -> FakeRuns:
 
 
 @pytest.fixture
-def answers() -> list[bool]:
-    """What the user will answer to the question whether to stop the run, first to last."""
+def answers() -> list[Closing]:
+    """What the user will answer when the window is closed while a run goes on, first to last."""
     return []
+
+
+@pytest.fixture
+def tray() -> FakeTray:
+    return FakeTray()
 
 
 @pytest.fixture
@@ -113,7 +118,8 @@ def make_window(
     recipe_page: RecipePage,
     trials: TrialModel,
     settings: Settings,
-    answers: list[bool],
+    answers: list[Closing],
+    tray: FakeTray,
 ) -> MakeWindow:
     def make() -> MainWindow:
         def page(_: MainWindow) -> QWidget:
@@ -121,7 +127,15 @@ def make_window(
 
         engine = cast(RunModel, runs)
         window = MainWindow(
-            recipe_model, engine, trials, model_page, recipe_page, page, page, settings, lambda _: answers.pop(0)
+            recipe_model,
+            engine,
+            trials,
+            model_page,
+            recipe_page,
+            dict.fromkeys((RUN, RESULTS, HISTORY), page),
+            settings,
+            lambda _: answers.pop(0),
+            lambda _: tray,
         )
         qtbot.addWidget(window, before_close_func=lambda _: runs.end("cancelled") if runs.is_active else None)
         window.show()
