@@ -111,7 +111,7 @@ def _outputs(note: RunNote) -> tuple[list[Path], list[Path], list[str]]:
             continue
         own = [path for name in dict.fromkeys((*names, *_ADDED)) if (path := _inside(folder, name)) is not None]
         files += own
-        folders += [folder, *(path.parent for path in own)]
+        folders += [folder, *(one for path in own for one in path.parents if one.is_relative_to(folder))]
     ours = {*files, *folders, note.work_dir}
     for folder in dict.fromkeys(folders):
         others = sorted(path.name for path in folder.iterdir() if path not in ours)

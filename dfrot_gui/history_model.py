@@ -79,6 +79,11 @@ class HistoryModel(QObject):
     def is_busy(self) -> bool:
         return self._reader.is_busy
 
+    @property
+    def num_missing(self) -> int:
+        """How many runs were found and not yet read."""
+        return len(self._memory.notes) - len(self.table.runs)
+
     def refresh(self) -> None:
         """Look for runs; `changed` is emitted as they are found."""
         self._reader.ask(self._look)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from PySide6.QtCore import QPoint, Qt, Signal
-from PySide6.QtGui import QKeySequence, QShortcut, QShowEvent
+from PySide6.QtCore import QPoint, Qt, QTimer, Signal
+from PySide6.QtGui import QHideEvent, QKeySequence, QShortcut, QShowEvent
 from PySide6.QtWidgets import QComboBox, QLineEdit, QMenu, QStackedWidget
 
 from dfrot_engine import DFRotError, RunInfo
@@ -24,6 +24,7 @@ from dfrot_gui.widgets import Button, Card, Notice, Page, Segmented, label, row
 from dfrot_gui.widgets.page import ElidedLabel
 
 EMPTY, LIST, COMPARE = range(3)
+REFRESH_MS = 5_000
 OPEN, RESUME, RECIPE = "open", "resume", "recipe"
 _CUSTOM = "Column heads"
 
@@ -66,6 +67,8 @@ class HistoryPage(Page):
         self.shown.setSourceModel(history.table)
         self.list = RunList(self.shown)
         self.notice = Notice("", "Close")
+        self._told: tuple[str, ...] = ()
+        self._clock = QTimer(self, interval=REFRESH_MS)
         self._reader, self._deleter = RunReader(self), RunDeleter(self, confirm)
         self._comparer = Latest(self, parallel=1)
         self.compare = CompareView()
@@ -88,7 +91,17 @@ class HistoryPage(Page):
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802
         super().showEvent(event)
+        self._clock.start()
         self.refresh()
+
+    def hideEvent(self, event: QHideEvent) -> None:  # noqa: N802
+        super().hideEvent(event)
+        self._clock.stop()
+
+    def _look_again(self) -> None:
+        """Runs go on and begin while one watches, also those of the command line."""
+        if not self._history.is_busy:
+            self.refresh()
 
     def _build_list(self) -> Card:
         self.search_edit = QLineEdit()
@@ -117,6 +130,7 @@ class HistoryPage(Page):
 
     def _connect(self) -> None:
         self._history.changed.connect(self._show_all)
+        self._clock.timeout.connect(self._look_again)
         self._runs.changed.connect(self._show_actions)
         self._runs.ended.connect(lambda _: self.refresh() if self.isVisible() else None)
         self.search_edit.textChanged.connect(self._filter)
@@ -186,18 +200,23 @@ class HistoryPage(Page):
         total, count = history.table.rowCount(), self.shown.rowCount()
         if self._stack.currentIndex() != COMPARE:
             self._stack.setCurrentIndex(EMPTY if history.is_loaded and not total and not history.is_busy else LIST)
-        shown = f"{count} of {total}" if count != total else str(total)
-        self.set_subtitle(
-            "Looking for runs…"
-            if not history.is_loaded
-            else f"{shown} run{'s' if total != 1 else ''} on this computer" + (", reading…" if history.is_busy else "")
-        )
+        self.set_subtitle(self._summary(total, count))
         self.none_label.setVisible(bool(total) and not count)
         if history.error is not None:
             self._tell(history.error)
-        elif history.skipped and not self.notice.isVisible():
+        elif history.skipped and history.skipped != self._told:  # once; it may be closed
+            self._told = history.skipped
             self.notice.show_message("inset", "Part of the list could not be read", "\n".join(history.skipped[:5]))
         self._show_actions()
+
+    def _summary(self, total: int, count: int) -> str:
+        if self._stack.currentIndex() == COMPARE:
+            return f"{len(self.compare.runs)} runs side by side"
+        if not self._history.is_loaded:
+            return "Looking for runs…"
+        shown = f"{count} of {total}" if count != total else str(total)
+        reading = ", reading…" if self._history.num_missing else ""
+        return f"{shown} run{'s' if total != 1 else ''} on this computer{reading}"
 
     def _show_actions(self) -> None:
         chosen = self.list.selected()
@@ -253,7 +272,7 @@ class HistoryPage(Page):
     def _show_comparison(self, runs: tuple) -> None:
         self.compare.show_runs(runs)
         self._stack.setCurrentIndex(COMPARE)
-        self._show_actions()
+        self._show_all()
         self.compare.back_button.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def _close_comparison(self) -> None:

@@ -1,4 +1,4 @@
-"""Past runs as the engine leaves them, made of the fake engine's events, and their places on the list."""
+"""Past runs as the engine leaves them, made of the fake engine's events; and a page that shows them."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from PySide6.QtWidgets import QWidget
+from pytestqt.qtbot import QtBot
 
-from dfrot_engine import BlockQuantized, Evaluated, Event, Measured, Recipe, RunEnded, RunOptions, RunStarted
+from dfrot_engine import BlockQuantized, Evaluated, Event, Measured, Recipe, RunEnded, RunInfo, RunOptions, RunStarted
 from dfrot_engine.charts import TOKEN_ERROR
 from dfrot_engine.events import JOURNAL
-from dfrot_engine.run_index import RunNote, keep_note, note_of
+from dfrot_engine.run_index import RunNote, keep_note, note_of, read_notes
+from dfrot_gui.pages.history_page import HistoryPage
 from tests.gui import fake_engine
 
+WIDE = 1100
 NOON = datetime(2026, 9, 14, 12, tzinfo=UTC)
 SMALL, LARGE = "HuggingFaceTB/SmolLM2-135M", "Qwen/Qwen3-0.6B"
 
@@ -118,3 +122,44 @@ def save_history(root: Path) -> tuple[RunNote, ...]:
     gone = notes[0].model_copy(update={"work_dir": root / "gone.dfrot", "output_dir": root / "gone"})
     keep_note(gone.model_copy(update={"started": NOON - 20 * day}))
     return notes
+
+
+class Confirm:
+    """Answers questions before something is deleted, and remembers them."""
+
+    def __init__(self) -> None:
+        self.answer = True
+        self.asked: list[str] = []
+
+    def __call__(self, parent: QWidget, title: str, text: str) -> bool:
+        self.asked.append(f"{title}\n{text}")
+        return self.answer
+
+
+def shown(qtbot: QtBot, page: HistoryPage, count: int | None = None) -> HistoryPage:
+    qtbot.addWidget(page)
+    page.resize(WIDE, 700)
+    page.show()
+    page.activateWindow()
+    settle(qtbot, page, count)
+    return page
+
+
+def settle(qtbot: QtBot, page: HistoryPage, count: int | None = None) -> None:
+    history = page._history
+    wanted = len(read_notes(lambda _: None)) if count is None else count
+    qtbot.waitUntil(
+        lambda: history.is_loaded and not history.is_busy and len(history.table.runs) == wanted, timeout=10_000
+    )
+
+
+def names(page: HistoryPage) -> list[str]:
+    return [run.output_dir.name for run in page.shown.runs()]
+
+
+def choose(page: HistoryPage, *rows: int) -> list[RunInfo]:
+    page.list.clearSelection()
+    for row in rows:
+        flag = page.list.selectionModel().SelectionFlag
+        page.list.selectionModel().select(page.shown.index(row, 0), flag.Select | flag.Rows)
+    return page.list.selected()
