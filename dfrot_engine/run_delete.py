@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from dfrot_engine.errors import DFRotError, DiskError
 from dfrot_engine.events import JOURNAL
@@ -48,8 +48,16 @@ def deletion_of(note: RunNote) -> Deletion:
     """Look what is the run's own, without touching anything.
 
     Raises:
-        DFRotError: the run is going on.
+        DFRotError: the run is going on, or its folders cannot be read.
     """
+    try:
+        return _deletion(note)
+    except OSError as error:
+        message = f"{error.filename or note.work_dir} cannot be looked at: {error.strerror or error}."
+        raise DiskError(message, "Check the folder's permissions.") from None
+
+
+def _deletion(note: RunNote) -> Deletion:
     work_dir = note.work_dir
     if read_run(work_dir) is None:
         kept = (f"{work_dir} stays: no run left its journal there.",) if work_dir.exists() else ()
@@ -144,10 +152,9 @@ def _written(work_dir: Path) -> dict[Path, tuple[str, ...]]:
 
 def _inside(folder: Path, name: str) -> Path | None:
     """The file of a listed name if it is there, and really below the folder: a list may have been tampered with."""
-    relative = PurePosixPath(name)
-    if relative.is_absolute() or ".." in relative.parts or "\0" in name or not relative.parts:
+    if "\0" in name:
         return None
-    path = folder / relative
+    path = folder / name  # an absolute name is a path of its own
     is_below = path.parent.resolve().is_relative_to(folder.resolve())
     return path if is_below and _is_there(path) and (path.is_symlink() or path.is_file()) else None
 
