@@ -231,7 +231,7 @@ def test_listing_needs_no_torch(tmp_path: Path) -> None:
 
 def test_a_detached_engine_goes_on_when_nobody_listens(tmp_path: Path, tiny: Path) -> None:
     """Both pipes are closed at once, as when the window ends."""
-    recipe = tiny_recipe(tiny, solver__kind="rtn", evaluation__num_windows=40)
+    recipe = tiny_recipe(tiny, solver__kind="rtn", evaluation__num_windows=10)
     recipe.save(tmp_path / "recipe.toml")
     command = [sys.executable, "-m", "dfrot_engine", "run", str(tmp_path / "recipe.toml"), "--output"]
     flags = ["--device", "cpu", "--threads", "1", "--json", "--stdin-commands", "--no-library"]

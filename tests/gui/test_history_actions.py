@@ -60,6 +60,7 @@ def test_resume_is_offered_where_a_run_stopped_early(
     choose(page, 0)
     with qtbot.waitSignal(page.opened, timeout=10_000) as signal:
         page.resume_button.click()
+    assert signal.args
     assert signal.args[1] is True
     assert signal.args[0].options.output_dir == three[2].output_dir
 
@@ -89,6 +90,7 @@ def test_the_recipe_is_used_again(qtbot: QtBot, page: HistoryPage, three: tuple[
     choose(page, 2)
     with qtbot.waitSignal(page.recipe_wanted, timeout=10_000) as signal:
         page.recipe_button.click()
+    assert signal.args
     assert signal.args[0].recipe == Recipe.load(three[0].work_dir / "recipe.toml")
 
 

@@ -85,6 +85,7 @@ def test_keys_alone_find_and_open_a_run(qtbot: QtBot, page: HistoryPage, three: 
     assert page.list.hasFocus()
     with qtbot.waitSignal(page.opened, timeout=10_000) as signal:
         QTest.keyClick(page.list, Qt.Key.Key_Return)
+    assert signal.args
     past, is_to_go_on = signal.args
     assert (past.work_dir, is_to_go_on) == (three[1].work_dir, False)
     assert past.state.status == "finished"

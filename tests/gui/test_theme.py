@@ -63,7 +63,7 @@ BLIND = {
 
 def seen(color: str, eye: str) -> np.ndarray:
     """L*a*b* of a colour as an eye sees it."""
-    rgb = np.array(QColor(color).getRgbF()[:3])
+    rgb = np.array((QColor(color).redF(), QColor(color).greenF(), QColor(color).blueF()))
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     linear = np.clip(np.array(BLIND[eye]) @ linear, 0, 1)
     to_xyz = np.array(((0.4124, 0.3576, 0.1805), (0.2126, 0.7152, 0.0722), (0.0193, 0.1192, 0.9505)))
