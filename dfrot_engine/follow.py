@@ -72,14 +72,14 @@ def follow(recipe: Recipe, options: RunOptions, ranks: Ranks) -> bool:
         recipe: as the command line has it; the first rank's counts.
     """
     assert ranks.signals is not None
-    work = WorkDir(rank_folder(options, ranks.rank))
+    folder = rank_folder(options, ranks.rank)
 
     def nobody(_event: Event) -> None: ...
 
     report = ranks.interrupting(nobody)
     try:
         job = joined_job(recipe, options, "", lambda one: source.fetch(one.model, lambda *_: None), ranks)
-        _follow_stages(job, work, report)
+        _follow_stages(job, WorkDir(folder), report)
     except RunIsOver:
         return False
     except Exception as error:
@@ -88,7 +88,7 @@ def follow(recipe: Recipe, options: RunOptions, ranks: Ranks) -> bool:
             raise
         return False
     finally:
-        shutil.rmtree(work.root, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
     return True
 
 
