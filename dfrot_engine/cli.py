@@ -227,10 +227,19 @@ def _run(arguments: argparse.Namespace) -> int:
     return _EXITS[ended.status]
 
 
+def _refuse_ranks(command: str) -> None:
+    """Raises:
+    RecipeError: torchrun has started this process, which would do the same as the others.
+    """
+    if place().world_size > 1:
+        raise RecipeError(f"`{command}` is no work for several processes.", "Start it without torchrun.")
+
+
 def _trial(arguments: argparse.Namespace) -> int:
     from dfrot_engine.run_process import trial_process
     from dfrot_engine.trial.candidates import trial_options
 
+    _refuse_ranks("trial")
     ended = trial_process(
         recipe_from(arguments),
         trial_options(arguments.device, arguments.threads),
@@ -244,6 +253,7 @@ def _sensitivity(arguments: argparse.Namespace) -> int:
     from dfrot_engine.run_process import sensitivity_process
     from dfrot_engine.trial.candidates import trial_options
 
+    _refuse_ranks("sensitivity")
     out = arguments.out.expanduser().absolute() if arguments.out else None
     ended = sensitivity_process(
         Ask(arguments.num_samples, arguments.seq_len, arguments.bits, out, arguments.check),

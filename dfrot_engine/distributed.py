@@ -15,6 +15,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch._C._distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
 from dfrot_engine.calibration.statistics import InputMoments
 from dfrot_engine.errors import DeviceError, DFRotError, RunError
@@ -207,16 +209,18 @@ def joined(device: str) -> Iterator[Ranks]:
     if on_gpu:
         _take_gpu(here.local_rank)
     try:
-        store, rank, size = next(dist.rendezvous("env://", timeout=_JOIN))
+        store, rank, size = next(rendezvous("env://", timeout=_JOIN))
         backend = "cpu:gloo,cuda:nccl" if on_gpu else "gloo"
-        group = dist.PrefixStore("dfrot", store)
+        group = PrefixStore("dfrot", store)
         dist.init_process_group(backend, store=group, rank=rank, world_size=size, timeout=_WAIT)
     except RuntimeError as error:
         raise RunError(
             f"The {here.world_size} processes of this run did not come together: {error}.",
             "See that all of them were started, and that this computer can be reached at MASTER_ADDR and MASTER_PORT.",
         ) from None
-    signals = RankSignals(dist.PrefixStore("signals", store.clone()), rank, size)
+    connection: Any = store
+    connection = connection.clone()  # of its own, since a thread waits on it
+    signals = RankSignals(PrefixStore("signals", connection), rank, size)
     try:
         yield Ranks(rank, size, here.local_rank, signals)
     finally:

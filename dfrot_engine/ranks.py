@@ -24,7 +24,8 @@ class Place(NamedTuple):
 
 def place() -> Place:
     """As torchrun, or `other_ranks`, has told this process; a process that nobody told anything is alone."""
-    return Place(*(int(os.environ.get(name.upper(), alone)) for name, alone in Place._field_defaults.items()))
+    alone = Place()
+    return Place(*(int(os.environ.get(name.upper(), str(number))) for name, number in alone._asdict().items()))
 
 
 @contextlib.contextmanager
