@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dfrot_engine.adapter_folder import has_adapter
 from dfrot_engine.calibration.datasets import evaluation_windows, load_text
 from dfrot_engine.checkpoint.headers import read_headers, whole_model_bytes
 from dfrot_engine.checkpoint.tokenizer import Tokenizer
@@ -53,9 +54,14 @@ def run(job: Job, work: WorkDir, _fingerprint: str, report: Report) -> None:
     def advance(step: int, label: str) -> None:
         report(StageAdvanced(stage=NAME, step=step, steps=steps, label=label))
 
-    before, after, measured = _measured(job, work, tokens_BT, advance, report)
+    fits = ranks.told(_fits_whole(job))
+    before, after, measured = _measured(job, work, fits, tokens_BT, advance, report)
     before, after = before.together(ranks), after.together(ranks)
     measured = next(filter(None, ranks.all_facts(measured)))  # of a rank that had windows
+    alone = None
+    if ranks.told(fits and _with_adapter(job) is not None):
+        advance(text_steps, "Without the adapter")
+        alone = _without_adapter(job, tokens_BT).together(ranks)
     if not ranks.is_first:
         return
     numbers = {
@@ -64,6 +70,8 @@ def run(job: Job, work: WorkDir, _fingerprint: str, report: Report) -> None:
         "kl_divergence": after.kl_divergence,
         "top1_agreement": after.top1_agreement,
     }
+    if alone is not None:
+        numbers["perplexity_without_adapter"] = alone.perplexity
     protocol = {
         "dataset": wanted.dataset,
         "seq_len": all_BT.shape[1],
@@ -81,11 +89,11 @@ def run(job: Job, work: WorkDir, _fingerprint: str, report: Report) -> None:
 
 
 def _measured(
-    job: Job, work: WorkDir, tokens_BT: Tensor, advance: Advance, report: Report
+    job: Job, work: WorkDir, fits: bool, tokens_BT: Tensor, advance: Advance, report: Report
 ) -> tuple[Metrics, Metrics, str]:
     """The original and the quantized model on this rank's windows, and what was measured."""
     before, after = Metrics(), Metrics()
-    fits, num_blocks = job.ranks.told(_fits_whole(job)), job.architecture.num_blocks
+    num_blocks = job.architecture.num_blocks
     if not len(tokens_BT):
         return before, after, ""
     room = Room.of(job, work.root / NAME, report)
@@ -104,6 +112,21 @@ def _measured(
         after.add(logits, tokens_BT[window], reference)
         advance(num_blocks + window + 1, f"Window {window + 1} of {len(tokens_BT)}")
     return before, after, measured
+
+
+def _with_adapter(job: Job) -> Path | None:
+    """The folder that is measured, if an adapter lies in it."""
+    folder = output_folder(job, job.recipe.exports[0]) if job.recipe.exports else None
+    return folder if folder is not None and has_adapter(folder) else None
+
+
+def _without_adapter(job: Job, tokens_BT: Tensor) -> Metrics:
+    alone, folder = Metrics(), _with_adapter(job)
+    if folder is not None and len(tokens_BT):
+        logits = reloaded_logits(folder, tokens_BT, job.device, adapter=False)
+        for window, tokens_T in enumerate(tokens_BT):
+            alone.add(logits(window), tokens_T)
+    return alone
 
 
 def _tasks(job: Job, wanted: Evaluation, advance: Advance) -> dict[str, Any]:
@@ -152,13 +175,16 @@ def _measured_model(
     """The first export, as users load it; the engine's own quantized forward where nothing is exported or can be."""
     names, work = job.architecture, WorkDir(job.options.work_path)  # which other ranks may see as well
     export = job.recipe.exports[0] if job.recipe.exports else None
-    # Of experts the files are laid out in another way than the modules that would read them; GGUF is no safetensors.
-    if export is None or (not fits and (names.experts_per_token or export.kind in GGUF_KINDS)):
+    # Of experts the files are laid out in another way than the modules that would read them; GGUF is no safetensors; an
+    # adapter is read by PEFT alone, beside a whole model.
+    streams_apart = names.experts_per_token or (export is not None and export.kind in GGUF_KINDS) or _with_adapter(job)
+    if export is None or (not fits and streams_apart):
         logits = quantized_logits(job, work, RotationSet.load(work.rotations), tokens_BT, room)
         return logits, "the engine's quantized forward"
     folder = output_folder(job, export)
     if fits:
-        return reloaded_logits(folder, tokens_BT, job.device), f"{export.kind}, loaded by transformers"
+        adapter = " with the adapter beside it" if has_adapter(folder) else ""
+        return reloaded_logits(folder, tokens_BT, job.device), f"{export.kind}, loaded by transformers{adapter}"
     logits = streamed_logits(folder, job.architecture, tokens_BT, job.device, room, say)
     return logits, f"{export.kind}, by the modules of transformers, block by block"
 
