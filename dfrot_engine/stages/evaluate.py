@@ -64,14 +64,6 @@ def run(job: Job, work: WorkDir, _fingerprint: str, report: Report) -> None:
         alone = _without_adapter(job, tokens_BT).together(ranks)
     if not ranks.is_first:
         return
-    numbers = {
-        "perplexity_original": before.perplexity,
-        "perplexity_quantized": after.perplexity,
-        "kl_divergence": after.kl_divergence,
-        "top1_agreement": after.top1_agreement,
-    }
-    if alone is not None:
-        numbers["perplexity_without_adapter"] = alone.perplexity
     protocol = {
         "dataset": wanted.dataset,
         "seq_len": all_BT.shape[1],
@@ -79,6 +71,7 @@ def run(job: Job, work: WorkDir, _fingerprint: str, report: Report) -> None:
         "tokens": after.tokens,
         "measured": measured,
     }
+    numbers = _numbers(before, after, alone)
     tasks = _tasks(job, wanted, lambda step, label: advance(text_steps + step, label)) if wanted.tasks else {}
     work.write_json(RESULT, numbers | {"protocol": protocol} | tasks)
     _report_numbers(wanted.dataset, numbers, report)
@@ -86,6 +79,17 @@ def run(job: Job, work: WorkDir, _fingerprint: str, report: Report) -> None:
         # With the task's name, since tasks have metrics such as "perplexity" too.
         metric = f"{row['task']}/{row['metric']}"
         report(Evaluated(dataset=row["task"], metric=metric, value=row["quantized"], baseline=row["original"]))
+
+
+def _numbers(before: Metrics, after: Metrics, alone: Metrics | None) -> dict[str, float]:
+    """As they stand in the report; `alone` is the checkpoint without the adapter beside it."""
+    numbers = {
+        "perplexity_original": before.perplexity,
+        "perplexity_quantized": after.perplexity,
+        "kl_divergence": after.kl_divergence,
+        "top1_agreement": after.top1_agreement,
+    }
+    return numbers if alone is None else numbers | {"perplexity_without_adapter": alone.perplexity}
 
 
 def _measured(
