@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ from dfrot_engine.progress import Report
 from dfrot_engine.rank_signals import RankSignals
 from dfrot_engine.ranks import place
 
-_JOIN = timedelta(minutes=10)
+_JOIN = timedelta(minutes=5)
 _WAIT = timedelta(days=60)  # for a rank that works alone; one that is gone is noticed by its signals
 _LONGEST_NAP_S = 0.002
 
@@ -206,8 +207,6 @@ def joined(device: str) -> Iterator[Ranks]:
         yield Ranks()
         return
     on_gpu = device != "cpu" and torch.cuda.is_available()
-    if on_gpu:
-        _take_gpu(here.local_rank)
     try:
         store, rank, size = next(rendezvous("env://", timeout=_JOIN))
         backend = "cpu:gloo,cuda:nccl" if on_gpu else "gloo"
@@ -222,18 +221,22 @@ def joined(device: str) -> Iterator[Ranks]:
     connection = connection.clone()  # of its own, since a thread waits on it
     signals = RankSignals(PrefixStore("signals", connection), rank, size)
     try:
+        if on_gpu:
+            _take_gpu(here.local_rank, signals)
         yield Ranks(rank, size, here.local_rank, signals)
     finally:
         signals.close()
 
 
-def _take_gpu(local_rank: int) -> None:
+def _take_gpu(local_rank: int, signals: RankSignals) -> None:
     """From here on "cuda" is this rank's own GPU."""
     number = torch.cuda.device_count()
     if local_rank >= number:
-        raise DeviceError(
-            f"Process {local_rank + 1} of this computer has no GPU: there are {number}.",
+        error = DeviceError(
+            f"{local_rank + 1} processes or more want a GPU each, and {socket.gethostname()} has {number}.",
             "Start no more processes on a computer than it has GPUs, or choose --device cpu.",
             "options.device",
         )
+        signals.fail(error)
+        raise error
     torch.cuda.set_device(local_rank)

@@ -15,6 +15,7 @@ from dfrot_engine.errors import DFRotError, RunError
 _INTERVAL_S = 0.2
 _SILENCE_S = 60.0  # nobody computes so long without letting another thread run
 _BRIEF_S = 3.0
+_SOON_S = 8.0
 _OVER, _FAILED, _CANCEL = "over", "failed", "cancel"
 
 
@@ -81,7 +82,7 @@ class RankSignals:
 
     def cause(self, error: DFRotError) -> DFRotError:
         """Why really: what a rank said or that one is gone, which may look like a wish to stop or a torn connection."""
-        since, limit = time.monotonic(), time.monotonic() + _BRIEF_S
+        since, limit = time.monotonic(), time.monotonic() + _SOON_S
         while time.monotonic() < limit and self._failure is None:
             silent = [rank for rank, (_, heard) in self._heard.items() if heard < since]
             if not silent:

@@ -47,6 +47,8 @@ def run_process(recipe: Recipe, options: RunOptions, *, as_json: bool, stdin_com
         if ranks.is_first:
             work = partial(run, ranks=ranks)
             return _as_process(work, recipe, options, as_json=as_json, stdin_commands=stdin_commands)
+        if stdin_commands:
+            os.nice(_NICENESS)
         return _follow(recipe, options, ranks)
 
 
