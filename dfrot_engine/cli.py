@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from dfrot_engine import __version__
 from dfrot_engine.cli_rotations import add_rotations
+from dfrot_engine.cli_runs import add_runs
 from dfrot_engine.cli_show import add_show
 from dfrot_engine.errors import DFRotError, RecipeError
 from dfrot_engine.options import RunOptions
@@ -71,6 +72,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_sensitivity(commands)
     _add_evaluate(commands)
     add_rotations(commands)
+    add_runs(commands)
     add_show(commands)
     return parser
 
@@ -103,7 +105,8 @@ def _add_process_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--stdin-commands",
         action="store_true",
-        help='take {"command": "pause" | "resume" | "cancel"} lines on standard input; its end cancels',
+        help='take {"command": "pause" | "resume" | "cancel" | "detach"} lines on standard input; its end cancels, but '
+        "for after detach",
     )
 
 

@@ -32,6 +32,7 @@ from dfrot_engine.plan import Plan, make_plan
 from dfrot_engine.progress import Control, Report, cancellable
 from dfrot_engine.recipe import Recipe
 from dfrot_engine.run_errors import explained, is_own_mistake
+from dfrot_engine.run_index import ENVIRONMENT, keep_note, note_of
 from dfrot_engine.run_report import outputs_are_there, write_report
 from dfrot_engine.stages import calibrate, evaluate, export, quantize, rotate
 from dfrot_engine.stages.base import Stage
@@ -86,6 +87,7 @@ def _run_in(
     try:
         _save_inputs(work, recipe, options)
         _start(plan, recipe, options, report)
+        _note_run(plan, recipe, options, report)
         for problem in plan.problems:
             report(Warned(message=problem.message, remedy=problem.remedy))
         job = _load(plan, recipe, options, work, report, ranks)
@@ -136,6 +138,16 @@ def _start(plan: Plan, recipe: Recipe, options: RunOptions, report: Report) -> N
             output_dir=str(options.output_dir),
         )
     )
+
+
+def _note_run(plan: Plan, recipe: Recipe, options: RunOptions, report: Report) -> None:
+    """Put the run on this computer's list; a list that cannot be written costs no more than a warning."""
+    assert plan.model is not None
+    try:
+        keep_note(note_of(plan.model.id, recipe, options))
+    except DiskError as error:
+        remedy = f"Make room there, or name another folder in the variable {ENVIRONMENT}; the run goes on."
+        report(Warned(message=f"The run is not on the list of runs: {error.message}", remedy=remedy))
 
 
 def _load(plan: Plan, recipe: Recipe, options: RunOptions, work: WorkDir, report: Report, ranks: Ranks) -> Job:

@@ -155,11 +155,26 @@ def _read_commands(control: Control) -> None:
     actions = {"pause": control.pause, "resume": control.resume, "cancel": control.cancel}
     for line in sys.stdin:
         with contextlib.suppress(ValueError, AttributeError):
-            action = actions.get(json.loads(line).get("command"))
-            if action is not None:
-                action()
+            command = json.loads(line).get("command")
+            if command == "detach":
+                control.resume()
+                _stop_talking()
+                return
+            if command in actions:
+                actions[command]()
     # The window is gone: save and stop rather than go on unseen.
     control.cancel()
+
+
+def _stop_talking() -> None:
+    """Both streams lead nowhere from now on: what a library prints must not meet a pipe that nobody reads.
+
+    The descriptor of the events stays; that nobody reads it is found out at the next one.
+    """
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(nowhere, stream)
+    os.close(nowhere)
 
 
 @contextlib.contextmanager
