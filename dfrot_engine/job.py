@@ -31,7 +31,7 @@ class Job:
         config: its config.json.
         model_files: the files everything is calculated from, and what shows that one was changed.
         model_fingerprint: changes when any of them does.
-        checkpoint_dtype: of scales and unquantized tensors that are written: float16 where an export needs it, else the
+        checkpoint_dtype: of scales and unquantized tensors that are written: what an export needs, else the
             model's own if it has 16 bits, else bfloat16.
     """
 
@@ -65,7 +65,7 @@ class Job:
             architecture=architecture,
             model_files=files,
             model_fingerprint=hashlib.sha256(json.dumps(files).encode()).hexdigest()[:16],
-            checkpoint_dtype=torch.float16 if recipe.needs_float16 else _DTYPES.get(dtype, torch.bfloat16),
+            checkpoint_dtype=_checkpoint_dtype(recipe, dtype),
             device=choose_device(options.device),
         )
 
@@ -81,6 +81,12 @@ class Job:
                 "calculated anew.",
                 "model.id_or_path",
             )
+
+
+def _checkpoint_dtype(recipe: Recipe, own: str) -> torch.dtype:
+    if recipe.needs_float16:
+        return torch.float16
+    return torch.bfloat16 if recipe.needs_bfloat16 else _DTYPES.get(own, torch.bfloat16)
 
 
 def changed_files(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:

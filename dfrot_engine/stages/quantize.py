@@ -27,7 +27,7 @@ from dfrot_engine.forward.quantized_block import (
 )
 from dfrot_engine.forward.quantized_head import finish_outer, round_outer, waits_for_last_block
 from dfrot_engine.forward.room import Room
-from dfrot_engine.forward.stored_clips import CLIP_PARTS
+from dfrot_engine.forward.stored_clips import CLIP_PARTS, has_global_scale
 from dfrot_engine.forward.stream import Streams, embed_into, on_pass, outputs_of, pass_on
 from dfrot_engine.job import Job
 from dfrot_engine.outer import fold_outer
@@ -270,6 +270,10 @@ def _stored_bytes(job: Job, index: int, stored: dict[str, Tensor]) -> int:
     return size
 
 
+def _has_global_scales(recipe: Recipe) -> bool:
+    return any(map(has_global_scale, (recipe.activations, *(one.activations for one in recipe.overrides))))
+
+
 def _to_device(tensors: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
     return {name: tensor.to(device) for name, tensor in tensors.items()}
 
@@ -286,6 +290,9 @@ STAGE = Stage(
         recipe.skip,
         recipe.calibration,
         *(["float16"] if recipe.needs_float16 else []),
+        *(["bfloat16"] if recipe.needs_bfloat16 else []),
+        # Earlier versions did not measure them.
+        *(["global scales of inputs"] if _has_global_scales(recipe) else []),
     ),
     lambda _job: True,
     run,

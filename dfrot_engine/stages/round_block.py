@@ -14,7 +14,7 @@ from dfrot_engine.calibration.statistics import InputMoments
 from dfrot_engine.events import Warned
 from dfrot_engine.forward.block import BlockFactory
 from dfrot_engine.forward.quantized_block import OWN_PARTS, block_schemes
-from dfrot_engine.forward.stored_clips import unsearched_clips
+from dfrot_engine.forward.stored_clips import has_global_scale, unsearched_clips
 from dfrot_engine.forward.stream import Streams
 from dfrot_engine.job import Job
 from dfrot_engine.progress import Report
@@ -72,12 +72,13 @@ def round_block(
     sees_moments = isinstance(job.recipe.solver, CALIBRATED)
     table, schemes = job.architecture.block_at(index), block_schemes(job, index)
     running: RunningBlock | None = None
-    if sees_moments or unsearched_clips(schemes, job.recipe.kv_cache):
+    measures = any(has_global_scale(one.activations) for one in schemes.values())
+    if sees_moments or measures or unsearched_clips(schemes, job.recipe.kv_cache):
         running = RunningBlock(job, factory, index, folded, streams, rotations, say)
     rounded = partial(_round_group, job, index, folded, schemes, say=say, report=report)
     stored, few = dict(folded), []
     for shared in table.shared_inputs():
-        stored |= running.search_clips(shared) if running else {}
+        stored |= running.measure_inputs(shared) if running else {}
         for names in _groups(schemes, shared):
             moments = running.moments(names[0]) if running and sees_moments else None
             expert = table.named(names[0]).expert

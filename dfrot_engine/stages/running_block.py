@@ -22,8 +22,11 @@ from dfrot_engine.forward.quantized_block import (
 from dfrot_engine.forward.routed_tokens import RoutedTokens, route_tokens
 from dfrot_engine.forward.stored_clips import (
     INPUT_CLIP,
+    INPUT_GLOBAL_SCALE,
     KEY_CLIP,
     VALUE_CLIP,
+    has_global_scale,
+    input_global_scale,
     searches,
     stored_quantizer,
     unsearched_clips,
@@ -119,8 +122,8 @@ class RunningBlock:
             self._routed = RoutedTokens(seen, chosen, exact)
         return self._routed
 
-    def search_clips(self, names: tuple[str, ...]) -> dict[str, Tensor]:
-        """The clip ratios that are to be searched in front of these linears, by their stored names.
+    def measure_inputs(self, names: tuple[str, ...]) -> dict[str, Tensor]:
+        """The clip ratios and global scales that are to be found in front of these linears, by their stored names.
 
         Args:
             names: linears that read the same tensor; those in front of them are finished.
@@ -130,9 +133,13 @@ class RunningBlock:
             found |= self._search_kv_clips(names[0])
             self._clips |= found
         for scheme in {self._schemes[name].activations: None for name in names}:
-            if scheme is not None and searches(scheme):
-                alike = [name for name in names if self._schemes[name].activations == scheme]
-                found |= self._search_input_clip(alike, scheme)
+            if scheme is None:
+                continue
+            alike = [name for name in names if self._schemes[name].activations == scheme]
+            found |= self._search_input_clip(alike, scheme) if searches(scheme) else {}
+            found |= self._measure_global_scale(alike, scheme) if has_global_scale(scheme) else {}
+            for name in alike:
+                _linear(self._block, name).quantize_input = stored_quantizer(scheme, found, name + INPUT_CLIP)
         self._clips |= found
         return found
 
@@ -162,10 +169,25 @@ class RunningBlock:
         rows_NI = _linear(self._block, names[0]).rotate(self._searched_rows(names[0]))
         weight_OI = torch.cat([self._folded[f"{name}.weight"].to(rows_NI) for name in names])
         ratio = torch.tensor(search_input_clip(rows_NI, weight_OI, scheme))
-        found = {name + INPUT_CLIP: ratio.clone() for name in names}
-        for name in names:
-            _linear(self._block, name).quantize_input = stored_quantizer(scheme, found, name + INPUT_CLIP)
-        return found
+        return {name + INPUT_CLIP: ratio.clone() for name in names}
+
+    def _measure_global_scale(self, names: list[str], scheme: ActivationScheme) -> dict[str, Tensor]:
+        """Of all tokens of the stream: what is larger than any of them is cut off at run time."""
+        self._say(f"range of {', '.join(dict.fromkeys(self._table.named(name).label for name in names))}")
+        linear, largest = _linear(self._block, names[0]), torch.zeros((), device=self._factory.device)
+        for seen in self._inputs(names[0]):
+            largest = torch.maximum(largest, linear.rotate(seen).abs().amax().float()) if seen.numel() else largest
+        return {name + INPUT_GLOBAL_SCALE: input_global_scale(largest, scheme) for name in names}
+
+    def _inputs(self, name: str) -> Iterator[Tensor]:
+        """What a linear reads in the quantized stream."""
+        if self._table.named(name).expert is not None:
+            yield from (seen for seen, _ in self._inputs_of_both(name))
+            return
+        hidden = self._streams.quantized
+        yield from self._factory.batch.in_batches(
+            range(len(hidden)), hidden.shape[1], lambda part: self._input(hidden[part], name)
+        )
 
     def _searched_inputs(self, name: str, kv: KVQuantizer | None = None) -> Iterator[Tensor]:
         """Of the first sequences: of what is measured, too, solvers that need no data hold no more than these."""
