@@ -39,6 +39,7 @@ from dfrot_engine.events import (
 from dfrot_engine.options import RunOptions
 from dfrot_engine.plan import ModelSummary, Output, Plan, Problem, StageEstimate, make_plan
 from dfrot_engine.recipe import Recipe, preset_names
+from dfrot_engine.run_list import RunInfo, list_runs
 from dfrot_engine.trial.types import TokenError, TrialResult, TrialRow
 from dfrot_engine.verdicts.types import Verdict
 
@@ -71,6 +72,7 @@ __all__ = [
     "RotationTried",
     "RunEnded",
     "RunError",
+    "RunInfo",
     "RunOptions",
     "RunStarted",
     "SensitivityFinished",
@@ -84,6 +86,7 @@ __all__ = [
     "TrialRow",
     "Verdict",
     "Warned",
+    "list_runs",
     "make_plan",
     "parse_event",
     "preset_names",

@@ -150,6 +150,12 @@ class Recipe(Section):
         return LinearSchemes(weights, activations)
 
     @property
+    def formats(self) -> str:
+        """What is rounded to what, in short: "W4 A4 KV4"; "" where nothing is."""
+        schemes = (("W", self.weights), ("A", self.activations), ("KV", self.kv_cache))
+        return " ".join(f"{letter}{scheme.format.removeprefix('int')}" for letter, scheme in schemes if scheme)
+
+    @property
     def needs_float16(self) -> bool:
         """Whether scales and unquantized tensors have to be float16 for a file that the run writes."""
         return any(export.kind in FLOAT16_CODES for export in self.exports)

@@ -84,8 +84,9 @@ def _search_clip(job: Job, norm: nn.Module, head_VD: Tensor, streams: Streams) -
     scheme = head_schemes(job).activations
     if scheme is None or not searches(scheme):
         return {}
-    seen = norm(first_tokens(streams.quantized).to(job.device)).flatten(0, 1)
-    return {_HEAD + INPUT_CLIP: torch.tensor(search_input_clip(seen, head_VD.to(seen), scheme))}
+    seen = job.ranks.gather_rows(norm(first_tokens(streams).to(job.device)).flatten(0, 1))
+    ratio = job.ranks.told(search_input_clip(seen, head_VD.to(seen), scheme))
+    return {_HEAD + INPUT_CLIP: torch.tensor(ratio)}
 
 
 @torch.no_grad()
@@ -109,6 +110,7 @@ def _moments(
     for seen, wanted in zip(batches(streams.quantized), exact_batches, strict=False):
         exact = None if wanted is None else norm(wanted.to(factory.device)).flatten(0, 1)
         moments.add(read(norm(seen.to(factory.device))).flatten(0, 1), exact)
+    job.ranks.combine(moments)
     return moments
 
 
