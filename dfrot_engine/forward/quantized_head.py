@@ -94,8 +94,8 @@ def _measure_global_scale(job: Job, factory: BlockFactory, norm: nn.Module, stre
     scheme = head_schemes(job).activations
     if scheme is None or not has_global_scale(scheme):
         return {}
-    largest = torch.stack([norm(one.to(factory.device)).abs().amax() for one in batches(streams.quantized)]).amax()
-    return {_HEAD + INPUT_GLOBAL_SCALE: input_global_scale(largest, scheme)}
+    mine = max((float(norm(one.to(factory.device)).abs().amax()) for one in batches(streams.quantized)), default=0.0)
+    return {_HEAD + INPUT_GLOBAL_SCALE: input_global_scale(torch.tensor(max(job.ranks.all_facts(mine))), scheme)}
 
 
 @torch.no_grad()

@@ -33,6 +33,7 @@ from dfrot_engine.job import Job
 from dfrot_engine.outer import fold_outer
 from dfrot_engine.overlap import WriteBehind, read_ahead
 from dfrot_engine.progress import Report
+from dfrot_engine.recipe import Recipe
 from dfrot_engine.rotations.fold import fold_block
 from dfrot_engine.rotations.rotation_set import RotationSet
 from dfrot_engine.stages.base import Stage
