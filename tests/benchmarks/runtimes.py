@@ -44,6 +44,7 @@ from tests.benchmarks.measuring import machine_facts
 RESULTS = Path(__file__).with_name("results")
 _GGUF = {"weights.group_size": 32, "exports.0.kind": "gguf"}
 _FOLDERS = ("transformers", "vllm-cpu")
+_FILES = ("llama.cpp", "openvino")
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,9 @@ ROWS = {
     "w4a4 g64, down_proj a8": Row("w4a4", {}),
     "w4a4-r4": Row("w4a4-r4", {}),
     "fp8": Row("w8a8", {"weights.format": "fp8", "activations.format": "fp8"}),
-    "gguf Q8_0": Row("w4a16", {"weights.format": "int8"} | _GGUF, ("llama.cpp",)),
-    "gguf Q4_0": Row("w4a16", _GGUF, ("llama.cpp",)),
-    "gguf Q4_1": Row("w4a16", {"weights.symmetric": False} | _GGUF, ("llama.cpp",)),
+    "gguf Q8_0": Row("w4a16", {"weights.format": "int8"} | _GGUF, _FILES),
+    "gguf Q4_0": Row("w4a16", _GGUF, _FILES),
+    "gguf Q4_1": Row("w4a16", {"weights.symmetric": False} | _GGUF, _FILES),
 }
 _CHEAP: dict[str, Any] = {
     "rotation.r1.kind": "hadamard",

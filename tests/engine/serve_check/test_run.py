@@ -209,7 +209,7 @@ def test_failures_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixt
     assert main([*ask, "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["status"] == "failed"
     assert main(["serve-check", str(tmp_path)]) == 1
-    assert "--runtime transformers|vllm-cpu|llama.cpp" in capsys.readouterr().err
+    assert "--runtime transformers|vllm-cpu|llama.cpp|openvino" in capsys.readouterr().err
 
 
 def test_listing_and_removing_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
