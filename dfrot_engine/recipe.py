@@ -50,10 +50,12 @@ from dfrot_engine.recipe_sections import (
     Export,
     KVCacheScheme,
     LinearSchemes,
+    LoRARecovery,
     ModelSource,
     Override,
     Qronos,
     Recovery,
+    ScaleRecovery,
     Solver,
     WeightScheme,
     held_out_sequences,
@@ -88,6 +90,7 @@ __all__ = [
     "Householder",
     "KVCacheScheme",
     "LinearSchemes",
+    "LoRARecovery",
     "ModelSource",
     "NoRotation",
     "Override",
@@ -96,6 +99,7 @@ __all__ = [
     "Recipe",
     "Recovery",
     "RotationPlan",
+    "ScaleRecovery",
     "ScaleSearch",
     "Section",
     "WeightScheme",
@@ -117,7 +121,7 @@ class Recipe(Section):
     activations: Annotated[ActivationScheme | None, Field(title="Activations")] = None
     kv_cache: Annotated[KVCacheScheme | None, Field(title="KV cache")] = None
     solver: Solver = RTN()
-    recovery: Annotated[Recovery | None, Field(title="Recovery")] = None
+    recovery: Recovery | None = None
     overrides: Annotated[tuple[Override, ...], Field(title="Exceptions")] = ()
     skip: Annotated[
         tuple[str, ...], Field(title="Left alone", description="Globs of linears that stay as they are")

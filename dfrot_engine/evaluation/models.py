@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, GgufConfig
 from transformers.utils import logging as transformers_logging
 
+from dfrot_engine.adapter_folder import ADAPTER, ADAPTER_WEIGHTS, has_adapter
 from dfrot_engine.architectures.base import Architecture
 from dfrot_engine.checkpoint.reader import CheckpointReader, read_block
 from dfrot_engine.errors import RunError
@@ -111,9 +112,15 @@ def _gguf_arguments(folder: Path) -> dict[str, Any]:
     }
 
 
-def reloaded_logits(folder: Path, tokens_BT: Tensor, device: torch.device) -> LogitsOf:
-    """Of a checkpoint folder that users load; raises as `load_checkpoint`."""
+def reloaded_logits(folder: Path, tokens_BT: Tensor, device: torch.device, *, adapter: bool = True) -> LogitsOf:
+    """Of a checkpoint folder that users load, with the adapter beside it, if there is one; raises as `load_checkpoint`.
+
+    Args:
+        adapter: whether it is loaded.
+    """
     model = load_checkpoint(folder, device)
+    if adapter and has_adapter(folder):
+        model = _with_adapter(model, folder / ADAPTER)
 
     @torch.no_grad()
     def logits(window: int) -> Tensor:
@@ -121,6 +128,24 @@ def reloaded_logits(folder: Path, tokens_BT: Tensor, device: torch.device) -> Lo
             return model(tokens_BT[window : window + 1].to(device), use_cache=False).logits[0]
 
     return logits
+
+
+def _with_adapter(model: nn.Module, folder: Path) -> nn.Module:
+    """The model with the adapter of this folder.
+
+    Raises:
+        RunError: PEFT refuses the adapter.
+    """
+    from peft import PeftModel  # three seconds, which other runs need not wait
+
+    # PEFT looks for dense weights, which packed linears have from their first forward on.
+    with torch.no_grad(), without_bars():
+        model(torch.zeros(1, 1, dtype=torch.long, device=next(model.parameters()).device), use_cache=False)
+    try:
+        return PeftModel.from_pretrained(cast("Any", model), str(folder), local_files_only=True).eval()
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
+        remedy = f"Check {ADAPTER_WEIGHTS} there, or remove the folder to measure the checkpoint alone."
+        raise RunError(f"PEFT cannot load {folder}: {error}.", remedy) from error
 
 
 def loader_of(config: Any) -> Any:
