@@ -66,6 +66,7 @@ def test_the_reloaded_number_is_what_counts_where_the_engines_own_is_missing(tmp
     one = found(folder, ready(tmp_path, "transformers", 10.05))
     assert (one.compared_with, one.references) == ("reloaded", {"reloaded": 10.0})
     assert one.difference == pytest.approx(0.005)
+    assert "no number of the engine's own forward" in one.notes[0]
     assert (one.limit, one.is_within) == (LIMIT, True)
     assert (one.num_windows, one.seq_len, one.dataset, one.expected) == (WINDOWS, SEQ_LEN, "builtin", "loads")
     assert one.versions == {"torch": "2.13.0"}
@@ -85,7 +86,8 @@ def test_a_runtime_with_activation_scales_of_its_own_may_differ_by_more(tmp_path
 
 def test_the_engines_own_forward_comes_first(tmp_path: Path) -> None:
     folder = written(tmp_path / "out", Recipe.preset("w8a8"), ENGINE)
-    assert found(folder, ready(tmp_path, "transformers")).compared_with == "engine"
+    one = found(folder, ready(tmp_path, "transformers"))
+    assert (one.compared_with, one.notes) == ("engine", ())
 
 
 def test_where_activations_stay_at_16_bits_weights_alone_are_the_reference(tmp_path: Path) -> None:
