@@ -42,6 +42,7 @@ def add_serve_check(commands: Any) -> None:
     parser.add_argument("--envs-folder", type=Path, help="where environments lie (default: the app's cache)")
     parser.add_argument("--list", action="store_true", help="list the environments")
     parser.add_argument("--remove", choices=names, help="delete a runtime's environment")
+    parser.add_argument("--trust-remote-code", action="store_true", help="let transformers run the folder's own code")
     parser.add_argument("--dataset", help="measure on this text (default: what report.json says)")
     parser.add_argument("--seq-len", type=int, help="tokens in each window")
     parser.add_argument("--windows", type=int, help="windows measured; 0 measures the whole text")
@@ -75,7 +76,9 @@ def _serve_check(arguments: argparse.Namespace) -> int:
 def _check(arguments: argparse.Namespace, shown: _Shown) -> int:
     folder = arguments.folder.expanduser()
     env = environment(arguments.runtime, arguments.envs_folder)
-    asked = Asked(folder, env, _text(arguments, folder), threads=arguments.threads or _cores())
+    asked = Asked(
+        folder, env, _text(arguments, folder), threads=arguments.threads or _cores(), trusts=arguments.trust_remote_code
+    )
     found = check(
         asked,
         may_install=lambda one: arguments.yes or _asks(one, as_json=arguments.json),

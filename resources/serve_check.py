@@ -1,7 +1,7 @@
 """Perplexity of a checkpoint by a runtime, run by `dfrot serve-check` in that runtime's own environment.
 
-It stands alone: it imports the runtime and the standard library. Usage: serve_check.py RUNTIME FOLDER WINDOWS THREADS,
-WINDOWS being a JSON file of lists of tokens. Standard output carries JSON lines: what is imported, "loaded", a line for
+It stands alone: it imports the runtime and the standard library. Usage: serve_check.py RUNTIME FOLDER WINDOWS THREADS
+[--trust-remote-code], WINDOWS being a JSON file of lists of tokens. Standard output carries JSON lines: what is imported, "loaded", a line for
 each window with its sum of negative log-likelihoods. What goes wrong ends it with the runtime's own traceback.
 """
 
@@ -14,6 +14,7 @@ import sys
 import time
 from pathlib import Path
 
+TRUST = "--trust-remote-code"
 OUR_PACKAGES = ("dfrot_engine", "dfrot_gui")
 
 _OUTPUT = os.dup(1)
@@ -29,9 +30,10 @@ def load_transformers(folder, _windows, threads):
     from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 
     torch.set_num_threads(threads)
-    config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    how = {"local_files_only": True, "trust_remote_code": TRUST in sys.argv}
+    config = AutoConfig.from_pretrained(folder, **how)
     loader = AutoModelForImageTextToText if hasattr(config, "vision_config") else AutoModelForCausalLM
-    model = loader.from_pretrained(folder, dtype="auto", local_files_only=True).eval()
+    model = loader.from_pretrained(folder, dtype="auto", **how).eval()
 
     @torch.no_grad()
     def nll(tokens):
@@ -125,7 +127,7 @@ LOADERS = {
 }
 
 
-def main(runtime, folder, windows_path, threads):
+def main(runtime, folder, windows_path, threads, *_trust):
     visible = [name for name in OUR_PACKAGES if importlib.util.find_spec(name)]
     packages = {one.metadata["Name"].lower(): one.version for one in importlib.metadata.distributions()}
     say(visible=visible, packages=packages)

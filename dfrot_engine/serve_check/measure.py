@@ -50,13 +50,21 @@ class Measured:
 
 
 def measure(
-    check: Check, python: Path, folder: Path, windows: Sequence[Sequence[int]], threads: int, say: Callable[[int], None]
+    check: Check,
+    python: Path,
+    folder: Path,
+    windows: Sequence[Sequence[int]],
+    threads: int,
+    say: Callable[[int], None],
+    *,
+    trusts: bool = False,
 ) -> Measured:
     """Let a runtime load a folder and take every window.
 
     Args:
         python: of the runtime's environment.
         threads: of the CPU.
+        trusts: whether code that lies in the folder may be run, which an R4 needs in transformers.
         say: told the number of finished windows; 0 is that the folder is loaded.
     Raises:
         Refused: it does not load the folder, in its own words.
@@ -67,6 +75,7 @@ def measure(
         tokens_path, log_path = Path(place) / "windows.json", Path(place) / "log"
         tokens_path.write_text(json.dumps([list(map(int, one)) for one in windows]), encoding="utf-8")
         command = script_command(check, python, folder, tokens_path, threads)
+        command += ["--trust-remote-code"] if trusts else []
         with log_path.open("wb") as log, _started(command, check, threads, log) as process:
             try:
                 assert process.stdout is not None

@@ -26,6 +26,7 @@ class Asked:
         text: None for the windows of report.json.
         known: perplexities that the caller has measured on these windows; looked up or measured if empty.
         threads: of the CPU.
+        trusts: whether code that lies in the folder may be run.
     """
 
     folder: Path
@@ -33,6 +34,7 @@ class Asked:
     text: Text | None = None
     known: dict[Reference, float] | None = None
     threads: int = 1
+    trusts: bool = False
 
 
 def check(
@@ -119,7 +121,7 @@ def _measured(
 ) -> Measured:
     env = asked.env
     try:
-        return measure(env.check, env.python, asked.folder, windows, asked.threads, say)
+        return measure(env.check, env.python, asked.folder, windows, asked.threads, say, trusts=asked.trusts)
     except Refused as error:
         raise Refused(error.message, _table_words(verdict)) from None
 

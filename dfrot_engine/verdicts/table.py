@@ -60,6 +60,16 @@ class Check(_Row):
     environment: dict[str, str] = {}
 
 
+class RotationFact(_Row):
+    """What a runtime does with an R4 that the files carry, on some generations of GPUs."""
+
+    capabilities: tuple[int, int] | None = None
+    outcome: Outcome
+    reason: str
+    how: Literal["ran", "read", "not-tried"]
+    source: str
+
+
 class Runtime(_Row):
     """A program that loads checkpoints.
 
@@ -69,6 +79,7 @@ class Runtime(_Row):
         commands: kind of files, a folder or one GGUF file → template; it cannot be given what has none.
         kv_flags: format of the KV cache → flag that asks for it.
         check: None where `dfrot serve-check` cannot start it.
+        rotation: what becomes of R4; the first that fits, and "not-tried" where none does.
     """
 
     name: str
@@ -78,6 +89,7 @@ class Runtime(_Row):
     commands: Flags
     kv_flags: Flags = {}
     check: Check | None = None
+    rotation: tuple[RotationFact, ...] = ()
     rules: tuple[Rule, ...]
 
 

@@ -59,6 +59,14 @@ def test_the_script_is_isolated_and_gets_the_tables_variables(tmp_path: Path, mo
         measured(python_that(tmp_path, [HELLO], show), tmp_path)
 
 
+def test_code_of_the_folder_runs_only_where_it_may(tmp_path: Path) -> None:
+    python = python_that(tmp_path, [HELLO], 'echo "ValueError: [$*]" >&2; exit 1')
+    for trusts in (False, True):
+        with pytest.raises(Refused) as caught:
+            measure(CHECK, python, tmp_path, WINDOWS, 1, lambda _done: None, trusts=trusts)
+        assert ("--trust-remote-code]" in caught.value.message) is trusts
+
+
 def test_a_refusal_is_told_in_the_runtimes_own_words(tmp_path: Path) -> None:
     then = "printf 'Traceback:\\n  File x\\nNotImplementedError: no kernel for this\\nbye\\n' >&2; exit 1"
     with pytest.raises(Refused, match=r"does not load .*no kernel for this$"):

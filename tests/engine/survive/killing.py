@@ -18,7 +18,7 @@ from tests.engine.survive.warm import Warm
 
 #: Before the first stage has begun, and after the last one is done.
 FIRST, LAST = "load", "report"
-_OF_THIS_START = ("events.jsonl", "stages.json", "owner.json", "options.json", "lock", "kept.json")
+_OF_THIS_START = ("events.jsonl", "stages.json", "owner.json", "options.json", "lock", "kept.json", "written.json")
 
 _COMMON = (
     "calibration.num_samples=4",
