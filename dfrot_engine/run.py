@@ -1,4 +1,4 @@
-"""The main path: plan, then load → calibrate → rotate → quantize → export → evaluate, each resumable."""
+"""The main path: plan, then load → calibrate → rotate → quantize → export → prove → evaluate, each resumable."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from dfrot_engine.plan import Plan, make_plan
 from dfrot_engine.progress import Control, Report, cancellable
 from dfrot_engine.recipe import Recipe
 from dfrot_engine.run_report import outputs_are_there, write_report
-from dfrot_engine.stages import calibrate, evaluate, export, quantize, rotate
+from dfrot_engine.stages import calibrate, evaluate, export, prove, quantize, rotate
 from dfrot_engine.stages.base import Stage
 from dfrot_engine.time_left import with_remaining_time
 from dfrot_engine.whole_file import unwritten
@@ -39,7 +39,7 @@ from dfrot_engine.work_dir import WorkDir
 
 LOAD = "load"
 REPORTED = "report"
-STAGES = (calibrate.STAGE, rotate.STAGE, quantize.STAGE, export.STAGE, evaluate.STAGE)
+STAGES = (calibrate.STAGE, rotate.STAGE, quantize.STAGE, export.STAGE, prove.STAGE, evaluate.STAGE)
 _SOURCE = "source.json"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 _MEMORY_EVERY_S = 1.0

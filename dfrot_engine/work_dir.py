@@ -156,7 +156,7 @@ class WorkDir:
         for stage in ("calibrate", "quantize"):
             self._marks.get(stage, {})[_FINGERPRINT] = ""  # not done any more; what was noted about it stays true
         self._save_marks()  # first: a kill may leave files that no mark vouches for, but no mark without its files
-        for folder in ("calibrate", "rotate", "quantize", "evaluate", "export"):
+        for folder in ("calibrate", "rotate", "quantize", "prove", "evaluate", "export"):
             shutil.rmtree(self.root / folder, ignore_errors=True)
 
 

@@ -10,11 +10,10 @@ import torch
 from torch import Tensor
 
 from dfrot_engine.calibration.datasets import evaluation_windows, load_text
-from dfrot_engine.checkpoint.headers import read_headers, whole_model_bytes
 from dfrot_engine.checkpoint.tokenizer import Tokenizer
 from dfrot_engine.errors import RunError
 from dfrot_engine.evaluation.metrics import Metrics
-from dfrot_engine.evaluation.models import LogitsOf, original_logits, quantized_logits, reloaded_logits
+from dfrot_engine.evaluation.models import LogitsOf, fits_whole, original_logits, quantized_logits, reloaded_logits
 from dfrot_engine.evaluation.streamed import streamed_logits
 from dfrot_engine.evaluation.tasks import harness_version, run_tasks
 from dfrot_engine.events import Evaluated, StageAdvanced, StageStarted
@@ -123,7 +122,7 @@ def _measured_model(
     job: Job, work: WorkDir, tokens_BT: Tensor, room: Room, say: Callable[[int], None]
 ) -> tuple[LogitsOf, str]:
     """The first export, as users load it; the engine's own quantized forward where nothing is exported or can be."""
-    fits, names = _fits_whole(job), job.architecture
+    fits, names = fits_whole(job), job.architecture
     export = job.recipe.exports[0] if job.recipe.exports else None
     # Of experts the files are laid out in another way than the modules that would read them; GGUF is no safetensors.
     if export is None or (not fits and (names.experts_per_token or export.kind in GGUF_KINDS)):
@@ -134,15 +133,6 @@ def _measured_model(
         return reloaded_logits(folder, tokens_BT, job.device), f"{export.kind}, loaded by transformers"
     logits = streamed_logits(folder, job.architecture, tokens_BT, job.device, room, say)
     return logits, f"{export.kind}, by the modules of transformers, block by block"
-
-
-def _fits_whole(job: Job) -> bool:
-    """Whether the written model may lie in memory unpacked."""
-    sizes = job.architecture
-    untied_head = sizes.vocab_size * sizes.hidden_size if sizes.tied else 0
-    num_bytes = whole_model_bytes(read_headers(job.model_dir).values(), untied_head)
-    free = torch.cuda.mem_get_info()[0] if job.device.type == "cuda" else num_bytes
-    return num_bytes <= min(job.options.memory_budget, free)
 
 
 def _report_numbers(dataset: str, numbers: dict[str, float], report: Report) -> None:

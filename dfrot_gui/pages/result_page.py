@@ -59,6 +59,7 @@ class _Shown:
     run_id: str
     charts: tuple
     evaluated: tuple
+    proof: tuple
     outputs: tuple
     num_warnings: int
 
@@ -79,6 +80,7 @@ class ResultPage(Page):
         self.massive = TableCard(
             "Massive tokens", model.massive_tokens, "The largest, and their error in each rotation"
         )
+        self.proof = TableCard("Proof", model.proof, "What was written against what was computed")
         self.files = FilesCard()
         self.warnings = ProblemList(name="Warnings of the run")
         self.empty = EmptyPage(
@@ -127,6 +129,7 @@ class ResultPage(Page):
             (self.comparison, SECOND_HEIGHT),
             (self._map_card, THIRD_HEIGHT),
             (self.massive, THIRD_HEIGHT),
+            (self.proof, SECOND_HEIGHT),
         )
         for card, height in heights:
             card.setFixedHeight(height)
@@ -137,6 +140,7 @@ class ResultPage(Page):
             row((self._block_card, 5), (self.comparison, 4), spacing=16),
             self._map_card,
             self.massive,
+            self.proof,
             self.files,
             self.warnings,
             None,
@@ -150,6 +154,7 @@ class ResultPage(Page):
             state.run_id,
             tuple(state.charts.items()),
             state.evaluated,
+            state.proof,
             state.outputs,
             len(state.warnings),
         )
@@ -203,6 +208,7 @@ class ResultPage(Page):
             self._error_card.set_subtitle(tokens if errors else "")
         if chart is not self.map.map:
             self.map.set_map(chart)
+        self.proof.setVisible(self._model.proof.rowCount() > 0)
         self.massive.setVisible(self._model.massive_tokens.rowCount() > 0)
 
 

@@ -1,0 +1,89 @@
+"""dfrot.json, the marker of an output folder: the recipe that wrote it, its files' hashes, a proof that failed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dfrot_engine.whole_file import write_text
+
+MARKER = "dfrot.json"
+#: Beside a checkpoint whose proof failed; says why, for people.
+FAILED = "FAILED.txt"
+#: Edited by people, and no program reads it.
+CARD = "README.md"
+_UNSEALED = (MARKER, CARD)
+_PIECE_BYTES = 1 << 22
+# What programs look for when they load a folder; renamed, nothing loads it.
+_LOADED = ("config.json", "*.gguf")
+
+
+def read_marker(folder: Path) -> dict[str, Any]:
+    """The marker's content; empty where there is none."""
+    try:
+        content = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def change_marker(folder: Path, changes: Mapping[str, Any]) -> None:
+    """Raises: DiskError: the folder cannot be written."""
+    write_text(folder / MARKER, json.dumps(read_marker(folder) | changes, indent=2) + "\n")
+
+
+def seal(folder: Path, names: Iterable[str] | None = None) -> None:
+    """Note the SHA-256 of files in the marker.
+
+    Args:
+        names: relative to the folder; every file of it by default.
+    """
+    if names is None:
+        names = (path.name for path in folder.iterdir() if path.is_file() and path.name not in _UNSEALED)
+    hashes = {name: file_hash(folder / name) for name in sorted(names)}
+    change_marker(folder, {"files": read_marker(folder).get("files", {}) | hashes})
+
+
+def broken_files(folder: Path) -> dict[str, str]:
+    """Files that are no longer what the marker says → "is missing" or "has changed"."""
+    found: dict[str, str] = {}
+    for name, expected in read_marker(folder).get("files", {}).items():
+        path = folder / name
+        if not path.is_file():
+            found[name] = "is missing"
+        elif file_hash(path) != expected:
+            found[name] = "has changed since it was written"
+    return found
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256, hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE_BYTES):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def has_failed(folder: Path) -> bool:
+    """Whether the proof of what is in the folder has failed."""
+    return read_marker(folder).get("proof", {}).get("passed") is False
+
+
+def mark_failed(folder: Path, reasons: Sequence[str]) -> None:
+    """Say in the folder that its proof failed, and see to it that nothing loads it by accident.
+
+    Raises:
+        DiskError: the folder cannot be written.
+    """
+    change_marker(folder, {"proof": {"passed": False, "reasons": list(reasons)}})
+    text = "The proof of this checkpoint failed. It is not what the recipe says; do not use it.\n\n"
+    text += "".join(f"- {reason}\n" for reason in reasons)
+    text += "\nIts config.json and GGUF files were renamed, so that no program loads it by accident.\n"
+    write_text(folder / FAILED, text)
+    for pattern in _LOADED:
+        for path in folder.glob(pattern):
+            path.rename(path.with_name(f"{path.name}.failed"))
