@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dfrot_engine import __version__
+from dfrot_engine.cli_push import add_push
 from dfrot_engine.cli_rotations import add_rotations
 from dfrot_engine.cli_show import add_show
+from dfrot_engine.cli_verify import add_verify
 from dfrot_engine.errors import DFRotError, RecipeError
 from dfrot_engine.options import RunOptions
 from dfrot_engine.recipe import Recipe, preset_names
@@ -69,6 +71,8 @@ def build_parser() -> argparse.ArgumentParser:
     _add_evaluate(commands)
     add_rotations(commands)
     add_show(commands)
+    add_verify(commands)
+    add_push(commands)
     return parser
 
 

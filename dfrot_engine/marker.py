@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dfrot_engine.report_file import REPORT
 from dfrot_engine.whole_file import write_text
 
 MARKER = "dfrot.json"
 #: Beside a checkpoint whose proof failed; says why, for people.
 FAILED = "FAILED.txt"
-#: Edited by people, and no program reads it.
+#: The model card, which people edit.
 CARD = "README.md"
-_UNSEALED = (MARKER, CARD)
+# What a run writes once more when everything else is there, with paths of this computer.
+_UNSEALED = (MARKER, CARD, REPORT)
 _PIECE_BYTES = 1 << 22
 # What programs look for when they load a folder; renamed, nothing loads it.
 _LOADED = ("config.json", "*.gguf")
@@ -35,16 +37,10 @@ def change_marker(folder: Path, changes: Mapping[str, Any]) -> None:
     write_text(folder / MARKER, json.dumps(read_marker(folder) | changes, indent=2) + "\n")
 
 
-def seal(folder: Path, names: Iterable[str] | None = None) -> None:
-    """Note the SHA-256 of files in the marker.
-
-    Args:
-        names: relative to the folder; every file of it by default.
-    """
-    if names is None:
-        names = (path.name for path in folder.iterdir() if path.is_file() and path.name not in _UNSEALED)
-    hashes = {name: file_hash(folder / name) for name in sorted(names)}
-    change_marker(folder, {"files": read_marker(folder).get("files", {}) | hashes})
+def seal(folder: Path) -> None:
+    """Note the SHA-256 of every file of a folder in its marker."""
+    names = (path.name for path in folder.iterdir() if path.is_file() and path.name not in _UNSEALED)
+    change_marker(folder, {"files": {name: file_hash(folder / name) for name in sorted(names)}})
 
 
 def broken_files(folder: Path) -> dict[str, str]:
@@ -71,6 +67,15 @@ def file_hash(path: Path) -> str:
 def has_failed(folder: Path) -> bool:
     """Whether the proof of what is in the folder has failed."""
     return read_marker(folder).get("proof", {}).get("passed") is False
+
+
+def mark_passed(folder: Path, kind: str) -> None:
+    """Note that the proof found nothing wrong.
+
+    Args:
+        kind: of the proof, "full" or "quick".
+    """
+    change_marker(folder, {"proof": {"passed": True, "kind": kind}})
 
 
 def mark_failed(folder: Path, reasons: Sequence[str]) -> None:

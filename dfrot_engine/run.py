@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from dfrot_engine.card.card import write_cards
 from dfrot_engine.checkpoint import source
 from dfrot_engine.errors import Cancelled, DeviceError, DFRotError, DiskError, RecipeError, RunError
 from dfrot_engine.events import (
@@ -85,6 +86,7 @@ def _run_in(
         job = _load(plan, recipe, options, work, report)
         _run_stages(job, work, with_remaining_time(report, plan.stages))
         write_report(job, work)
+        write_cards(job, work)
         work.mark_done(REPORTED, _last_fingerprint(job))
         if not options.keep_work:
             work.drop_intermediate_files()

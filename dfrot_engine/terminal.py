@@ -107,16 +107,23 @@ class TerminalProgress:
                 self._has_table = True
                 self._bars.stop()
                 print_sensitivity(event.result, self._console)
-            case Proved() if event.row.passed is False:
-                self._print(f"[red]{escape(f'{TITLES[event.row.check]}, {event.row.output}: {event.row.note}')}[/]")
-            case Logged(stage="measure"):
-                self._print(escape(event.message))
-            case Warned():
-                self._print(f"[yellow]Note:[/] {escape(f'{event.message} {event.remedy}')}")
+            case Proved() | Logged() | Warned():
+                self._tell(event)
             case RunEnded():
                 self._end(event)
             case _:
                 pass
+
+    def _tell(self, event: Proved | Logged | Warned) -> None:
+        if isinstance(event, Proved):
+            row = event.row
+            if row.passed is False:
+                words = f"{TITLES[row.check]}, {row.output or 'model'}: {row.note}"
+                self._print(f"[red]{escape(words)}[/]")
+        elif isinstance(event, Warned):
+            self._print(f"[yellow]Note:[/] {escape(f'{event.message} {event.remedy}')}")
+        elif event.stage == "measure":
+            self._print(escape(event.message))
 
     def _print(self, text: str) -> None:
         self._bars.console.print(text, soft_wrap=True)

@@ -29,9 +29,7 @@ _HOW = {
 _CODE_READERS = {"compressed-tensors": safetensors_files.compare_codes, "gguf": gguf_files.compare_codes}
 
 
-def prove_files(
-    job: Job, work: WorkDir, folders: Mapping[str, Path], say: Callable[[int], None]
-) -> Iterator[ProofRow]:
+def prove_files(job: Job, work: WorkDir, folders: Mapping[str, Path], say: Callable[[int], None]) -> Iterator[ProofRow]:
     """Hashes of every output, and the tensors of those that hold the recipe's codes.
 
     Args:
@@ -42,23 +40,27 @@ def prove_files(
     for number, (kind, folder) in enumerate(folders.items()):
         yield prove_hashes(kind, folder)
         if kind in HOLD_CODES:
-            found = Comparison()
 
             def say_block(block: int, before: int = number * num_blocks) -> None:
                 say(before + block)
 
-            with _unreadable(folder, found):
-                _CODE_READERS[kind](job, work, folder, found, say_block)
-            yield found.row(kind, _HOW.get(kind, _EXACTLY))
+            yield prove_tensors(job, work, kind, folder, say_block)
+
+
+def prove_tensors(job: Job, work: WorkDir, kind: str, folder: Path, say: Callable[[int], None]) -> ProofRow:
+    """Every tensor of an output that holds the recipe's codes, against the blocks in the work folder."""
+    found = Comparison()
+    with _unreadable(folder, found):
+        _CODE_READERS[kind](job, work, folder, found, say)
+    return found.row(kind, _HOW.get(kind, _EXACTLY))
 
 
 def prove_hashes(kind: str, folder: Path) -> ProofRow:
     """Whether every file is still what it was when it was written."""
-    broken = {name: what for name, what in broken_files(folder).items()}
     sealed = read_marker(folder).get("files", {})
     sentences = missing_shards(folder)
     told = {sentence.split(" ", 1)[0] for sentence in sentences}
-    sentences += [f"{name} {what}" for name, what in broken.items() if name not in told]
+    sentences += [f"{name} {what}" for name, what in broken_files(folder).items() if name not in told]
     return ProofRow(
         check="files",
         output=kind,
@@ -74,24 +76,22 @@ def prove_model(
     job: Job,
     work: WorkDir,
     folders: Mapping[str, Path],
-    tokens_T: Tensor,
+    tokens_T: Tensor | None,
     say: Callable[[int], None],
-    *,
-    is_full: bool,
 ) -> Iterator[ProofRow]:
     """The fold against the original, and with the same folded parts the tensors of outputs that hold no codes.
 
     Args:
-        is_full: False leaves out the comparison with the original.
+        tokens_T: for the comparison with the original; None leaves it out.
     """
     folded = {kind: folder for kind, folder in folders.items() if kind not in HOLD_CODES}
-    if not is_full and not folded:
+    if tokens_T is None and not folded:
         return
     rotations = RotationSet.load(work.rotations).to(job.device)
     found = {kind: Comparison() for kind in folded}
     opened = {kind: _open(job, kind, folder, found[kind]) for kind, folder in folded.items()}
     watchers = [one.watch for one in opened.values() if one is not None]
-    row = prove_folding(job, rotations, tokens_T, watchers, say, is_run=is_full)
+    row = prove_folding(job, rotations, tokens_T, watchers, say)
     if row is not None:
         yield row
     for kind, one in opened.items():

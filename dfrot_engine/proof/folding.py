@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -37,28 +38,24 @@ class _Streams:
 def prove_folding(
     job: Job,
     rotations: RotationSet,
-    tokens_T: Tensor,
+    tokens_T: Tensor | None,
     watchers: Sequence[Watcher],
     say: Callable[[int], None],
-    *,
-    is_run: bool = True,
 ) -> ProofRow | None:
     """Fold the original again, part by part, and compare it with the original behind every block and at the logits.
 
     Args:
         rotations: those that the run has saved, on the job's device.
+        tokens_T: None only shows the parts to the watchers.
         watchers: shown every folded part, for what else is to be compared with it.
         say: called with the number of finished blocks; what it raises ends the work.
-        is_run: False only shows the parts to the watchers.
     """
     names = job.architecture
     factory = BlockFactory(job.model_dir, job.device)
     with CheckpointReader(job.model_dir) as reader:
         outer = fold_outer(job, reader, rotations)
         _show(watchers, dict(outer_tensors(job, outer)))
-        tokens_BT = tokens_T[None]
-        embedded = look_up(outer["embedding"].cpu(), names, tokens_BT)
-        streams = _Streams(embed(reader, names, tokens_BT), embedded) if is_run else None
+        streams = None if tokens_T is None else _begin(job, reader, outer["embedding"].cpu(), tokens_T[None])
         errors: list[float] = []
         for index in range(names.num_blocks):
             prefix = names.block_prefix(index)
@@ -73,6 +70,11 @@ def prove_folding(
         if streams is None:
             return None
         return _row(errors, _logits_error(job, factory, reader, outer, streams))
+
+
+def _begin(job: Job, reader: CheckpointReader, embedding_VD: Tensor, tokens_BT: Tensor) -> _Streams:
+    names = job.architecture
+    return _Streams(embed(reader, names, tokens_BT), look_up(embedding_VD, names, tokens_BT))
 
 
 def _show(watchers: Sequence[Watcher], part: dict[str, Tensor]) -> None:
@@ -117,7 +119,7 @@ def _worst(exact: Tensor, other: Tensor) -> float:
     """The largest ‖x' − x‖/‖x‖ of the tokens; numbers that are none count as wholly wrong."""
     difference = (other.double() - exact.double()).norm(dim=-1)
     worst = float((difference / exact.double().norm(dim=-1).clamp(min=1e-12)).max())
-    return worst if worst == worst else float("inf")
+    return float("inf") if math.isnan(worst) else worst
 
 
 def _row(errors: list[float], at_logits: float) -> ProofRow:

@@ -104,10 +104,8 @@ def limits_of(kind: str, recipe: Recipe, *, is_float32: bool) -> Limits:
         return ROUNDED_ANEW[kind]
     schemes = (recipe.activations, *(one.activations for one in recipe.overrides))
     formats = {scheme.format for scheme in schemes if scheme is not None}
-    if kind == "gguf" or not formats:
-        limits = _WEIGHTS_ALONE
-    else:
-        limits = _EIGHT_BITS if formats <= _MANY_CODES else _FOUR_BITS
+    rounded = _EIGHT_BITS if formats <= _MANY_CODES else _FOUR_BITS
+    limits = rounded if formats and kind != "gguf" else _WEIGHTS_ALONE
     return limits.float32 if is_float32 else limits.half
 
 

@@ -121,9 +121,7 @@ def _repeated(tokens: Sequence[int]) -> float:
 
 def _odd_share(text: str) -> float:
     odd = sum(
-        1
-        for letter in text
-        if letter == "\ufffd" or (unicodedata.category(letter) in _ODD and letter not in "\n\r\t")
+        1 for letter in text if letter == "\ufffd" or (unicodedata.category(letter) in _ODD and letter not in "\n\r\t")
     )
     return odd / max(1, len(text))
 

@@ -21,7 +21,7 @@ from dfrot_engine.events import Proved, StageAdvanced, StageStarted
 from dfrot_engine.exporters.gguf_table import GGUF_KINDS
 from dfrot_engine.forward.room import Room
 from dfrot_engine.job import Job
-from dfrot_engine.marker import FAILED, mark_failed
+from dfrot_engine.marker import FAILED, mark_failed, mark_passed
 from dfrot_engine.progress import Report
 from dfrot_engine.proof.files import prove_files, prove_model
 from dfrot_engine.proof.reload import prove_reload, reference_logits
@@ -35,6 +35,7 @@ from dfrot_engine.work_dir import WorkDir
 NAME = "prove"
 RESULT = "proof.json"
 _WINDOWS, _WINDOW = 4, 256
+_FOLD_TOKENS = 64
 _REMEDIES = {
     "files": "Run the same again, which writes the files anew. If it fails again, have this computer's disk and "
     "memory checked.",
@@ -114,14 +115,16 @@ def run(job: Job, work: WorkDir, _fingerprint: str, report: Report) -> None:
     with proof.part(num_blocks * len(exports), "Reading the files back") as say:
         proof.take(*prove_files(job, work, folders, say))
     proof.end_if_failed()
-    windows_BT = _windows(job)
+    windows_BT = _windows(job) if is_full else None
     with proof.part(num_blocks, "Folding again") as say:
-        proof.take(*prove_model(job, work, folders, windows_BT[0, :64], say, is_full=is_full))
+        proof.take(*prove_model(job, work, folders, None if windows_BT is None else windows_BT[0, :_FOLD_TOKENS], say))
     proof.end_if_failed()
-    if is_full:
+    if windows_BT is not None:
         _prove_reloaded(proof, windows_BT)
         proof.end_if_failed()
     proof.save()
+    for folder in folders.values():
+        mark_passed(folder, job.recipe.proof)
 
 
 def _windows(job: Job) -> Tensor:

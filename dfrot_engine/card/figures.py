@@ -1,0 +1,60 @@
+"""The figures of a model card as PNG, drawn without a display."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from dfrot_engine.charts import TokenErrors
+from dfrot_engine.rotation_names import rotation_name
+
+FOLDER = "figures"
+TOKEN_ERROR, BLOCK_ERROR, BLOCK_OUTPUT = "token_error.png", "token_error_by_block.png", "block_error.png"
+_SIZE_INCHES, _DPI = (7.2, 3.4), 130
+
+
+def draw_figures(folder: Path, errors: TokenErrors | None, block_errors: list[float]) -> dict[str, str]:
+    """Write the figures there are data for; returns file name in the folder → what it shows.
+
+    Args:
+        errors: of the tokens under each rotation.
+        block_errors: relative error behind each quantized block.
+    """
+    shown: dict[str, str] = {}
+    if errors is not None and errors.series:
+        with _figure(folder / FOLDER / TOKEN_ERROR, "tokens, the worst first", "‖x − Q(x)‖ / ‖x‖") as axes:
+            for kind, one in errors.series.items():
+                axes.plot(one.rank, one.error, label=rotation_name(kind), linewidth=1.4)
+            axes.set_xscale("log")
+            axes.legend(frameon=False)
+        shown[TOKEN_ERROR] = "Rounding error of each token's activations under each rotation, on the same tokens"
+        with _figure(folder / FOLDER / BLOCK_ERROR, "block", "mean ‖x − Q(x)‖ / ‖x‖") as axes:
+            for kind, one in errors.series.items():
+                axes.plot(range(1, len(one.block_mean) + 1), one.block_mean, label=rotation_name(kind), linewidth=1.4)
+            axes.legend(frameon=False)
+        shown[BLOCK_ERROR] = "The same, mean of the tokens in each block"
+    if block_errors:
+        with _figure(folder / FOLDER / BLOCK_OUTPUT, "block", "‖ŷ − y‖ / ‖y‖") as axes:
+            axes.plot(range(1, len(block_errors) + 1), block_errors, marker="o", markersize=3, linewidth=1.4)
+        shown[BLOCK_OUTPUT] = "Relative error of the hidden states behind each quantized block, since the embedding"
+    return shown
+
+
+@contextmanager
+def _figure(path: Path, x: str, y: str) -> Iterator[Any]:
+    figure = Figure(figsize=_SIZE_INCHES, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    yield axes
+    axes.set_ylim(bottom=0)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=_DPI)
