@@ -39,8 +39,8 @@ def change_marker(folder: Path, changes: Mapping[str, Any]) -> None:
 
 def seal(folder: Path) -> None:
     """Note the SHA-256 of every file of a folder in its marker."""
-    names = (path.name for path in folder.iterdir() if path.is_file() and path.name not in _UNSEALED)
-    change_marker(folder, {"files": {name: file_hash(folder / name) for name in sorted(names)}})
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    change_marker(folder, {"files": {name: file_hash(folder / name) for name in names if name not in _UNSEALED}})
 
 
 def broken_files(folder: Path) -> dict[str, str]:

@@ -54,7 +54,7 @@ def recipe_problems(recipe: Recipe, architecture: Architecture, linears: Sequenc
         *_scaling_problems(recipe, architecture, linears),
         *_saved_inner_problems(recipe, architecture),
         *_unused_refinements(recipe, linears),
-        *recovery_problems(recipe, linears),
+        *recovery_problems(recipe, architecture, linears),
         *solver_problems(recipe, architecture, linears),
     ]
     names = [linear.name for linear in linears]

@@ -50,11 +50,13 @@ from dfrot_engine.recipe_sections import (
     Export,
     KVCacheScheme,
     LinearSchemes,
+    LoRARecovery,
     ModelSource,
     Override,
     ProofKind,
     Qronos,
     Recovery,
+    ScaleRecovery,
     Solver,
     WeightScheme,
     held_out_sequences,
@@ -89,6 +91,7 @@ __all__ = [
     "Householder",
     "KVCacheScheme",
     "LinearSchemes",
+    "LoRARecovery",
     "ModelSource",
     "NoRotation",
     "Override",
@@ -97,6 +100,7 @@ __all__ = [
     "Recipe",
     "Recovery",
     "RotationPlan",
+    "ScaleRecovery",
     "ScaleSearch",
     "Section",
     "WeightScheme",
@@ -118,7 +122,7 @@ class Recipe(Section):
     activations: Annotated[ActivationScheme | None, Field(title="Activations")] = None
     kv_cache: Annotated[KVCacheScheme | None, Field(title="KV cache")] = None
     solver: Solver = RTN()
-    recovery: Annotated[Recovery | None, Field(title="Recovery")] = None
+    recovery: Recovery | None = None
     overrides: Annotated[tuple[Override, ...], Field(title="Exceptions")] = ()
     skip: Annotated[
         tuple[str, ...], Field(title="Left alone", description="Globs of linears that stay as they are")

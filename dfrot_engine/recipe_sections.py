@@ -218,18 +218,33 @@ Solver = Annotated[RTN | GPTQ | Qronos, Field(discriminator="kind", title="Round
 CALIBRATED = (GPTQ, Qronos)
 
 
-class Recovery(Section):
-    """After the weights of a block were rounded, train its scales and norm gains towards the original block's output.
+class _Recovery(Section):
+    """After the weights of a block were rounded, train something in it towards the original block's output."""
 
-    Codes stay as they are, so that a checkpoint is as large as before and loads like before.
-    """
+    steps: Annotated[int, Field(ge=1, le=100_000, title="Steps", description="For each block")] = 100
+    batch_size: Annotated[int, Field(ge=1, le=1024, title="Batch", description="Sequences of a step")] = 2
+
+
+class ScaleRecovery(_Recovery):
+    """Train scales and norm gains. Codes stay, so that a checkpoint is as large as before and loads like before."""
 
     kind: Literal["scales"] = "scales"
-    steps: Annotated[int, Field(ge=1, le=100_000, title="Steps", description="For each block")] = 100
     learning_rate: Annotated[
         float, Field(gt=0, le=1, title="Learning rate", description="Relative change of a scale in the first step")
     ] = 5e-3
-    batch_size: Annotated[int, Field(ge=1, le=1024, title="Batch", description="Sequences of a step")] = 2
+
+
+class LoRARecovery(_Recovery):
+    """Train low-rank factors beside the rounded linears, which stay as they are; saved as an adapter for PEFT."""
+
+    kind: Literal["lora"] = "lora"
+    rank: Annotated[int, Field(ge=1, le=1024, title="Rank", description="Of each linear's factors")] = 16
+    learning_rate: Annotated[
+        float, Field(gt=0, le=1, title="Learning rate", description="Of Adam, for both factors")
+    ] = 2e-3
+
+
+Recovery = Annotated[ScaleRecovery | LoRARecovery, Field(discriminator="kind", title="Recovery")]
 
 
 #: Steps of a recovery between two measurements on the sequences held out.

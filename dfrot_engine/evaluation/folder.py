@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import torch
 
+from dfrot_engine.adapter_folder import has_adapter
 from dfrot_engine.architectures.base import config_int
 from dfrot_engine.calibration.datasets import evaluation_windows, load_text
 from dfrot_engine.checkpoint import source
@@ -64,7 +65,7 @@ def evaluate_folder(
         "seq_len": length,
         "num_windows": len(tokens_BT),
         "tokens": after.tokens,
-        "measured": f"{folder}, loaded by transformers",
+        "measured": f"{folder}, loaded by transformers" + (" with its adapter" if has_adapter(folder) else ""),
     }
     return numbers
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, GgufConfig
 from transformers.utils import logging as transformers_logging
 
+from dfrot_engine.adapter_folder import ADAPTER, ADAPTER_WEIGHTS, has_adapter
 from dfrot_engine.architectures.base import Architecture
 from dfrot_engine.checkpoint.headers import read_headers, whole_model_bytes
 from dfrot_engine.checkpoint.reader import CheckpointReader, read_block
@@ -134,9 +135,21 @@ def _gguf_arguments(folder: Path) -> dict[str, Any]:
     }
 
 
-def reloaded_logits(folder: Path, tokens_BT: Tensor, device: torch.device) -> LogitsOf:
-    """Of a checkpoint folder that users load; raises as `load_checkpoint`."""
-    return logits_of(load_checkpoint(folder, device), tokens_BT)
+def reloaded_logits(folder: Path, tokens_BT: Tensor, device: torch.device, *, adapter: bool = True) -> LogitsOf:
+    """Of a checkpoint folder that users load, with the adapter beside it, if there is one; raises as `load_checkpoint`.
+
+    Args:
+        adapter: whether it is loaded.
+    """
+    return logits_of(load_model(folder, device, adapter=adapter), tokens_BT)
+
+
+def load_model(
+    folder: Path, device: torch.device, dtype: torch.dtype | None = None, *, adapter: bool = True
+) -> nn.Module:
+    """`load_checkpoint` with the adapter beside it, if there is one and it is wanted."""
+    model = load_checkpoint(folder, device, dtype)
+    return _with_adapter(model, folder / ADAPTER) if adapter and has_adapter(folder) else model
 
 
 def logits_of(model: nn.Module, tokens_BT: Tensor) -> LogitsOf:
@@ -149,6 +162,24 @@ def logits_of(model: nn.Module, tokens_BT: Tensor) -> LogitsOf:
             return model(tokens_BT[window : window + 1].to(device), use_cache=False).logits[0]
 
     return logits
+
+
+def _with_adapter(model: nn.Module, folder: Path) -> nn.Module:
+    """The model with the adapter of this folder.
+
+    Raises:
+        RunError: PEFT refuses the adapter.
+    """
+    from peft import PeftModel  # three seconds, which other runs need not wait
+
+    # PEFT looks for dense weights, which packed linears have from their first forward on.
+    with torch.no_grad(), without_bars():
+        model(torch.zeros(1, 1, dtype=torch.long, device=next(model.parameters()).device), use_cache=False)
+    try:
+        return PeftModel.from_pretrained(cast("Any", model), str(folder), local_files_only=True).eval()
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
+        remedy = f"Check {ADAPTER_WEIGHTS} there, or remove the folder to measure the checkpoint alone."
+        raise RunError(f"PEFT cannot load {folder}: {error}.", remedy) from error
 
 
 def loader_of(config: Any) -> Any:

@@ -22,6 +22,7 @@ from torch import Tensor
 from dfrot_engine.architectures.base import Architecture, Linear
 from dfrot_engine.checkpoint.reader import CheckpointReader
 from dfrot_engine.checkpoint.writer import ShardWriter
+from dfrot_engine.exporters.adapter import factors_of, write_adapter
 from dfrot_engine.exporters.base import copy_side_files, outer_tensors, tensors_beside, write_config, write_marker
 from dfrot_engine.exporters.packed_experts import pack_experts
 from dfrot_engine.forward.quantized_block import OWN_PARTS, block_schemes, stored_weight
@@ -42,10 +43,12 @@ def write_compressed_tensors(job: Job, work: WorkDir, folder: Path) -> Iterator[
     outer, _ = work.load_block("quantize", "outer")
     for name, tensor in _packed_outer(job, outer):
         writer.add(name, tensor)
+    factors: dict[str, Tensor] = {}
     for index in range(job.architecture.num_blocks):
         stored, _ = work.load_block("quantize", f"{index:05}")
         for name, tensor in _packed_block(job, index, stored):
             writer.add(name, tensor)
+        factors |= factors_of(stored, job.architecture.block_prefix(index))
         yield index + 1
     with CheckpointReader(job.model_dir) as reader:
         for name, tensor in tensors_beside(job, reader, RotationSet.load(work.rotations).to(job.device)):
@@ -53,6 +56,7 @@ def write_compressed_tensors(job: Job, work: WorkDir, folder: Path) -> Iterator[
     writer.finish({"format": "pt"})
     copy_side_files(job, folder)
     write_config(job, folder, quantization_config=quantization_config(job))
+    write_adapter(job, factors, folder)
     write_marker(job, folder)
 
 

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from dfrot_engine.evaluation.metrics import Metrics
 from dfrot_engine.evaluation.models import LogitsOf, original_logits, quantized_logits
 from dfrot_engine.exporters.compressed_tensors import carried
-from dfrot_engine.forward.fake_quant import QuantizedLinear
+from dfrot_engine.forward.fake_quant import QuantizedLinear, replace_linear
+from dfrot_engine.forward.low_rank import AdaptedLinear
 from dfrot_engine.forward.quantized_block import block_schemes
 from dfrot_engine.forward.room import Room
 from dfrot_engine.job import Job
@@ -51,12 +52,19 @@ ROUNDED_ANEW = {
 }
 
 
-def reference_logits(job: Job, work: WorkDir, kind: str, tokens_BT: Tensor, room: Room) -> LogitsOf:
-    """What a checkpoint of this kind should compute: the engine's forward with what the files carry, in float32."""
+def reference_logits(
+    job: Job, work: WorkDir, kind: str, tokens_BT: Tensor, room: Room, *, adapter: bool = True
+) -> LogitsOf:
+    """What a checkpoint of this kind should compute: the engine's forward with what the files carry, in float32.
+
+    Args:
+        adapter: whether low-rank factors count, which lie beside a compressed-tensors checkpoint.
+    """
     if kind in ROUNDED_ANEW:
         return original_logits(job, tokens_BT, lambda _index: None, room)
     job = replace(job, recipe=_as_carried(job.recipe, kind))
-    return quantized_logits(job, work, RotationSet.load(work.rotations), tokens_BT, room, change=_with_carried(job))
+    change = _with_carried(job, adapter=adapter and kind == "compressed-tensors")
+    return quantized_logits(job, work, RotationSet.load(work.rotations), tokens_BT, room, change=change)
 
 
 def prove_reload(
@@ -128,15 +136,18 @@ def _not_finite(output: str) -> ProofRow:
     )
 
 
-def _with_carried(job: Job) -> Callable[[int, nn.Module], None]:
-    """Linears whose activations a checkpoint leaves at 16 bits read them as they are."""
+def _with_carried(job: Job, *, adapter: bool) -> Callable[[int, nn.Module], None]:
+    """Linears whose activations a checkpoint leaves at 16 bits read them as they are; low-rank factors may go."""
 
     def change(index: int, block: nn.Module) -> None:
         schemes = block_schemes(job, index)
         for linear in job.architecture.block_at(index).linears:
+            module = block.get_submodule(linear.name)
+            own = module.linear if isinstance(module, AdaptedLinear) else module
+            assert isinstance(own, QuantizedLinear)
             if carried(linear, schemes[linear.name]).activations is None:
-                module = block.get_submodule(linear.name)
-                assert isinstance(module, QuantizedLinear)
-                module.quantize_input = None
+                own.quantize_input = None
+            if not adapter:
+                replace_linear(block, linear.name, own)
 
     return change

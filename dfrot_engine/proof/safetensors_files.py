@@ -13,8 +13,10 @@ from compressed_tensors.quantization import QuantizationConfig, QuantizationSche
 from compressed_tensors.utils.match import match_targets
 from torch import Tensor
 
+from dfrot_engine.adapter_folder import ADAPTER, has_adapter
 from dfrot_engine.checkpoint.blocks import parts_of
 from dfrot_engine.checkpoint.reader import CheckpointReader
+from dfrot_engine.exporters.adapter import factors_of
 from dfrot_engine.exporters.base import as_checkpoint, outer_tensors, tensors_beside
 from dfrot_engine.forward.quantized_block import OWN_PARTS, block_schemes, stored_weight
 from dfrot_engine.forward.quantized_head import stored_head
@@ -37,6 +39,7 @@ def compare_codes(job: Job, work: WorkDir, folder: Path, found: Comparison, say:
     names = job.architecture
     unpack = _Unpacker(folder, names.tower)
     outer, _ = work.load_block("quantize", "outer")
+    factors = CheckpointReader(folder / ADAPTER) if has_adapter(folder) else None
     with CheckpointReader(folder) as reader, CheckpointReader(job.model_dir) as original:
         left = set(reader.headers)
         for name, expected in _outer_parts(job, outer):
@@ -44,6 +47,9 @@ def compare_codes(job: Job, work: WorkDir, folder: Path, found: Comparison, say:
         for index in range(names.num_blocks):
             stored, _ = work.load_block("quantize", f"{index:05}")
             left -= _compare_block(job, index, stored, reader, unpack, found)
+            if factors is not None:
+                for name, expected in factors_of(stored, names.block_prefix(index)).items():
+                    _compare_plain(factors, name, expected, found)
             say(index + 1)
         for name, expected in tensors_beside(job, original, RotationSet.load(work.rotations).to(job.device)):
             left -= unpack.compare(reader, name, expected, found)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from dfrot_engine.adapter_folder import has_adapter
 from dfrot_engine.calibration.datasets import evaluation_windows, load_text
 from dfrot_engine.checkpoint.tokenizer import Tokenizer
 from dfrot_engine.errors import RunError
@@ -69,6 +71,11 @@ def run(job: Job, work: WorkDir, _fingerprint: str, report: Report) -> None:
         "kl_divergence": after.kl_divergence,
         "top1_agreement": after.top1_agreement,
     }
+    folder = _with_adapter(job) if _fits_whole(job) else None
+    if folder is not None:
+        del quantized  # before the model is loaded again
+        advance(text_steps, "Without the adapter")
+        numbers["perplexity_without_adapter"] = _perplexity_alone(folder, tokens_BT, job)
     protocol = {
         "dataset": wanted.dataset,
         "seq_len": tokens_BT.shape[1],
@@ -83,6 +90,19 @@ def run(job: Job, work: WorkDir, _fingerprint: str, report: Report) -> None:
         # With the task's name, since tasks have metrics such as "perplexity" too.
         metric = f"{row['task']}/{row['metric']}"
         report(Evaluated(dataset=row["task"], metric=metric, value=row["quantized"], baseline=row["original"]))
+
+
+def _with_adapter(job: Job) -> Path | None:
+    """The folder that is measured, if an adapter lies in it."""
+    folder = output_folder(job, job.recipe.exports[0]) if job.recipe.exports else None
+    return folder if folder is not None and has_adapter(folder) else None
+
+
+def _perplexity_alone(folder: Path, tokens_BT: Tensor, job: Job) -> float:
+    logits, alone = reloaded_logits(folder, tokens_BT, job.device, adapter=False), Metrics()
+    for window, tokens_T in enumerate(tokens_BT):
+        alone.add(logits(window), tokens_T)
+    return alone.perplexity
 
 
 def _tasks(job: Job, wanted: Evaluation, advance: Advance) -> dict[str, Any]:
@@ -124,13 +144,16 @@ def _measured_model(
     """The first export, as users load it; the engine's own quantized forward where nothing is exported or can be."""
     fits, names = fits_whole(job), job.architecture
     export = job.recipe.exports[0] if job.recipe.exports else None
-    # Of experts the files are laid out in another way than the modules that would read them; GGUF is no safetensors.
-    if export is None or (not fits and (names.experts_per_token or export.kind in GGUF_KINDS)):
+    # Of experts the files are laid out in another way than the modules that would read them; GGUF is no safetensors; an
+    # adapter is read by PEFT alone, beside a whole model.
+    streams_apart = names.experts_per_token or (export is not None and export.kind in GGUF_KINDS) or _with_adapter(job)
+    if export is None or (not fits and streams_apart):
         logits = quantized_logits(job, work, RotationSet.load(work.rotations), tokens_BT, room)
         return logits, "the engine's quantized forward"
     folder = output_folder(job, export)
     if fits:
-        return reloaded_logits(folder, tokens_BT, job.device), f"{export.kind}, loaded by transformers"
+        adapter = " with the adapter beside it" if has_adapter(folder) else ""
+        return reloaded_logits(folder, tokens_BT, job.device), f"{export.kind}, loaded by transformers{adapter}"
     logits = streamed_logits(folder, job.architecture, tokens_BT, job.device, room, say)
     return logits, f"{export.kind}, by the modules of transformers, block by block"
 

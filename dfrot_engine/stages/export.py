@@ -91,8 +91,9 @@ def _fill(draft: Path, folder: Path) -> None:
             shutil.rmtree(old)
         elif old.name != MARKER:
             old.unlink()
-    for path in sorted(draft.iterdir(), key=lambda path: path.name == CONFIG):
-        _copy(path, folder)
+    for path in sorted(draft.rglob("*"), key=lambda path: path == draft / CONFIG):
+        if path.is_file():
+            _copy(path, folder / path.relative_to(draft).parent)
     shutil.rmtree(draft, ignore_errors=True)
 
 

@@ -15,7 +15,7 @@ from dfrot_engine.calibration.datasets import evaluation_windows, load_text
 from dfrot_engine.checkpoint.tokenizer import Tokenizer
 from dfrot_engine.errors import ProofError
 from dfrot_engine.evaluation.metrics import Metrics
-from dfrot_engine.evaluation.models import LogitsOf, fits_whole, load_checkpoint, logits_of
+from dfrot_engine.evaluation.models import LogitsOf, fits_whole, load_checkpoint, load_model, logits_of
 from dfrot_engine.evaluation.streamed import streamed_logits
 from dfrot_engine.events import Proved, StageAdvanced, StageStarted
 from dfrot_engine.exporters.gguf_table import GGUF_KINDS
@@ -176,14 +176,14 @@ def _reload(
     if not fits and (job.architecture.experts_per_token or export.kind in GGUF_KINDS):
         proof.take(_not_done("reload", export.kind, "these files cannot be read block by block, and do not fit whole"))
         return []
-    reference = reference_logits(job, proof.work, export.kind, windows_BT, room)
+    reference = reference_logits(job, proof.work, export.kind, windows_BT, room, adapter=fits)
     folder = output_folder(job, export)
     if not fits:
         logits = streamed_logits(folder, job.architecture, windows_BT, job.device, room, lambda _index: say(0))
         proof.take(*prove_reload(export.kind, job.recipe, reference, logits, windows_BT, is_float32=False))
         return []
     is_float32 = fits_whole(job, 2)
-    model = load_checkpoint(folder, job.device, torch.float32 if is_float32 else None)
+    model = load_model(folder, job.device, torch.float32 if is_float32 else None)
     logits = logits_of(model, windows_BT)
     proof.take(*prove_reload(export.kind, job.recipe, reference, logits, windows_BT, is_float32=is_float32))
     written_BT = continuations(model, prompts_BT, lambda tokens: say(_WINDOWS + tokens))

@@ -18,6 +18,7 @@ from dfrot_engine.events import BlockQuantized, StageAdvanced, StageStarted
 from dfrot_engine.formats import FORMATS
 from dfrot_engine.forward.block import BlockFactory
 from dfrot_engine.forward.hidden_states import HiddenStates
+from dfrot_engine.forward.low_rank import FACTOR_PARTS
 from dfrot_engine.forward.quantized_block import (
     block_schemes,
     fill_exact_block,
@@ -263,7 +264,7 @@ def _stored_bytes(job: Job, index: int, stored: dict[str, Tensor]) -> int:
     size = 0
     for name, tensor in stored.items():
         linear, _, part = name.rpartition(".")
-        if name.endswith(CLIP_PARTS):
+        if name.endswith(CLIP_PARTS + FACTOR_PARTS):
             continue
         size += tensor.numel() * bits[linear] // 8 if part == "codes" else tensor.nbytes
     return size

@@ -28,7 +28,7 @@ class Recovered:
     """A block after recovery.
 
     Args:
-        stored: as `round_block` leaves it, codes unchanged; the very same if nothing was better.
+        stored: as `round_block` leaves it, codes unchanged, perhaps with factors; the very same if nothing was better.
         before, after: error of what the block adds on the sequences held out, relative, root of the mean square.
     """
 
@@ -76,8 +76,8 @@ def recover_block(
     best, lowest = stored, measure(stored)
     before = lowest
     trainable = fill_trainable_block(factory, job, index, stored, rotations)
-    parameters = trainable.parameters()
-    if not parameters:  # scales that are no free floats, and no norm in front of a linear
+    parameters = trainable.parameters
+    if not parameters:  # scales that are no free floats and no norm in front of a linear; experts alone
         return Recovered(stored, before**0.5, before**0.5)
     optimizer = torch.optim.Adam(parameters, lr=section.learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, section.steps)
@@ -122,7 +122,7 @@ class _Targets:
     def slopes(self, trainable: TrainableBlock, num_sequences: int, which_B: Tensor) -> tuple[Tensor, ...]:
         """Of these sequences' part of the mean over so many, by each parameter."""
         part = self.loss(trainable.module, which_B, trainable.kv) * len(which_B) / num_sequences
-        return torch.autograd.grad(part, trainable.parameters(), allow_unused=True, materialize_grads=True)
+        return torch.autograd.grad(part, trainable.parameters, allow_unused=True, materialize_grads=True)
 
     def in_chunks(self, which_B: Tensor, work: Callable[[Tensor], T]) -> Iterator[T]:
         """`work` on a few sequences at a time, as many as go through a block at once."""

@@ -22,6 +22,7 @@ PER_CHANNEL = 0
 GROUP_SIZES = (32, 64, 128, 256)
 GROUP_OF = "Group of {}"
 SOLVERS = {"rtn": "Nearest", "gptq": "GPTQ", "qronos": "Qronos"}
+RECOVERIES = {"": "None", "scales": "Train scales and gains", "lora": "Train a LoRA adapter"}
 DATASETS = {"builtin": "Built-in text", "wikitext-2": "WikiText-2 (train)", "c4": "C4 (en)"}
 EXPORTS = {
     "compressed-tensors": "Quantized checkpoint (compressed-tensors)",
@@ -55,9 +56,10 @@ class QuantizationCard(RecipeCard):
         self.solver.setToolTip("GPTQ and Qronos look at the calibration text: slower, and usually much closer")
         self.solver.edited.connect(lambda kind: model.set("solver", {"kind": kind}))
         self._solver = self.form.add("solver.kind", self.solver, title="Roundin&g", is_bound=False, aligned=False)
-        self.recovery = BoolEditor("Train the scales after rounding (recovery, slow)")
-        self.recovery.edited.connect(lambda is_on: model.set("recovery", {"kind": "scales"} if is_on else None))
-        self.form.add("recovery", self.recovery, is_bound=False, aligned=False)
+        self.recovery = ChoiceEditor(RECOVERIES)
+        self.recovery.setToolTip("Trains each block for a while after it was rounded: slow, and often worth it")
+        self.recovery.edited.connect(lambda kind: model.set("recovery", {"kind": kind} if kind else None))
+        self.form.add("recovery", self.recovery, title="Reco&very", is_bound=False)
         self.add(self.form)
         self.add(self.notes)
         self._exceptions = label("", "small", wrap=True)
@@ -80,7 +82,7 @@ class QuantizationCard(RecipeCard):
         self._symmetric.set_enabled(weights is not None and "symmetric" not in fixed)
         self._solver.set_enabled(weights is not None)
         self.solver.set_current(recipe.solver.kind)
-        self.recovery.setChecked(recipe.recovery is not None)
+        self.recovery.show_value(recipe.recovery.kind if recipe.recovery else "")
         if weights is not None:
             self.group.show_value(PER_CHANNEL if weights.granularity == "per-channel" else weights.group_size)
         self._exceptions.setText(_exceptions(recipe))

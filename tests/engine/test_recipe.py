@@ -24,8 +24,8 @@ from dfrot_engine.recipe import (
     NoRotation,
     Override,
     RandomOrthogonal,
-    Recovery,
     RotationPlan,
+    ScaleRecovery,
     WeightScheme,
     Whip,
 )
@@ -37,7 +37,7 @@ FULL = Recipe(
     weights=WeightScheme(format="int3", granularity="per-channel", symmetric=False, clip_ratio=0.9),
     activations=ActivationScheme(format="int8", clip_ratio="search"),
     kv_cache=KVCacheScheme(clip_ratio="search"),
-    recovery=Recovery(steps=7),
+    recovery=ScaleRecovery(steps=7),
     overrides=(Override(linears="*.down_proj", activations=ActivationScheme(clip_ratio=0.8)),),
     skip=(),
     exports=(Export(), Export(kind="rotated-bf16", subfolder="a/b")),

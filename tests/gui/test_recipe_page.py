@@ -95,11 +95,13 @@ def test_rounding_and_recovery(page: RecipePage, recipe_model: RecipeModel) -> N
         assert recipe_model.recipe.solver.kind == kind
         assert card.solver.current() == kind
     assert recipe_model.recipe.recovery is None
-    card.recovery.click()
-    recovery = recipe_model.recipe.recovery
-    assert recovery is not None
-    assert recovery.kind == "scales"
-    card.recovery.click()
+    for kind in ("scales", "lora"):
+        choose_start(card.recovery, kind)
+        recovery = recipe_model.recipe.recovery
+        assert recovery is not None
+        assert recovery.kind == kind
+        assert card.recovery.currentData() == kind
+    choose_start(card.recovery, "")
     assert recipe_model.recipe.recovery is None
     recipe_model.set("weights", None)
     assert not card.solver.isEnabled()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from dfrot_engine import Plan
 from tests.engine.plan.conftest import found
 
@@ -37,3 +39,18 @@ def test_nothing_to_recover(plan: Callable[..., Plan]) -> None:
     problem = found(plan(ON, *nothing), "recovery")
     assert problem.severity == "error"
     assert not plan(ON, *nothing, ("kv_cache.format", "int8"), ("exports", [])).errors
+
+
+@pytest.mark.parametrize(
+    ("fields", "severity", "words"),
+    [
+        ((("weights.group_size", 32), ("exports.0.kind", "gguf")), "error", "no adapter"),
+        ((), None, ""),
+    ],
+)
+def test_factors_need_files_that_an_adapter_can_lie_beside(
+    plan: Callable[..., Plan], fields: tuple[tuple[str, object], ...], severity: str | None, words: str
+) -> None:
+    problems = [one for one in plan(("recovery.kind", "lora"), *fields).problems if one.field == "recovery"]
+    assert [one.severity for one in problems] == ([severity] if severity else [])
+    assert all(words in one.message for one in problems)
