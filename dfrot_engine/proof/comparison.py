@@ -39,7 +39,7 @@ class Comparison:
         elif written.dtype != expected.dtype:
             self.wrong.append(f"'{name}' is {written.dtype} instead of {expected.dtype}")
         elif not torch.equal(_bits(written), _bits(expected)) and not torch.equal(written, expected):
-            different = int((_bits(written) != _bits(expected)).sum())
+            different = int((written != expected).sum())
             self.wrong.append(f"'{name}' differs in {different:,} of {written.numel():,} numbers")
 
     def _check_close(self, name: str, written: Tensor, expected: Tensor, tolerance: Tensor | float) -> None:

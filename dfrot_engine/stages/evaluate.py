@@ -71,7 +71,7 @@ def run(job: Job, work: WorkDir, _fingerprint: str, report: Report) -> None:
         "kl_divergence": after.kl_divergence,
         "top1_agreement": after.top1_agreement,
     }
-    folder = _with_adapter(job) if _fits_whole(job) else None
+    folder = _with_adapter(job) if fits_whole(job) else None
     if folder is not None:
         del quantized  # before the model is loaded again
         advance(text_steps, "Without the adapter")

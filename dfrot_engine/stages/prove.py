@@ -86,9 +86,10 @@ class _Proof:
             own = [row for row in failed if row.output in ("", export.kind)]
             if own:
                 mark_failed(output_folder(self.job, export), [f"{row.output or 'model'}: {row.note}" for row in own])
-        first = failed[0]
+        # A tensor's name says more than that of the file it is in.
+        first = min(failed, key=lambda row: row.check == "files")
         what = f"what was written as {first.output}" if first.output else "the rotated model"
-        more = f" ({len(failed) - 1} more checks failed.)" if len(failed) > 1 else ""
+        more = f" {len(failed) - 1} more {'check' if len(failed) == 2 else 'checks'} failed." if len(failed) > 1 else ""
         raise ProofError(
             f"The proof of {what} failed: {first.note}.{more}",
             f"{_REMEDIES[first.check]} Until then no program loads the folder; {FAILED} in it says why.",

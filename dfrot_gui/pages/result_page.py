@@ -8,6 +8,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QStackedWidget, QVBoxLayout
 
 from dfrot_engine import Problem
+from dfrot_engine.proof.types import failures
 from dfrot_engine.units import duration_text
 from dfrot_gui.charts.activation_map import ActivationMapChart
 from dfrot_gui.charts.card import ChartCard
@@ -161,7 +162,9 @@ class ResultPage(Page):
         if shown == self._shown:
             return
         self._shown = shown
-        has_results = state.status == "finished" or bool(state.evaluated) or self._model.token_errors() is not None
+        has_results = (
+            state.status == "finished" or bool(state.evaluated or state.proof) or self._model.token_errors() is not None
+        )
         self._stack.setCurrentIndex(1 if has_results else 0)
         self.open_button.setVisible(bool(state.outputs))
         self.set_subtitle(_subtitle(self._model, state) if has_results else "")
@@ -189,7 +192,7 @@ class ResultPage(Page):
         for name, kpi in zip(KPIS, kpis, strict=True):
             self._kpis[name].set_value(kpi.value, kpi.note, kpi.role)
         told, words = verdict(errors, own), headline(state)
-        kind = "warn" if is_lossy(state) or (told is not None and not told.is_good) else "good"
+        kind = "warn" if is_lossy(state) or failures(state.proof) or (told is not None and not told.is_good) else "good"
         self._verdict.set_kind(kind)
         self._verdict_icon.set_icon("check-circle" if kind == "good" else "warning", kind)
         for text, widget in ((words, self._headline), (told.text if told else "", self._verdict_text)):

@@ -153,6 +153,7 @@ def test_damage_is_caught_and_named(name: str, model: Path, tmp_path: Path) -> N
     ended, events = run_tiny(recipe, output, before_proof(lambda: damage(output)))
     assert ended.status == "failed"
     assert ended.message.startswith("The proof of what was written as compressed-tensors failed")
+    assert words[0] in ended.message
     assert all(word in said(ended, output) for word in words), said(ended, output)
     assert any(row.passed is False for row in rows_of(events))
     assert not (output / "config.json").exists()
