@@ -73,6 +73,7 @@ def small_recipe(model: Path, **fields: Any) -> Recipe:
         ("w8a8", {"exports": [{"kind": "gguf-q8_0"}]}),
         ("w8a8", {"exports": [{"kind": "gguf-f16"}]}),
         ("w8a8", {"skip": []}),
+        ("w4a8", {"solver__kind": "rtn", "recovery__kind": "lora", "recovery__steps": 10, "recovery__rank": 4}),
     ],
     ids=lambda value: "-".join(map(str, value.values())) if isinstance(value, dict) else value,
 )
