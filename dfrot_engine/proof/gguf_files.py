@@ -52,7 +52,7 @@ class GgufFile:
     def _compare(self, name: str, expected: Tensor | QuantizedWeight) -> None:
         one = self._tensors[name]
         kind = one.tensor_type.name
-        written = torch.from_numpy(quants.dequantize(one.data, one.tensor_type))
+        written = torch.from_numpy(quants.dequantize(one.data, one.tensor_type).copy())
         if isinstance(expected, QuantizedWeight):
             scale_OG = expected.scale_OG.float()
             steps = scale_OG[..., None].expand(-1, -1, BLOCK_COLUMNS).flatten(1) * _MINIMUM_STEPS
