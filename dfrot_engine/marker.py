@@ -34,7 +34,7 @@ def read_marker(folder: Path) -> dict[str, Any]:
 
 def change_marker(folder: Path, changes: Mapping[str, Any]) -> None:
     """Raises: DiskError: the folder cannot be written."""
-    write_text(folder / MARKER, json.dumps(read_marker(folder) | changes, indent=2) + "\n")
+    write_text(folder / MARKER, json.dumps({**read_marker(folder), **changes}, indent=2) + "\n")
 
 
 def seal(folder: Path) -> None:

@@ -109,18 +109,22 @@ class _Unpacker:
     def _unpacked(self, reader: CheckpointReader, name: str, own: dict[str, str]) -> Tensor:
         """[O, I] float32."""
         scheme = self._scheme(name)
-        parts = {part: _floats_as_float32(part, reader.tensor(full)) for part, full in own.items()}
+        parts: dict[str, Tensor | None] = {
+            part: _floats_as_float32(part, reader.tensor(full)) for part, full in own.items()
+        }
         kind = scheme.format or self._config.format
         compressor = BaseCompressor.get_value_from_registry(getattr(kind, "value", kind))
-        return compressor.decompress(parts, scheme)["weight"].float()
+        weight = compressor.decompress(parts, scheme)["weight"]
+        assert weight is not None
+        return weight.float()
 
     def _scheme(self, name: str) -> QuantizationScheme:
         module = torch.nn.Linear(1, 1, device="meta")
         # Modules of larger models lie below the text model's, which files need not say.
         called = (name, f"{self._tower}.{name}") if self._tower else (name,)
         for scheme in self._config.config_groups.values():
+            assert isinstance(scheme, QuantizationScheme)  # presets' names are no schemes, and we write none
             if any(match_targets(one, module, scheme.targets) for one in called):
-                assert isinstance(scheme, QuantizationScheme)
                 return scheme
         raise ValueError("config.json names no scheme for it")
 

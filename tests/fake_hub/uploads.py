@@ -21,7 +21,7 @@ def create(hub: FakeHub, body: bytes, user: str | None) -> Answer:
     owner = wanted.get("organization") or user
     if user is None or owner != user:
         return 403 if user else 401, {"error": "You don't have the rights to create a model under this namespace"}
-    folder = hub.root / "models" / owner / wanted["name"]
+    folder = hub.root / "models" / user / wanted["name"]
     address = {"url": f"{hub.url}/{owner}/{wanted['name']}", "name": f"{owner}/{wanted['name']}"}
     if folder.is_dir():
         return 409, address | {"error": "You already created this model repo"}

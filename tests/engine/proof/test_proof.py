@@ -84,7 +84,9 @@ def test_every_export_passes(preset: str, fields: dict[str, Any], model: Path, t
     rows = rows_of(events)
     assert sorted(row.check for row in rows) == sorted([*FULL, "folding"])
     assert all(row.passed for row in rows)
-    assert next(row.figure for row in rows if row.check == "folding") < 1e-4
+    folding_error = next(row.figure for row in rows if row.check == "folding")
+    assert folding_error is not None
+    assert folding_error < 1e-4
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert [ProofRow.model_validate(row) for row in report["proof"]] == rows
     kind = recipe.exports[0].kind
