@@ -86,7 +86,8 @@ def _run_in(
         job = _load(plan, recipe, options, work, report)
         _run_stages(job, work, with_remaining_time(report, plan.stages))
         write_report(job, work)
-        write_cards(job, work)
+        if not work.is_done(REPORTED, _last_fingerprint(job)):  # the user may have edited the card since
+            write_cards(job, work)
         work.mark_done(REPORTED, _last_fingerprint(job))
         if not options.keep_work:
             work.drop_intermediate_files()

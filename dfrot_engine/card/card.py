@@ -114,10 +114,10 @@ def _token_errors(work: WorkDir) -> TokenErrors | None:
         return None
 
 
-def _block_errors(work: WorkDir) -> list[float]:
+def _block_errors(work: WorkDir) -> dict[int, float]:
     """Of the blocks as they were rounded last."""
     found: dict[int, float] = {}
     for event in read_events(work.root):
         if isinstance(event, BlockQuantized):
             found[event.block] = event.relative_error["block"]
-    return [found[index] for index in sorted(found)]
+    return dict(sorted(found.items()))

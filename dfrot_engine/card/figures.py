@@ -12,18 +12,20 @@ from matplotlib.figure import Figure
 
 from dfrot_engine.charts import TokenErrors
 from dfrot_engine.rotation_names import rotation_name
+from dfrot_engine.whole_file import whole_file
 
 FOLDER = "figures"
 TOKEN_ERROR, BLOCK_ERROR, BLOCK_OUTPUT = "token_error.png", "token_error_by_block.png", "block_error.png"
 _SIZE_INCHES, _DPI = (7.2, 3.4), 130
+_USUAL_BYTES = 60_000
 
 
-def draw_figures(folder: Path, errors: TokenErrors | None, block_errors: list[float]) -> dict[str, str]:
+def draw_figures(folder: Path, errors: TokenErrors | None, block_errors: dict[int, float]) -> dict[str, str]:
     """Write the figures there are data for; returns file name in the folder → what it shows.
 
     Args:
         errors: of the tokens under each rotation.
-        block_errors: relative error behind each quantized block.
+        block_errors: relative error behind each quantized block, by its number.
     """
     shown: dict[str, str] = {}
     if errors is not None and errors.series:
@@ -40,7 +42,13 @@ def draw_figures(folder: Path, errors: TokenErrors | None, block_errors: list[fl
         shown[BLOCK_ERROR] = "The same, mean of the tokens in each block"
     if block_errors:
         with _figure(folder / FOLDER / BLOCK_OUTPUT, "block", "‖ŷ − y‖ / ‖y‖") as axes:
-            axes.plot(range(1, len(block_errors) + 1), block_errors, marker="o", markersize=3, linewidth=1.4)
+            axes.plot(
+                [block + 1 for block in block_errors],
+                list(block_errors.values()),
+                marker="o",
+                markersize=3,
+                linewidth=1.4,
+            )
         shown[BLOCK_OUTPUT] = "Relative error of the hidden states behind each quantized block, since the embedding"
     return shown
 
@@ -56,5 +64,5 @@ def _figure(path: Path, x: str, y: str) -> Iterator[Any]:
     axes.spines[["top", "right"]].set_visible(False)
     yield axes
     axes.set_ylim(bottom=0)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=_DPI)
+    with whole_file(path, _USUAL_BYTES) as draft:
+        figure.savefig(draft, dpi=_DPI, format="png")

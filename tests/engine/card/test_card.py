@@ -89,6 +89,14 @@ def test_figures_are_there_and_shown(made: Path) -> None:
         assert f"(figures/{name})" in text
 
 
+def test_an_edited_card_stays_when_the_same_run_is_started_again(tmp_path: Path) -> None:
+    recipe = tiny_recipe(save_tiny_model("llama-tied", tmp_path / "tiny"), "w8a8", rotation__r1__kind="hadamard")
+    run_tiny(recipe, tmp_path / "out")
+    (tmp_path / "out" / "README.md").write_text("my own words")
+    run_tiny(recipe, tmp_path / "out")
+    assert (tmp_path / "out" / "README.md").read_text() == "my own words"
+
+
 def errors(own: float, hadamard: float, none: float) -> dict[str, Any]:
     return {"token_error": {"dfrot": {"mean": own}, "hadamard": {"mean": hadamard}, "none": {"mean": none}}}
 
