@@ -18,9 +18,10 @@ from tests.engine.survive.warm import Warm
 
 #: Before the first stage has begun, and after the last one is done.
 FIRST, LAST = "load", "report"
-_OF_THIS_START = ("events.jsonl", "stages.json", "owner.json", "options.json", "lock", "kept.json")
+_OF_THIS_START = ("events.jsonl", "stages.json", "owner.json", "options.json", "lock", "kept.json", "block_error.png")
 
 _COMMON = (
+    "proof=quick",
     "calibration.num_samples=4",
     "calibration.seq_len=64",
     "evaluation.seq_len=64",
