@@ -41,6 +41,7 @@ from dfrot_engine.options import RunOptions
 from dfrot_engine.plan import ModelSummary, Output, Plan, Problem, StageEstimate, make_plan
 from dfrot_engine.proof.types import ProofRow
 from dfrot_engine.recipe import Recipe, preset_names
+from dfrot_engine.run_list import RunInfo, list_runs
 from dfrot_engine.trial.types import TokenError, TrialResult, TrialRow
 from dfrot_engine.verdicts.types import Verdict
 
@@ -75,6 +76,7 @@ __all__ = [
     "RotationTried",
     "RunEnded",
     "RunError",
+    "RunInfo",
     "RunOptions",
     "RunStarted",
     "SensitivityFinished",
@@ -88,6 +90,7 @@ __all__ = [
     "TrialRow",
     "Verdict",
     "Warned",
+    "list_runs",
     "make_plan",
     "parse_event",
     "preset_names",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import sys
@@ -13,10 +14,12 @@ from typing import Any, Literal
 from dfrot_engine import __version__
 from dfrot_engine.cli_push import add_push
 from dfrot_engine.cli_rotations import add_rotations
+from dfrot_engine.cli_runs import add_runs
 from dfrot_engine.cli_show import add_show
 from dfrot_engine.cli_verify import add_verify
 from dfrot_engine.errors import DFRotError, RecipeError
 from dfrot_engine.options import RunOptions
+from dfrot_engine.ranks import other_ranks, place
 from dfrot_engine.recipe import Recipe, preset_names
 from dfrot_engine.sensitivity.types import Ask
 from dfrot_engine.standard_output import discard_output, open_standard_streams
@@ -29,6 +32,7 @@ _EXITS = {"finished": EXIT_OK, "failed": EXIT_FAILED, "cancelled": EXIT_CANCELLE
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand; returns the exit status: 0 finished, 1 failed, 2 bad recipe, 130 cancelled."""
     arguments = build_parser().parse_args(argv)
+    arguments.line = list(sys.argv[1:] if argv is None else argv)
     # Before anything imports tqdm, which reads it once: libraries draw bars between our lines otherwise.
     os.environ.setdefault("TQDM_DISABLE", "1")
     open_standard_streams()
@@ -70,6 +74,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_sensitivity(commands)
     _add_evaluate(commands)
     add_rotations(commands)
+    add_runs(commands)
     add_show(commands)
     add_verify(commands)
     add_push(commands)
@@ -104,7 +109,8 @@ def _add_process_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--stdin-commands",
         action="store_true",
-        help='take {"command": "pause" | "resume" | "cancel"} lines on standard input; its end cancels',
+        help='take {"command": "pause" | "resume" | "cancel" | "detach"} lines on standard input; its end cancels, but '
+        "for after detach",
     )
 
 
@@ -116,6 +122,9 @@ def _add_output_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="BYTES",
         default="auto",
         help="RAM for hidden states, like 4GB; the rest goes to the work folder (default: half of what is free)",
+    )
+    parser.add_argument(
+        "--ranks", type=int, default=1, help="processes that share the run on this computer, each with a GPU of its own"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace what is in the output folder")
     parser.add_argument("--no-library", action="store_true", help="do not add learned rotations to the library")
@@ -166,11 +175,23 @@ def options_from(arguments: argparse.Namespace) -> RunOptions:
         work_dir=arguments.work.expanduser().absolute() if arguments.work else None,
         device=arguments.device,
         threads=arguments.threads,
+        ranks=_ranks(arguments.ranks),
         memory=_memory(arguments.memory),
         overwrite=arguments.overwrite,
         keep_rotations=not arguments.no_library,
         keep_work=arguments.keep_work,
     )
+
+
+def _ranks(asked: int) -> int:
+    """On this computer: torchrun's number where it has started this process.
+
+    Raises:
+        RecipeError: none, or too many.
+    """
+    if not 1 <= asked <= 64:
+        raise RecipeError(f"--ranks {asked} is no number from 1 to 64.", "Give one for each GPU.", "options.ranks")
+    return place().local_world_size if place().world_size > 1 else asked
 
 
 def _memory(text: str) -> int | Literal["auto"]:
@@ -204,21 +225,28 @@ def _plan(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from dfrot_engine.run_process import run_process
+    recipe, options = recipe_from(arguments), options_from(arguments)
+    is_to_start = options.ranks > 1 and place().world_size == 1
+    with other_ranks(options.ranks, arguments.line) if is_to_start else contextlib.nullcontext():
+        from dfrot_engine.run_process import run_process
 
-    ended = run_process(
-        recipe_from(arguments),
-        options_from(arguments),
-        as_json=arguments.json,
-        stdin_commands=arguments.stdin_commands,
-    )
+        ended = run_process(recipe, options, as_json=arguments.json, stdin_commands=arguments.stdin_commands)
     return _EXITS[ended.status]
+
+
+def _refuse_ranks(command: str) -> None:
+    """Raises:
+    RecipeError: torchrun has started this process, which would do the same as the others.
+    """
+    if place().world_size > 1:
+        raise RecipeError(f"`{command}` is no work for several processes.", "Start it without torchrun.")
 
 
 def _trial(arguments: argparse.Namespace) -> int:
     from dfrot_engine.run_process import trial_process
     from dfrot_engine.trial.candidates import trial_options
 
+    _refuse_ranks("trial")
     ended = trial_process(
         recipe_from(arguments),
         trial_options(arguments.device, arguments.threads),
@@ -232,6 +260,7 @@ def _sensitivity(arguments: argparse.Namespace) -> int:
     from dfrot_engine.run_process import sensitivity_process
     from dfrot_engine.trial.candidates import trial_options
 
+    _refuse_ranks("sensitivity")
     out = arguments.out.expanduser().absolute() if arguments.out else None
     ended = sensitivity_process(
         Ask(arguments.num_samples, arguments.seq_len, arguments.bits, out, arguments.check),

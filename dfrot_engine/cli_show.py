@@ -58,12 +58,13 @@ def _show(arguments: argparse.Namespace) -> int:
     return 0
 
 
-_STATES = {
+STATES = {
     "finished": "Finished",
     "cancelled": "Stopped",
     "failed": "Failed",
     "killed": "Killed",
     "running": "Still going on",
+    "gone": "Its folder is gone",
 }
 
 
@@ -75,7 +76,7 @@ def _print_run(run: RunRecord, console: Console) -> None:
     where = f" in {run.where}" if run.where else ""
     times = f", the last of {run.starts} starts," if run.starts > 1 else ""
     begun = run.started.astimezone().isoformat(" ", "seconds")
-    say(f"{_STATES[run.status]}{where}. Started {begun}{times} and at work for {duration_text(run.seconds)}.")
+    say(f"{STATES[run.status]}{where}. Started {begun}{times} and at work for {duration_text(run.seconds)}.")
     if run.status != "finished" and run.message:
         say(f"{run.message} {run.remedy}".strip())
     _print_rows(console, ("Stage", "State", "Steps", "Time", "Peak memory"), map(_stage_cells, run.stages))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,10 @@ import torch
 
 from dfrot_engine.architectures import Architecture, architecture_of
 from dfrot_engine.checkpoint.local import inspect_folder
+from dfrot_engine.distributed import Ranks
 from dfrot_engine.errors import DeviceError, ModelError
 from dfrot_engine.options import RunOptions
+from dfrot_engine.ranks import place
 from dfrot_engine.recipe import Recipe
 
 _SMALL_FILES = ("config.json", "tokenizer.json")
@@ -31,8 +33,9 @@ class Job:
         config: its config.json.
         model_files: the files everything is calculated from, and what shows that one was changed.
         model_fingerprint: changes when any of them does.
-        checkpoint_dtype: of scales and unquantized tensors that are written: float16 where an export needs it, else the
+        checkpoint_dtype: of scales and unquantized tensors that are written: what an export needs, else the
             model's own if it has 16 bits, else bfloat16.
+        ranks: the processes that share the run.
     """
 
     recipe: Recipe
@@ -45,9 +48,10 @@ class Job:
     model_fingerprint: str
     checkpoint_dtype: torch.dtype
     device: torch.device
+    ranks: Ranks = field(default_factory=Ranks)
 
     @staticmethod
-    def prepare(recipe: Recipe, options: RunOptions, model_id: str, model_dir: Path) -> Job:
+    def prepare(recipe: Recipe, options: RunOptions, model_id: str, model_dir: Path, ranks: Ranks | None = None) -> Job:
         """Raises:
         ModelError: the folder's config or headers cannot be used.
         DeviceError: CUDA was asked for and is not there.
@@ -65,8 +69,9 @@ class Job:
             architecture=architecture,
             model_files=files,
             model_fingerprint=hashlib.sha256(json.dumps(files).encode()).hexdigest()[:16],
-            checkpoint_dtype=torch.float16 if recipe.needs_float16 else _DTYPES.get(dtype, torch.bfloat16),
+            checkpoint_dtype=_checkpoint_dtype(recipe, dtype),
             device=choose_device(options.device),
+            ranks=ranks or Ranks(),
         )
 
     def check_model_files(self) -> None:
@@ -83,6 +88,12 @@ class Job:
             )
 
 
+def _checkpoint_dtype(recipe: Recipe, own: str) -> torch.dtype:
+    if recipe.needs_float16:
+        return torch.float16
+    return torch.bfloat16 if recipe.needs_bfloat16 else _DTYPES.get(own, torch.bfloat16)
+
+
 def changed_files(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
     """Names of files that are other files, new or gone."""
     return sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
@@ -97,7 +108,10 @@ def choose_device(name: str) -> torch.device:
         raise DeviceError(
             "No CUDA device can be used.", "Choose --device cpu, or install a CUDA build of torch.", "options.device"
         )
-    return torch.device("cuda" if available and name != "cpu" else "cpu")
+    if not available or name == "cpu":
+        return torch.device("cpu")
+    here = place()
+    return torch.device("cuda") if here.world_size == 1 else torch.device("cuda", here.local_rank)
 
 
 def _stamps(folder: Path, shards: Iterable[str]) -> dict[str, str]:

@@ -16,6 +16,14 @@ MARKER = "dfrot.json"
 FAILED = "FAILED.txt"
 #: The model card, which people edit.
 CARD = "README.md"
+#: Beside the card, which shows them.
+TOKEN_FIGURE, BLOCK_FIGURE, OUTPUT_FIGURE = (
+    f"figures/{name}.png" for name in ("token_error", "token_error_by_block", "block_error")
+)
+#: What comes to a folder after its export.
+ADDED = (MARKER, REPORT, CARD, FAILED, TOKEN_FIGURE, BLOCK_FIGURE, OUTPUT_FIGURE)
+#: What the names of files end with that nothing may load any more.
+NOT_LOADED = ".failed"
 # What a run writes once more when everything else is there, with paths of this computer.
 _UNSEALED = (MARKER, CARD, REPORT)
 _PIECE_BYTES = 1 << 22
@@ -91,4 +99,4 @@ def mark_failed(folder: Path, reasons: Sequence[str]) -> None:
     write_text(folder / FAILED, text)
     for pattern in _LOADED:
         for path in folder.glob(pattern):
-            path.rename(path.with_name(f"{path.name}.failed"))
+            path.rename(path.with_name(path.name + NOT_LOADED))

@@ -34,6 +34,15 @@ class RunOptions(BaseModel):
         Literal["auto", "cpu", "cuda"], Field(title="Device", description="auto takes the GPU when there is one")
     ] = "auto"
     threads: Annotated[int, Field(ge=0, le=1024, title="CPU threads", description="0 takes every core")] = 0
+    ranks: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=64,
+            title="Processes",
+            description="How many share the run on this computer; each takes a GPU of its own where GPUs are used",
+        ),
+    ] = 1
     memory: Annotated[
         Annotated[int, Field(ge=0)] | Literal["auto"],
         BeforeValidator(_bytes_or_auto),
@@ -51,8 +60,9 @@ class RunOptions(BaseModel):
 
     @property
     def memory_budget(self) -> int:
-        """Bytes of RAM for hidden states, and for blocks that are read ahead or wait to be written."""
-        return round(FREE_SHARE * available_bytes()) if self.memory == "auto" else self.memory
+        """Bytes of RAM for this process's hidden states, and for blocks that are read ahead or wait to be written."""
+        whole = round(FREE_SHARE * available_bytes()) if self.memory == "auto" else self.memory
+        return whole // self.ranks
 
     @property
     def work_path(self) -> Path:
@@ -64,6 +74,6 @@ class RunOptions(BaseModel):
         flags = ["--output", str(self.output_dir), "--device", self.device, "--threads", str(self.threads)]
         if self.work_dir:
             flags += ["--work", str(self.work_dir)]
-        flags += ["--memory", str(self.memory)]
+        flags += ["--memory", str(self.memory)] + (["--ranks", str(self.ranks)] if self.ranks > 1 else [])
         chosen = {"--overwrite": self.overwrite, "--no-library": not self.keep_rotations, "--keep-work": self.keep_work}
         return flags + [flag for flag, is_chosen in chosen.items() if is_chosen]

@@ -19,6 +19,7 @@ from dfrot_engine.plan_linears import planned_linears
 from dfrot_engine.plan_network import network_problems
 from dfrot_engine.plan_outputs import outputs_of
 from dfrot_engine.plan_places import folder_problems, space_problems
+from dfrot_engine.plan_ranks import rank_problems
 from dfrot_engine.plan_types import ModelSummary, Output, Plan, Problem, StageEstimate
 from dfrot_engine.recipe import Recipe
 from dfrot_engine.verdicts.judge import verdicts
@@ -33,7 +34,7 @@ def make_plan(recipe: Recipe, options: RunOptions) -> Plan:
 
     Cheap enough for every edit: local models are read once, the Hub is asked once in five minutes.
     """
-    problems = [*data_problems(recipe), *device_problems(options)]
+    problems = [*data_problems(recipe), *device_problems(options), *rank_problems(recipe, options)]
     try:
         facts = inspect(recipe.model)
         architecture = architecture_of(facts.config, facts.headers)

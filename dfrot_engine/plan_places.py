@@ -88,6 +88,8 @@ def _writable_problems(folder: Path, field: str) -> list[Problem]:
 def _occupied_problems(folder: Path, recipe: Recipe, options: RunOptions, model_folder: Path | None) -> list[Problem]:
     if not folder.is_dir() or not _has_entries(folder) or is_own_output(folder, recipe):
         return []
+    if _has_failed_whole(folder):
+        return []
     if not options.overwrite:
         return [
             Problem.error(
@@ -109,9 +111,12 @@ def _occupied_problems(folder: Path, recipe: Recipe, options: RunOptions, model_
 
 
 def is_own_output(folder: Path, recipe: Recipe) -> bool:
-    """Whether the folder was written by this very recipe, or its proof failed: writing it again loses nothing."""
-    if read_marker(folder).get("recipe_fingerprint") == recipe.fingerprint():
-        return True
+    """Whether the folder was written by this very recipe, so that writing it again loses nothing."""
+    return read_marker(folder).get("recipe_fingerprint") == recipe.fingerprint()
+
+
+def _has_failed_whole(folder: Path) -> bool:
+    """Whether the proofs of everything that was written there have failed."""
     return has_failed(folder) and all(has_failed(marker.parent) for marker in folder.rglob(MARKER))
 
 

@@ -38,6 +38,7 @@ from dfrot_engine.recipe_rotations import (
 )
 from dfrot_engine.recipe_section import Section
 from dfrot_engine.recipe_sections import (
+    BFLOAT16_FORMATS,
     CALIBRATED,
     FLOAT16_CODES,
     GPTQ,
@@ -65,6 +66,7 @@ from dfrot_engine.resources import preset_path, preset_paths
 from dfrot_engine.whole_file import write_text
 
 __all__ = [
+    "BFLOAT16_FORMATS",
     "CALIBRATED",
     "GPTQ",
     "LEARNED",
@@ -150,9 +152,22 @@ class Recipe(Section):
         return LinearSchemes(weights, activations)
 
     @property
+    def formats(self) -> str:
+        """What is rounded to what, in short: "W4 A4 KV4"; "" where nothing is."""
+        schemes = (("W", self.weights), ("A", self.activations), ("KV", self.kv_cache))
+        return " ".join(f"{letter}{scheme.format.removeprefix('int')}" for letter, scheme in schemes if scheme)
+
+    @property
     def needs_float16(self) -> bool:
         """Whether scales and unquantized tensors have to be float16 for a file that the run writes."""
         return any(export.kind in FLOAT16_CODES for export in self.exports)
+
+    @property
+    def needs_bfloat16(self) -> bool:
+        """Whether tensors have to be bfloat16, to which runtimes unpack 4-bit floats of a file that the run writes."""
+        schemes = (self.weights, *(one.weights for one in self.overrides))
+        has_4_bit_floats = any(scheme and scheme.format in BFLOAT16_FORMATS for scheme in schemes)
+        return has_4_bit_floats and any(export.kind == "compressed-tensors" for export in self.exports)
 
     def fingerprint(self) -> str:
         """Hash of every field; 16 hexadecimal characters."""

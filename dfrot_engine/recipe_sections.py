@@ -271,6 +271,9 @@ ExportKind = Literal["compressed-tensors", "rotated-bf16", "gguf", "gguf-q8_0", 
 #: Exports that hold the codes of the quantize stage, whose scales are float16 there whatever the model's own dtype.
 FLOAT16_CODES = ("gguf",)
 
+#: Formats of weights that runtimes unpack to bfloat16.
+BFLOAT16_FORMATS = ("nvfp4", "mxfp4")
+
 
 class Export(Section):
     kind: Annotated[

@@ -57,7 +57,7 @@ def check_inner(path: str, sizes: Architecture, field: str) -> None:
         name = "R4"
         has_segments = "R4.segments.0" in shapes
         is_there = has_segments or "R4.signs" in shapes
-        is_there &= shapes.get("R4.signs", (width,)) == (width,)
+        is_there &= all(shapes.get(one, (width,)) == (width,) for one in ("R4.signs", "R4.channel_signs"))
         others = [other for other in sizes.mlp_widths if other != width]
         is_there &= all(shapes.get(f"R4.width.{other}.signs") == (other,) for other in others)
         for part, rank in (("R4.segments", 3), ("R4.channels", 1)):

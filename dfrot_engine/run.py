@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import time
 import uuid
 from collections.abc import Callable
@@ -13,7 +12,8 @@ import torch
 
 from dfrot_engine.card.card import write_cards
 from dfrot_engine.checkpoint import source
-from dfrot_engine.errors import Cancelled, DeviceError, DFRotError, DiskError, RecipeError, RunError
+from dfrot_engine.distributed import Ranks
+from dfrot_engine.errors import Cancelled, DFRotError, DiskError, RecipeError
 from dfrot_engine.events import (
     Event,
     Measured,
@@ -25,30 +25,35 @@ from dfrot_engine.events import (
     Warned,
 )
 from dfrot_engine.exporters.limits import file_problems
+from dfrot_engine.follow import dismiss, joined_job, lead
 from dfrot_engine.job import Job, changed_files, choose_device
-from dfrot_engine.memory import PeakMemory, is_out_of_memory
+from dfrot_engine.memory import PeakMemory
 from dfrot_engine.options import RunOptions
 from dfrot_engine.plan import Plan, make_plan
 from dfrot_engine.progress import Control, Report, cancellable
 from dfrot_engine.recipe import Recipe
+from dfrot_engine.run_errors import explained, is_own_mistake
+from dfrot_engine.run_index import ENVIRONMENT, keep_note, note_of
 from dfrot_engine.run_report import outputs_are_there, write_report
 from dfrot_engine.stages import calibrate, evaluate, export, prove, quantize, rotate
 from dfrot_engine.stages.base import Stage
 from dfrot_engine.time_left import with_remaining_time
-from dfrot_engine.whole_file import unwritten
 from dfrot_engine.work_dir import WorkDir
 
 LOAD = "load"
 REPORTED = "report"
 STAGES = (calibrate.STAGE, rotate.STAGE, quantize.STAGE, export.STAGE, prove.STAGE, evaluate.STAGE)
 _SOURCE = "source.json"
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 _MEMORY_EVERY_S = 1.0
 
 
-def run(recipe: Recipe, options: RunOptions, emit: Callable[[Event], None], control: Control) -> RunEnded:
+def run(
+    recipe: Recipe, options: RunOptions, emit: Callable[[Event], None], control: Control, ranks: Ranks | None = None
+) -> RunEnded:
     """Run a recipe to its end and say everything through `emit`; errors of the user become the last event.
 
+    Args:
+        ranks: the processes that share the run, of which this is the first.
     Returns:
         The last event, which was emitted and stands in the journal.
     """
@@ -56,7 +61,7 @@ def run(recipe: Recipe, options: RunOptions, emit: Callable[[Event], None], cont
         plan = make_plan(recipe, options)
         plan.raise_problems()
         with WorkDir.open(options.work_path) as work:
-            return _run_in(work, plan, recipe, options, emit, control)
+            return _run_in(work, plan, recipe, options, emit, control, ranks or Ranks())
     except DFRotError as error:
         ended = ended_by(error)
         emit(ended)
@@ -70,6 +75,7 @@ def _run_in(
     options: RunOptions,
     emit: Callable[[Event], None],
     control: Control,
+    ranks: Ranks,
 ) -> RunEnded:
     """Inside the locked work folder: everything said is also written to the journal."""
 
@@ -77,13 +83,15 @@ def _run_in(
         work.append_event(event)
         emit(event)
 
-    report = cancellable(journal, control)
+    report = ranks.interrupting(cancellable(journal, control))
+    ranks.on_cancel(control.cancel)
     try:
         _save_inputs(work, recipe, options)
         _start(plan, recipe, options, report)
+        _note_run(plan, recipe, options, report)
         for problem in plan.problems:
             report(Warned(message=problem.message, remedy=problem.remedy))
-        job = _load(plan, recipe, options, work, report)
+        job = _load(plan, recipe, options, work, report, ranks)
         _run_stages(job, work, with_remaining_time(report, plan.stages))
         write_report(job, work)
         if not work.is_done(REPORTED, _last_fingerprint(job)):  # the user may have edited the card since
@@ -93,18 +101,11 @@ def _run_in(
             work.drop_intermediate_files()
         outputs = tuple(str(export.output_folder(job, one)) for one in recipe.exports)
         ended = RunEnded(status="finished", message="Finished.", outputs=outputs)
-    except DFRotError as error:
-        ended = ended_by(error)
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        is_on_gpu = isinstance(error, torch.OutOfMemoryError)
-        ended = ended_by(_out_of_gpu_memory() if is_on_gpu else _out_of_memory())
-    except OSError as error:
-        ended = ended_by(_disk_error(error, options))
     except Exception as error:
-        _say_last(work, ended_by(_own_mistake(error)), emit)
-        raise
+        ended = ended_by(ranks.cause(explained(error, options)))
+        if is_own_mistake(error):
+            _say_last(work, ended, emit)
+            raise
     _say_last(work, ended, emit)
     return ended
 
@@ -142,10 +143,20 @@ def _start(plan: Plan, recipe: Recipe, options: RunOptions, report: Report) -> N
     )
 
 
-def _load(plan: Plan, recipe: Recipe, options: RunOptions, work: WorkDir, report: Report) -> Job:
+def _note_run(plan: Plan, recipe: Recipe, options: RunOptions, report: Report) -> None:
+    """Put the run on this computer's list; a list that cannot be written costs no more than a warning."""
+    assert plan.model is not None
+    try:
+        keep_note(note_of(plan.model.id, recipe, options))
+    except DiskError as error:
+        remedy = f"Make room there, or name another folder in the variable {ENVIRONMENT}; the run goes on."
+        report(Warned(message=f"The run is not on the list of runs: {error.message}", remedy=remedy))
+
+
+def _load(plan: Plan, recipe: Recipe, options: RunOptions, work: WorkDir, report: Report, ranks: Ranks) -> Job:
     started = time.monotonic()
     with PeakMemory() as memory:
-        job = load_job(plan, recipe, options, report)
+        job = load_job(plan, recipe, options, report, ranks)
         for problem in file_problems(recipe, job.model_dir):
             raise RecipeError(problem.message, problem.remedy, problem.field)
     seconds = time.monotonic() - started
@@ -170,7 +181,7 @@ def _note_source(job: Job, work: WorkDir, report: Report) -> None:
     work.write_json(_SOURCE, {"folder": str(job.model_dir), "files": dict(job.model_files)})
 
 
-def load_job(plan: Plan, recipe: Recipe, options: RunOptions, report: Report) -> Job:
+def load_job(plan: Plan, recipe: Recipe, options: RunOptions, report: Report, ranks: Ranks | None = None) -> Job:
     """Make the model's files local: nothing to do, a download, or a conversion from GGUF."""
     assert plan.model is not None
     report(StageStarted(stage=LOAD, steps=100))
@@ -178,7 +189,10 @@ def load_job(plan: Plan, recipe: Recipe, options: RunOptions, report: Report) ->
     def progress(done: int, total: int, label: str) -> None:
         report(StageAdvanced(stage=LOAD, step=100 * done // max(1, total), steps=100, label=label))
 
-    return Job.prepare(recipe, options, plan.model.id, source.fetch(recipe.model, progress))
+    def fetch(recipe: Recipe) -> Path:
+        return source.fetch(recipe.model, progress)
+
+    return joined_job(recipe, options, plan.model.id, fetch, ranks or Ranks())
 
 
 def _run_stages(job: Job, work: WorkDir, report: Report) -> None:
@@ -190,12 +204,14 @@ def _run_stages(job: Job, work: WorkDir, report: Report) -> None:
             report(StageFinished(stage=stage.name, reused=True, **work.facts(stage.name)))
         elif stage.is_needed(job):
             _run_stage(stage, job, work, fingerprint, report)
+    dismiss(job.ranks)
 
 
 def _run_stage(stage: Stage, job: Job, work: WorkDir, fingerprint: str, report: Report) -> None:
     started = time.monotonic()
     # The report tells of all stages' files, so it is to be written anew as well.
     work.forget(stage.name, REPORTED)
+    lead(stage, fingerprint, job.ranks)
     with PeakMemory() as memory:
         stage.run(job, work, fingerprint, _with_memory(report, memory))
     job.check_model_files()
@@ -237,39 +253,3 @@ def _is_finished(job: Job, work: WorkDir) -> bool:
 
 def _is_still_there(stage: Stage, job: Job) -> bool:
     return stage.name != export.NAME or outputs_are_there(job)
-
-
-def _own_mistake(error: Exception) -> RunError:
-    return RunError(
-        f"The program made a mistake: {type(error).__name__}: {error}.",
-        "Report it with the last lines on standard error. Finished blocks are kept; the same run goes on from there.",
-    )
-
-
-def _out_of_gpu_memory() -> DeviceError:
-    return DeviceError(
-        "The GPU ran out of memory.",
-        "Lower calibration.seq_len or evaluation.seq_len, close other programs on the GPU, or choose device 'cpu'. "
-        "Finished blocks are kept.",
-        "options.device",
-    )
-
-
-def _out_of_memory() -> DeviceError:
-    return DeviceError(
-        "This computer ran out of memory.",
-        "Give hidden states less with --memory, or lower calibration.seq_len. Finished blocks are kept.",
-        "options.memory",
-    )
-
-
-def _disk_error(error: OSError, options: RunOptions) -> DiskError:
-    path = Path(error.filename or options.work_path)
-    if error.errno in _FULL:
-        return unwritten(path, error)
-    return DiskError(
-        f"{path} cannot be used: {error.strerror or error}.",
-        "See that the disk is there and that you may read and write on it, and run the same again: what is finished "
-        "is kept.",
-        "options.output_dir",
-    )

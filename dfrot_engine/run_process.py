@@ -15,9 +15,12 @@ from types import FrameType
 import psutil
 import torch
 
+from dfrot_engine.distributed import Ranks, joined
 from dfrot_engine.events import Event, RunEnded
+from dfrot_engine.follow import follow
 from dfrot_engine.options import RunOptions
 from dfrot_engine.progress import Control
+from dfrot_engine.ranks import place
 from dfrot_engine.recipe import Recipe
 from dfrot_engine.run import run
 from dfrot_engine.sensitivity.run import run_sensitivity
@@ -36,8 +39,26 @@ _NICENESS = 10  # a background job of the window must not make the desktop stutt
 
 
 def run_process(recipe: Recipe, options: RunOptions, *, as_json: bool, stdin_commands: bool) -> RunEnded:
-    """Run a recipe, printing events as JSON lines or as progress for people. Ctrl-C cancels; twice ends at once."""
-    return _as_process(run, recipe, options, as_json=as_json, stdin_commands=stdin_commands)
+    """Run a recipe, printing events as JSON lines or as progress for people. Ctrl-C cancels; twice ends at once.
+
+    Of several processes that share the run, the first does so; the others print nothing.
+    """
+    with joined(options.device) as ranks:
+        if ranks.is_first:
+            work = partial(run, ranks=ranks)
+            return _as_process(work, recipe, options, as_json=as_json, stdin_commands=stdin_commands)
+        if stdin_commands:
+            os.nice(_NICENESS)
+        return _follow(recipe, options, ranks)
+
+
+def _follow(recipe: Recipe, options: RunOptions, ranks: Ranks) -> RunEnded:
+    use_threads(options.threads)
+    quiet_libraries()
+    assert ranks.signals is not None
+    with _cancel_on_signals(ranks.signals.ask_to_cancel), _protocol_output():
+        is_finished = follow(recipe, options, ranks)
+    return RunEnded(status="finished" if is_finished else "failed", message="")
 
 
 def trial_process(recipe: Recipe, options: RunOptions, *, as_json: bool, stdin_commands: bool) -> RunEnded:
@@ -57,7 +78,7 @@ def _as_process(work: Work, recipe: Recipe, options: RunOptions, *, as_json: boo
     use_threads(options.threads)
     quiet_libraries()
     control = Control()
-    with _cancel_on_signals(control):
+    with _cancel_on_signals(control.cancel, _STOPPING):
         if as_json:
             if stdin_commands:
                 os.nice(_NICENESS)
@@ -69,8 +90,9 @@ def _as_process(work: Work, recipe: Recipe, options: RunOptions, *, as_json: boo
 
 
 def use_threads(threads: int) -> None:
-    """Compute with this many threads; 0 takes every core."""
-    torch.set_num_threads(threads or psutil.cpu_count(logical=False) or 1)
+    """Compute with this many threads; 0 takes every core, or this process's part of them."""
+    cores = (psutil.cpu_count(logical=False) or 1) // place().local_world_size
+    torch.set_num_threads(threads or max(1, cores))
 
 
 @contextlib.contextmanager
@@ -133,27 +155,42 @@ def _read_commands(control: Control) -> None:
     actions = {"pause": control.pause, "resume": control.resume, "cancel": control.cancel}
     for line in sys.stdin:
         with contextlib.suppress(ValueError, AttributeError):
-            action = actions.get(json.loads(line).get("command"))
-            if action is not None:
-                action()
+            command = json.loads(line).get("command")
+            if command == "detach":
+                control.resume()
+                _stop_talking()
+                return
+            if command in actions:
+                actions[command]()
     # The window is gone: save and stop rather than go on unseen.
     control.cancel()
 
 
+def _stop_talking() -> None:
+    """Both streams lead nowhere from now on: what a library prints must not meet a pipe that nobody reads.
+
+    The descriptor of the events stays; that nobody reads it is found out at the next one.
+    """
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(nowhere, stream)
+    os.close(nowhere)
+
+
 @contextlib.contextmanager
-def _cancel_on_signals(control: Control) -> Iterator[None]:
+def _cancel_on_signals(stop: Callable[[], None], words: bytes = b"") -> Iterator[None]:
     """Ctrl-C, a plain kill or a closed terminal: stop at the next report, everything finished is kept.
 
     The second Ctrl-C ends at once, which no more than a kill harms what is on the disk. `nohup` is respected.
     """
 
     def cancel(number: int, _frame: FrameType | None) -> None:
-        control.cancel()
+        stop()
         # By the system, since a second one must not wait for a long operation to come back to Python.
         signal.signal(number, signal.SIG_DFL)
         # No print: it may be interrupted by itself. Bars have hidden the cursor, and the second time nobody shows it.
         with contextlib.suppress(OSError):
-            os.write(2, (_SHOW_CURSOR if os.isatty(2) else b"") + _STOPPING)
+            os.write(2, (_SHOW_CURSOR if os.isatty(2) else b"") + words)
 
     before = {number: signal.getsignal(number) for number in _STOPS}
     for number, handler in before.items():

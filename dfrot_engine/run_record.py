@@ -28,6 +28,7 @@ from dfrot_engine.events import (
 from dfrot_engine.options import RunOptions
 from dfrot_engine.work_lock import is_in_use, owner
 
+_UNREAD = ("measured", "remaining_time", "logged", "block_quantized", "massive_tokens_found")
 KILLED = "Its journal has no end and nobody is at work on it: it was killed, crashed, or the computer went off."
 
 
@@ -50,7 +51,8 @@ class RunRecord(BaseModel):
         status: "killed" where the journal has no end and no process holds the work folder.
         starts: how often it was started.
         seconds: from the last start to the last word.
-        numbers: of the evaluation, by metric.
+        numbers: of the evaluation, by metric; `originals` the same of the original model.
+        outputs: the folders that were written.
         resume: the command that goes on with it; "" for one that is finished or going on.
     """
 
@@ -67,6 +69,8 @@ class RunRecord(BaseModel):
     seconds: float
     stages: tuple[StageRecord, ...]
     numbers: dict[str, float]
+    originals: dict[str, float] = {}
+    outputs: tuple[str, ...] = ()
     warnings: tuple[str, ...]
     resume: str = ""
 
@@ -87,7 +91,7 @@ def read_run(work_dir: Path) -> RunRecord | None:
     """What the journal tells; None if no run was ever started there."""
     events: list[Event] = []
     with suppress(DFRotError):  # what comes before a damaged line still stands
-        events.extend(read_events(work_dir))
+        events.extend(read_events(work_dir, leave_out=_UNREAD))
     starts = [index for index, event in enumerate(events) if isinstance(event, RunStarted)]
     # A run that was refused in its work folder has said so before it began.
     if not starts:
@@ -111,6 +115,12 @@ def read_run(work_dir: Path) -> RunRecord | None:
         seconds=max(0.0, (latest.time - begun.time).total_seconds()),
         stages=_stages(begun, last, is_going_on=status == "running"),
         numbers={event.metric: event.value for event in last if isinstance(event, Evaluated)},
+        originals={
+            event.metric: event.baseline
+            for event in last
+            if isinstance(event, Evaluated) and event.baseline is not None
+        },
+        outputs=ended.outputs if ended else (),
         warnings=tuple(f"{event.message} {event.remedy}".strip() for event in last if isinstance(event, Warned)),
         resume="" if status in ("finished", "running") else _resume_command(work_dir),
     )

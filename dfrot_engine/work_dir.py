@@ -19,6 +19,7 @@ from dfrot_engine.errors import DiskError
 from dfrot_engine.events import JOURNAL, EventBase
 from dfrot_engine.whole_file import LEFTOVERS, unwritten, whole_file, write_text
 from dfrot_engine.work_lock import locked, unusable
+from dfrot_engine.work_names import STAGE_FOLDERS
 
 _FINGERPRINT = "fingerprint"
 
@@ -156,7 +157,7 @@ class WorkDir:
         for stage in ("calibrate", "quantize"):
             self._marks.get(stage, {})[_FINGERPRINT] = ""  # not done any more; what was noted about it stays true
         self._save_marks()  # first: a kill may leave files that no mark vouches for, but no mark without its files
-        for folder in ("calibrate", "rotate", "quantize", "prove", "evaluate", "export"):
+        for folder in STAGE_FOLDERS:
             shutil.rmtree(self.root / folder, ignore_errors=True)
 
 

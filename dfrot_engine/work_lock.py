@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,9 +16,8 @@ from filelock import FileLock, Timeout
 
 from dfrot_engine.errors import DiskError
 from dfrot_engine.whole_file import write_text
+from dfrot_engine.work_names import LOCK, OWNER
 
-_LOCK = "lock"
-_OWNER = "owner.json"
 _PATIENCE_S = 0.3  # somebody who only looks whether it is locked holds it for an instant
 
 
@@ -30,7 +30,7 @@ def locked(root: Path) -> Iterator[None]:
     """
     try:
         root.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(root / _LOCK)
+        lock = FileLock(root / LOCK)
         lock.acquire(timeout=_PATIENCE_S, poll_interval=0.05)
     except Timeout:
         remedy = "Wait for it, stop it, or choose another output folder."
@@ -38,7 +38,7 @@ def locked(root: Path) -> Iterator[None]:
     except OSError as error:
         raise unusable(root, error) from None
     try:
-        write_text(root / _OWNER, json.dumps(_myself(), indent=1))
+        write_text(root / OWNER, json.dumps(_myself(), indent=1))
         yield
     finally:
         lock.release()
@@ -46,9 +46,9 @@ def locked(root: Path) -> Iterator[None]:
 
 def is_in_use(root: Path) -> bool:
     """Whether a run holds the folder right now."""
-    if not (root / _LOCK).is_file():
+    if not (root / LOCK).is_file():
         return False
-    lock = FileLock(root / _LOCK)
+    lock = FileLock(root / LOCK)
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -62,10 +62,23 @@ def is_in_use(root: Path) -> bool:
 def owner(root: Path) -> dict[str, Any]:
     """What the last run noted about itself: "pid", "host", "since" and "cwd"; empty if nothing is known."""
     try:
-        found = json.loads((root / _OWNER).read_text(encoding="utf-8"))
+        found = json.loads((root / OWNER).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def ask_to_stop(root: Path) -> bool:
+    """Ask the process that holds the folder to stop after its step, as Ctrl-C does; False if it is not ours to ask."""
+    noted = owner(root)
+    pid = noted.get("pid")
+    if not isinstance(pid, int) or pid <= 1 or noted.get("host") != socket.gethostname() or not is_in_use(root):
+        return False
+    try:
+        os.kill(pid, signal.SIGTERM)
+    except OSError:
+        return False
+    return True
 
 
 def unusable(root: Path, error: OSError) -> DiskError:

@@ -17,7 +17,7 @@ from dfrot_engine.recipe import ModelSource
 from dfrot_engine.resources import resources_dir
 from dfrot_gui.computer import total_ram
 from dfrot_gui.hub_search import HubSearch
-from dfrot_gui.main_window import PRODUCT, RECIPE, RESULTS, RUN, Confirm, MainWindow
+from dfrot_gui.main_window import HISTORY, PRODUCT, RECIPE, RESULTS, RUN, Confirm, MainWindow
 from dfrot_gui.pages.model_facts import ModelLook
 from dfrot_gui.pages.model_page import ModelPage
 from dfrot_gui.pages.recipe_page import RecipePage
@@ -60,7 +60,7 @@ def make_application(arguments: list[str]) -> QApplication:
     return app
 
 
-def make_window(settings: Settings, confirm_stop: Confirm | None = None) -> MainWindow:
+def make_window(settings: Settings, confirm_close: Confirm | None = None) -> MainWindow:
     """The window with the real engine and the real Hub behind it."""
     memory = total_ram()
     recipe = RecipeModel(_make_plan, settings.output_root)
@@ -77,10 +77,13 @@ def make_window(settings: Settings, confirm_stop: Confirm | None = None) -> Main
         trials,
         model_page,
         recipe_page,
-        lambda window: _make_run_page(window, runs),
-        lambda window: _make_result_page(window, runs),
+        {
+            RUN: lambda window: _make_run_page(window, runs),
+            RESULTS: lambda window: _make_result_page(window, runs),
+            HISTORY: lambda window: _make_history_page(window, runs),
+        },
         settings,
-        confirm_stop,
+        confirm_close,
     )
 
 
@@ -102,6 +105,18 @@ def _make_result_page(window: MainWindow, runs: RunModel) -> QWidget:
     from dfrot_gui.pages.result_page import ResultPage
 
     page = ResultPage(runs)
+    page.run_requested.connect(lambda: window.go_to(RUN))
+    return page
+
+
+def _make_history_page(window: MainWindow, runs: RunModel) -> QWidget:
+    from dfrot_gui.history_model import HistoryModel
+    from dfrot_gui.pages.history_page import HistoryPage
+
+    page = HistoryPage(HistoryModel(parent=window), runs)
+    page.opened.connect(window.open_past)
+    page.recipe_wanted.connect(window.use_recipe)
+    page.recipe_requested.connect(lambda: window.go_to(RECIPE))
     page.run_requested.connect(lambda: window.go_to(RUN))
     return page
 

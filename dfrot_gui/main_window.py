@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
-from PySide6.QtCore import Qt, QTimer
+from PySide6.QtCore import QObject, Qt, QTimer
 from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut, QShowEvent
 from PySide6.QtWidgets import QMainWindow, QMessageBox, QStackedWidget, QWidget
 
+from dfrot_gui.notify import RunNotifier, Tray, system_tray
 from dfrot_gui.pages.model_page import ModelPage
 from dfrot_gui.pages.recipe_page import RecipePage
 from dfrot_gui.recipe_model import RecipeModel
-from dfrot_gui.run_model import RunModel
+from dfrot_gui.run_model import PastRun, RunModel
 from dfrot_gui.run_state import RunState, replay
 from dfrot_gui.settings import Settings
 from dfrot_gui.sidebar import Sidebar
@@ -21,12 +23,14 @@ from dfrot_gui.trial_model import TrialModel
 from dfrot_gui.widgets import Notice, box, col, row
 
 PRODUCT = "DFRot Studio"
-MODEL, RECIPE, RUN, RESULTS = range(4)
+MODEL, RECIPE, RUN, RESULTS, HISTORY = range(5)
 # The engine is killed before this when it does not stop by itself; see run_worker.CANCEL_GRACE_S.
 CLOSE_TIMEOUT_MS = 15_000
 PAGE_DELAY_MS = 800
 
-Confirm = Callable[[QWidget], bool]
+#: What to do with a run when the window is closed: "stay" keeps the window.
+Closing = Literal["background", "stop", "stay"]
+Confirm = Callable[[QWidget], Closing]
 MakePage = Callable[["MainWindow"], QWidget]
 
 
@@ -34,9 +38,10 @@ class MainWindow(QMainWindow):
     """The window.
 
     Args:
-        make_run_page, make_result_page: called when the window is on the screen, one after the other, since the
-            charts take a while to import and to build.
-        confirm_stop: asks whether to stop the run and close.
+        make_pages: of Run, Results and History, called when the window is on the screen, one after the other, since
+            the charts take a while to import and to build.
+        confirm_close: asks what is to become of the run.
+        make_tray: where a word on ended runs is shown.
     """
 
     def __init__(
@@ -46,20 +51,21 @@ class MainWindow(QMainWindow):
         trials: TrialModel,
         model_page: ModelPage,
         recipe_page: RecipePage,
-        make_run_page: MakePage,
-        make_result_page: MakePage,
+        make_pages: Mapping[int, MakePage],
         settings: Settings,
-        confirm_stop: Confirm | None = None,
+        confirm_close: Confirm | None = None,
+        make_tray: Callable[[QObject], Tray | None] = system_tray,
     ) -> None:
         super().__init__()
         self.recipe = recipe
         self.runs = runs
         self.trials = trials
         self._settings = settings
-        self._confirm_stop = confirm_stop or ask_to_stop
-        self._is_closing = False
+        self._confirm_close = confirm_close or ask_how_to_close
+        self._closing: Closing = "stay"
+        self.notifier = RunNotifier(self, make_tray)
         self._is_shown = False
-        self._unmade = {RUN: make_run_page, RESULTS: make_result_page}
+        self._unmade = dict(make_pages)
         self._open_run = settings.open_run
         self.model_page = model_page
         self.recipe_page = recipe_page
@@ -69,7 +75,7 @@ class MainWindow(QMainWindow):
         self.sidebar = Sidebar(PRODUCT, settings.theme)
         self.notice = Notice("Resume", "Not now")
         self.stack = QStackedWidget()
-        self._build((model_page, recipe_page, QWidget(), QWidget()))
+        self._build((model_page, recipe_page, QWidget(), QWidget(), QWidget()))
         self._connect()
         self.go_to(MODEL)
         if not settings.geometry.isEmpty():
@@ -94,14 +100,14 @@ class MainWindow(QMainWindow):
             if focus is not None:
                 focus.watch(self)
             QTimer.singleShot(0, self, self._offer_resume)
-            for number, step in enumerate((RUN, RESULTS), start=1):
+            for number, step in enumerate(tuple(self._unmade), start=1):
                 QTimer.singleShot(number * PAGE_DELAY_MS, self, lambda step=step: self._make_page(step))
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802
-        if self.runs.is_active and not self._is_closing:
+        if self.runs.is_active and self._closing != "stop":
             event.ignore()
-            if self._confirm_stop(self):
-                self._stop_and_close()
+            if self._closing == "stay":
+                self._close_with(self._confirm_close(self))
             return
         if self.runs.is_active:
             self.runs.wait(0)
@@ -168,9 +174,10 @@ class MainWindow(QMainWindow):
 
     def _run_ended(self, state: RunState) -> None:
         self.recipe.plan_now()  # the output folder is no longer what it was
-        if self._is_closing:
+        if self._closing != "stay":
             self.close()
             return
+        self.notifier.tell(state)
         self._settings.open_run = None
         if state.status == "finished" and self.stack.currentIndex() == RUN:
             self.go_to(RESULTS)
@@ -193,14 +200,18 @@ class MainWindow(QMainWindow):
         if folder is None or self.runs.is_active:
             return
         state = replay(folder)
-        if not state.has_stopped_early:
+        if state.is_active:
+            self._offer("Show", f"The run of {state.model} goes on in the background.", "Its numbers can be watched.")
+        elif state.has_stopped_early:
+            text = "Everything finished so far is kept; it goes on where it stopped."
+            self._offer("Resume", f"The last run of {state.model or folder.name} was interrupted.", text)
+        else:
             self._forget_run()
-            return
-        self.notice.show_message(
-            "warn",
-            f"The last run of {state.model or folder.name} was interrupted.",
-            "Everything finished so far is kept; it goes on where it stopped.",
-        )
+
+    def _offer(self, action: str, title: str, text: str) -> None:
+        self.notice.button.setText(action)
+        self.notice.button.setAccessibleName(action)
+        self.notice.show_message("warn" if action == "Resume" else "inset", title, text)
         self._top.show()
 
     def _resume_run(self) -> None:
@@ -214,32 +225,62 @@ class MainWindow(QMainWindow):
             self._settings.open_run = folder
             self.runs.start_again()
 
+    def open_past(self, past: PastRun, is_to_go_on: bool) -> None:
+        """Show a past run on the Run and Results pages; go on with it where that is wanted and possible."""
+        self._top.hide()
+        self.runs.show_past(past)
+        if is_to_go_on and self.runs.can_start_again:
+            self._settings.open_run = past.work_dir
+            self.runs.start_again()
+        self.go_to(RESULTS if past.state.status == "finished" else RUN)
+
+    def use_recipe(self, past: PastRun) -> None:
+        """Take the recipe of a past run, to change it or to run it again."""
+        if past.recipe is None:
+            self.notice.show_message("warn", f"The recipe in {past.work_dir} cannot be read.", can_act=False)
+            self._top.show()
+            return
+        self.recipe.set_recipe(past.recipe)
+        self.go_to(RECIPE)
+
     def _forget_run(self) -> None:
         self._top.hide()
         self._open_run = None
         self._settings.open_run = None
 
-    def _stop_and_close(self) -> None:
-        self._is_closing = True
-        self.runs.stop()
+    def _close_with(self, closing: Closing) -> None:
+        """Close the window as soon as the run is stopped, or has heard that it goes on alone."""
+        if closing == "stay":
+            return
+        self._closing = closing
         self.stack.setEnabled(False)
         self.sidebar.setEnabled(False)
-        text = "What is finished is being saved; then the window closes."
-        self.notice.show_message("inset", "Stopping the run…", text, can_act=False)
+        if closing == "stop":
+            self.runs.stop()
+            title, text = "Stopping the run…", "What is finished is being saved; then the window closes."
+            QTimer.singleShot(CLOSE_TIMEOUT_MS, self, self.close)
+        else:
+            self.runs.detach()
+            title, text = "Leaving the run to itself…", "The window closes as soon as the engine has begun."
+        self.notice.show_message("inset", title, text, can_act=False)
         self._top.show()
-        QTimer.singleShot(CLOSE_TIMEOUT_MS, self, self.close)
 
 
-def ask_to_stop(window: QWidget) -> bool:
-    """Ask whether the run is to be stopped for closing the window."""
+def ask_how_to_close(window: QWidget) -> Closing:
+    """Ask what is to become of the run when the window is closed."""
     question = QMessageBox(window)
     question.setIcon(QMessageBox.Icon.Question)
     question.setWindowTitle(PRODUCT)
     question.setText("A run is going on.")
-    question.setInformativeText("If you stop it, everything finished so far is kept and it can be resumed later.")
+    question.setInformativeText(
+        "It can go on in the background; History shows it when the window is opened again. "
+        "If you stop it, everything finished so far is kept and it can be resumed later."
+    )
+    keep = question.addButton("Keep running in the background", QMessageBox.ButtonRole.AcceptRole)
     stop = question.addButton("Stop and close", QMessageBox.ButtonRole.DestructiveRole)
-    keep = question.addButton("Keep running", QMessageBox.ButtonRole.RejectRole)
-    question.setDefaultButton(keep)
-    question.setEscapeButton(keep)
+    stay = question.addButton("Cancel", QMessageBox.ButtonRole.RejectRole)
+    question.setDefaultButton(stay)
+    question.setEscapeButton(stay)
     question.exec()
-    return question.clickedButton() is stop
+    answers: dict[object, Closing] = {keep: "background", stop: "stop"}
+    return answers.get(question.clickedButton(), "stay")

@@ -15,7 +15,7 @@ from dfrot_engine.report_file import weight_bytes
 from dfrot_engine.units import format_bytes
 from dfrot_engine.verdicts.judge import recipe_verdicts
 from dfrot_gui.run_state import RunState
-from dfrot_gui.run_words import Kpi
+from dfrot_gui.run_words import Kpi, level_text
 from dfrot_gui.theme import series_label
 
 _NAMES = {
@@ -59,7 +59,8 @@ def headline(state: RunState) -> str:
         change = 100 * (perplexity.value / perplexity.baseline - 1)
         verb = "rises" if change > 0 else "falls"
         sentences.append(
-            f"Perplexity {verb} from {_level(perplexity.baseline)} to {_level(perplexity.value)} ({_signed(change)} %)."
+            f"Perplexity {verb} from {level_text(perplexity.baseline)} to {level_text(perplexity.value)} "
+            f"({_signed(change)} %)."
         )
     agreement = state.metric("top1_agreement")
     if agreement:
@@ -139,9 +140,10 @@ def perplexity_kpi(state: RunState) -> Kpi:
     if found is None:
         return Kpi("–", "not evaluated")
     if not found.baseline:
-        return Kpi(_level(found.value), found.dataset)
+        return Kpi(level_text(found.value), found.dataset)
     change = 100 * (found.value / found.baseline - 1)
-    return Kpi(f"{_level(found.baseline)} → {_level(found.value)}", f"{_signed(change)} %, original → quantized")
+    levels = f"{level_text(found.baseline)} → {level_text(found.value)}"
+    return Kpi(levels, f"{_signed(change)} %, original → quantized")
 
 
 def agreement_kpi(state: RunState) -> Kpi:
@@ -190,11 +192,6 @@ def _note(verdict: Verdict, recipe: Recipe | None) -> str:
         return ""
     what = verdict.words[:1].upper() + verdict.words[1:]
     return f"{what}. {verdict.full_reason} Known for version {verdict.version}."
-
-
-def _level(perplexity: float) -> str:
-    """ "12.34", "62,733"."""
-    return f"{perplexity:.2f}" if perplexity < 1_000 else f"{perplexity:,.0f}"
 
 
 def _signed(percent: float) -> str:

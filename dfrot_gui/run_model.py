@@ -4,21 +4,39 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, QTimer, Signal
 
 from dfrot_engine import DFRotError, Plan, Recipe, RunOptions
 from dfrot_engine.charts import ACTIVATION_MAP, TOKEN_ERROR, ActivationMap, TokenErrors
 from dfrot_engine.recipe import REFINED
+from dfrot_engine.work_lock import ask_to_stop
+from dfrot_gui.background import Latest
 from dfrot_gui.engine_process import EngineProcess
 from dfrot_gui.run_parts import ChartFile
 from dfrot_gui.run_progress import TYPICAL_SECONDS
 from dfrot_gui.run_state import RunState, replay
 from dfrot_gui.run_tables import TableModel, comparison_table, massive_table, proof_table
 from dfrot_gui.run_worker import CANCEL_GRACE_S
+
+FOLLOW_MS = 2_000
+
+
+@dataclass(frozen=True)
+class PastRun:
+    """What a work folder tells of its run; recipe and options are None where they cannot be read."""
+
+    work_dir: Path
+    recipe: Recipe | None
+    options: RunOptions | None
+    state: RunState
+
+
+def read_past_run(work_dir: Path) -> PastRun:
+    return PastRun(work_dir, _stored_recipe(work_dir), _stored_options(work_dir), replay(work_dir))
 
 
 class RunModel(QObject):
@@ -46,6 +64,11 @@ class RunModel(QObject):
         self.recipe: Recipe | None = None
         self.options: RunOptions | None = None
         self.work_dir: Path | None = None
+        # A run that another process is at work on is looked at again and again.
+        self._follower = QTimer(self, interval=FOLLOW_MS)
+        self._follower.timeout.connect(self._look_again)
+        self._looks = Latest(self, parallel=1)
+        self._looks.answered.connect(self._take_look)
         self.massive_tokens = TableModel(self)
         self.comparison = TableModel(self)
         self.proof = TableModel(self)
@@ -53,6 +76,11 @@ class RunModel(QObject):
     @property
     def is_active(self) -> bool:
         return self._process.is_active
+
+    @property
+    def is_following(self) -> bool:
+        """Whether the run that is shown goes on in another process."""
+        return self._follower.isActive()
 
     @property
     def output_dir(self) -> Path | None:
@@ -83,6 +111,7 @@ class RunModel(QObject):
             plan: tells how long the stages should take and how big the model is.
         """
         assert not self.is_active, "one run at a time"
+        self._follow(False)
         before = replay(options.work_path) if _stored_recipe(options.work_path) == recipe else RunState()
         self.recipe, self.options, self.work_dir = recipe, options, options.work_path
         self.plan = plan
@@ -105,7 +134,14 @@ class RunModel(QObject):
         self._process.send("resume")
 
     def stop(self) -> None:
-        self._process.send("cancel")
+        if self.is_following and self.work_dir is not None:
+            ask_to_stop(self.work_dir)
+        else:
+            self._process.send("cancel")
+
+    def detach(self) -> None:
+        """Let the run go on without the window; `ended` comes when it does."""
+        self._process.send("detach")
 
     def wait(self, timeout_ms: int) -> bool:
         """Block until the run has ended, for closing the window; False when it is still going."""
@@ -113,12 +149,14 @@ class RunModel(QObject):
 
     def open(self, work_dir: Path) -> None:
         """Show a past run from its work folder."""
+        self.show_past(read_past_run(work_dir))
+
+    def show_past(self, past: PastRun) -> None:
+        """Show a past run that was read elsewhere, so that a long journal keeps nobody waiting."""
         assert not self.is_active, "a run is going on"
-        self.work_dir = work_dir
-        self.recipe = _stored_recipe(work_dir)
-        self.options = _stored_options(work_dir)
-        self.plan = None
-        self._set_state(replay(work_dir))
+        self.work_dir, self.recipe, self.options, self.plan = past.work_dir, past.recipe, past.options, None
+        self._follow(past.state.is_active)
+        self._set_state(past.state)
 
     def token_errors(self) -> TokenErrors | None:
         """Per-token errors of the run; None before they are measured or when the file is gone."""
@@ -129,6 +167,27 @@ class RunModel(QObject):
         """Largest activations per block and token; None before they are measured or when the file is gone."""
         self._activation_map = self._loaded(ACTIVATION_MAP, ActivationMap.load, self._activation_map)
         return self._activation_map[1] if self._activation_map else None
+
+    def _follow(self, is_wanted: bool) -> None:
+        self._looks.drop()
+        if is_wanted:
+            self._follower.start()
+        else:
+            self._follower.stop()
+
+    def _look_again(self) -> None:
+        folder = self.work_dir
+        if folder is not None and not self._looks.is_busy:
+            self._looks.ask(lambda: read_past_run(folder))
+
+    def _take_look(self, past: PastRun) -> None:
+        self.recipe, self.options = past.recipe, past.options
+        if past.state.is_active:
+            self._set_state(past.state)
+            return
+        self._follow(False)
+        self._set_state(past.state)
+        self.ended.emit(past.state)
 
     def _loaded(self, name: str, load: Any, cached: Any) -> Any:
         chart = self.state.charts.get(name)

@@ -121,20 +121,16 @@ def fold(state: RunState, event: Event) -> RunState:
 
 
 def replay(work_dir: Path) -> RunState:
-    """The state of a past run from its journal; one that was cut off reads "interrupted", none at all "idle"."""
+    """The state of a past run from its journal; one that was cut off reads "interrupted", none at all "idle".
+
+    One that a process is at work on is as active as its journal says.
+    """
     state = RunState()
     # A damaged line ends the journal; what came before it is still worth showing.
     with suppress(DFRotError):
         for event in read_events(work_dir):
             state = fold(state, event)
-    if state.is_active and is_in_use(work_dir):
-        return replace(
-            state,
-            status="interrupted",
-            message="Another process is at work on this run.",
-            remedy="Wait until it has ended, or end it; then the run can be resumed from here.",
-        )
-    if state.is_active:
+    if state.is_active and not is_in_use(work_dir):
         return replace(
             state,
             status="interrupted",

@@ -118,7 +118,7 @@ class TableModel(QAbstractTableModel):
         if role == SORT_ROLE:
             return value
         if role == Qt.ItemDataRole.TextAlignmentRole:
-            return _alignment(isinstance(value, str))
+            return alignment(isinstance(value, str))
         if role == Qt.ItemDataRole.FontRole and index.row() == self.table.bold_row:
             font = QFont()
             font.setWeight(QFont.Weight.DemiBold)
@@ -133,10 +133,11 @@ class TableModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.DisplayRole:
             return self.table.header[section]
         if role == Qt.ItemDataRole.TextAlignmentRole:
-            return _alignment(bool(self.table.rows) and isinstance(self.table.rows[0][section], str))
+            return alignment(bool(self.table.rows) and isinstance(self.table.rows[0][section], str))
         return None
 
 
-def _alignment(is_text: bool) -> Qt.AlignmentFlag:
+def alignment(is_text: bool) -> Qt.AlignmentFlag:
+    """Words at the left, numbers at the right."""
     side = Qt.AlignmentFlag.AlignLeft if is_text else Qt.AlignmentFlag.AlignRight
     return side | Qt.AlignmentFlag.AlignVCenter

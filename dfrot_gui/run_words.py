@@ -40,10 +40,13 @@ def recipe_line(recipe: Recipe | None, state: RunState) -> str:
     model = state.model or (recipe.model.id_or_path if recipe else "")
     parts = [model.rstrip("/").rsplit("/", 1)[-1]]
     if recipe:
-        schemes = (("W", recipe.weights), ("A", recipe.activations), ("KV", recipe.kv_cache))
-        formats = " ".join(f"{letter}{scheme.format.removeprefix('int')}" for letter, scheme in schemes if scheme)
-        parts += [formats, series_label(recipe.rotation.r1.kind)]
+        parts += [recipe.formats, series_label(recipe.rotation.r1.kind)]
     return " · ".join(part for part in parts if part)
+
+
+def level_text(perplexity: float) -> str:
+    """ "12.34", "62,733"."""
+    return f"{perplexity:.2f}" if perplexity < 1_000 else f"{perplexity:,.0f}"
 
 
 def stage_line(state: RunState) -> str:

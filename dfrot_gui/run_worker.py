@@ -27,15 +27,18 @@ from dfrot_engine import DFRotError, Logged, parse_event
 from dfrot_gui.run_exit import RESUME, Ending, describe_exit, has_exited, kill_group
 from dfrot_gui.run_state import RunState, fold, with_request
 
-Command = Literal["pause", "resume", "cancel"]
+Command = Literal["pause", "resume", "cancel", "detach"]
 
 EMIT_INTERVAL_S = 0.1
 CANCEL_GRACE_S = 10.0
 # After the child is gone, what it wrote last is still in the pipes; a grandchild may hold them open for ever.
 DRAIN_S = 1.0
+# What a detached engine may still say before it stops talking to us.
+DETACH_S = 0.5
 READ_BYTES = 1 << 16
 MAX_LINE_BYTES = 1 << 24
 TAIL_LINES = 40
+LEFT = "The run goes on in the background."
 
 
 def engine_command() -> tuple[str, ...]:
@@ -91,6 +94,9 @@ class RunThread(QThread):
         self._tail: deque[str] = deque(maxlen=TAIL_LINES)
         self._kill_at: float | None = None
         self._is_killed = False
+        self._wants_detach = False
+        self._leave_at: float | None = None
+        self.is_left = False
         self._emitted_at = 0.0
         self._emitted: RunState | None = None
         self.state = replace(state or RunState(), status="running")
@@ -114,7 +120,10 @@ class RunThread(QThread):
                 self._supervise(child)
             finally:
                 self._put_away(child)
-            self._conclude(child.returncode)
+            if self.is_left:
+                self.state = replace(self.state, status="interrupted", message=LEFT, is_pause_requested=False)
+            else:
+                self._conclude(child.returncode)
         self._emit(is_last=True)
 
     def _start(self) -> subprocess.Popen[bytes]:
@@ -150,9 +159,13 @@ class RunThread(QThread):
                         selector.unregister(key.fd)
                 self._pass_on_commands(child)
                 self._kill_if_overdue(child)
+                self._detach_if_wanted(child)
                 self._emit()
                 if gone_at is None and has_exited(child):
                     gone_at = time.monotonic()
+                if self._is_to_leave(child):
+                    self.is_left = True
+                    return
         while gone_at is None and not has_exited(child):
             self._pass_on_commands(child)
             self._kill_if_overdue(child)
@@ -177,6 +190,9 @@ class RunThread(QThread):
                 return
             if not self.state.is_active:
                 continue
+            if command == "detach":
+                self._wants_detach = True
+                continue
             self.state = with_request(self.state, command)
             self._emitted_at = 0.0
             if command == "cancel" and self._kill_at is None:
@@ -186,16 +202,32 @@ class RunThread(QThread):
             with contextlib.suppress(OSError):
                 child.stdin.write(json.dumps({"command": command}).encode() + b"\n")
 
+    def _detach_if_wanted(self, child: subprocess.Popen[bytes]) -> None:
+        """Let the engine go on alone, as soon as it has read its recipe, which goes when this thread does."""
+        if not self._wants_detach or self.state.started is None or self._kill_at is not None:
+            return
+        self._wants_detach = False
+        assert child.stdin
+        with contextlib.suppress(OSError):
+            child.stdin.write(json.dumps({"command": "detach"}).encode() + b"\n")
+            self._leave_at = time.monotonic() + DETACH_S
+
+    def _is_to_leave(self, child: subprocess.Popen[bytes]) -> bool:
+        """Whether the engine was told to go on alone, has had the time to hear it, and is there."""
+        is_time = self._leave_at is not None and time.monotonic() >= self._leave_at
+        return is_time and self.state.is_active and not has_exited(child)
+
     def _kill_if_overdue(self, child: subprocess.Popen[bytes]) -> None:
         if self._kill_at is not None and not self._is_killed and time.monotonic() >= self._kill_at:
             self._is_killed = True
             kill_group(child)
 
     def _put_away(self, child: subprocess.Popen[bytes]) -> None:
-        """Reap the child and whatever it started, close every pipe."""
-        # The group is killed before the child is reaped: until then its number cannot belong to anybody else.
-        kill_group(child)
-        child.wait()
+        """Reap the child and whatever it started, unless it goes on alone; close every pipe."""
+        if not self.is_left:
+            # The group is killed before the child is reaped: until then its number cannot belong to anybody else.
+            kill_group(child)
+            child.wait()
         for pipe in (child.stdin, child.stdout, child.stderr):
             with contextlib.suppress(OSError):
                 pipe.close()  # type: ignore[union-attr]

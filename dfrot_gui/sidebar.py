@@ -1,4 +1,4 @@
-"""The left side of the window: the four steps, this computer, the appearance."""
+"""The left side of the window: the four steps, the past runs, this computer, the appearance."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ STEPS = (
     Step("Recipe", "sliders-horizontal"),
     Step("Run", "play"),
     Step("Results", "chart-line-up"),
+    Step("History", "clock-counter-clockwise"),
 )
+#: The first of those that are no part of the way from a model to its results.
+BESIDE = 4
 
 
 class Sidebar(QFrame):
@@ -49,6 +52,10 @@ class Sidebar(QFrame):
         self._group = QButtonGroup(self)
         self.buttons: list[NavButton] = []
         for number, step in enumerate(STEPS):
+            if number == BESIDE:
+                beside = label("RUNS", "caps")
+                beside.setContentsMargins(10, 14, 0, 4)
+                layout.addWidget(beside)
             button = NavButton(step.title, step.icon, tip=f"{step.title} (Ctrl+{number + 1})")
             self.buttons.append(button)
             self._group.addButton(button, number)

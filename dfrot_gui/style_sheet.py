@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QStandardPaths
 
 if TYPE_CHECKING:
-    from dfrot_gui.theme import Tokens
+    from dfrot_gui.tokens import Tokens
 
 # Style sheets cannot recolour an image, so these two marks are written once per colour into the cache folder.
 _MARKS = {"check": "M4 8.5 7 11.5 12.5 5", "chevron": "M3.5 6 8 10.5 12.5 6"}
@@ -197,6 +197,9 @@ QHeaderView { background: $card; }
 QHeaderView::section {
     background: $card; color: $faint; font-size: 11px; font-weight: 600; border: 0;
     border-bottom: 1px solid $line; padding: 8px 10px;
+}
+QHeaderView::up-arrow, QHeaderView::down-arrow {
+    subcontrol-origin: padding; subcontrol-position: top center; width: 8px; height: 6px;
 }
 QScrollBar:vertical { background: transparent; width: 10px; margin: 2px; }
 QScrollBar::handle:vertical { background: $line_strong; border-radius: 3px; min-height: 32px; }

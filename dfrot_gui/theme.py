@@ -1,8 +1,7 @@
-"""Design tokens → palette, style sheet and chart colours. One place decides how everything looks."""
+"""Design tokens → palette, style sheet and chart colours."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from PySide6.QtCore import QEvent, QObject, Qt, Signal
@@ -10,108 +9,10 @@ from PySide6.QtGui import QColor, QFont, QFontDatabase, QPalette
 from PySide6.QtWidgets import QApplication, QWidget
 
 from dfrot_gui.style_sheet import style_sheet
+from dfrot_gui.tokens import DARK, LIGHT, Tokens
 
 Mode = Literal["system", "light", "dark"]
 
-
-@dataclass(frozen=True)
-class Tokens:
-    """Colours by their job. The series keep 3:1 contrast on `card` in both themes (Okabe-Ito family)."""
-
-    name: str
-    window: str
-    sidebar: str
-    card: str
-    raised: str
-    inset: str
-    line: str
-    line_strong: str
-    text: str
-    muted: str
-    faint: str
-    accent: str
-    accent_hover: str
-    accent_press: str
-    accent_soft: str
-    primary: str
-    on_accent: str
-    good: str
-    good_soft: str
-    warn: str
-    warn_soft: str
-    bad: str
-    bad_soft: str
-    focus: str
-    nr: str
-    ro: str
-    rh: str
-    dfrot: str
-
-    def color(self, name: str) -> str:
-        """The colour of a token, or the colour itself when `name` is none of them."""
-        return getattr(self, name, name)
-
-
-LIGHT = Tokens(
-    "light",
-    window="#F6F7F9",
-    sidebar="#FFFFFF",
-    card="#FFFFFF",
-    raised="#FFFFFF",
-    inset="#F1F3F6",
-    line="#E4E7EC",
-    line_strong="#CDD3DC",
-    text="#131722",
-    muted="#5B6475",
-    faint="#747D8E",
-    accent="#4F46E5",
-    accent_hover="#4338CA",
-    accent_press="#3730A3",
-    accent_soft="#EEF0FE",
-    primary="#4F46E5",
-    on_accent="#FFFFFF",
-    good="#0B7A55",
-    good_soft="#E3F6EE",
-    warn="#9A5B00",
-    warn_soft="#FDF2DC",
-    bad="#C02637",
-    bad_soft="#FDE9EB",
-    focus="#4F46E5",
-    nr="#7A8496",
-    ro="#C77700",
-    rh="#0B84C6",
-    dfrot="#5B4BE8",
-)
-DARK = Tokens(
-    "dark",
-    window="#0E1117",
-    sidebar="#12161E",
-    card="#161B24",
-    raised="#1C222D",
-    inset="#0F141B",
-    line="#252C38",
-    line_strong="#3A4454",
-    text="#E8ECF3",
-    muted="#9AA5B6",
-    faint="#7C8799",
-    accent="#7C74FF",
-    accent_hover="#8F88FF",
-    accent_press="#584FE0",
-    accent_soft="#23234A",
-    primary="#6A61F2",
-    on_accent="#FFFFFF",
-    good="#3CCB97",
-    good_soft="#12312A",
-    warn="#E6A93C",
-    warn_soft="#33280F",
-    bad="#FF6B7A",
-    bad_soft="#3A1A21",
-    focus="#A39DFF",
-    nr="#93A0B4",
-    ro="#F0A63A",
-    rh="#4FB7F0",
-    dfrot="#9A92FF",
-)
 
 # The engine's rotation kinds → the letters of the DFRot paper, and the token that colours them.
 SERIES_LABELS = {
@@ -127,6 +28,9 @@ SERIES_LABELS = {
 }
 # A run has one rotation of its own beside the three it is compared with, so those share a colour.
 SERIES_TOKENS = dict.fromkeys(SERIES_LABELS, "dfrot") | {"none": "nr", "random-orthogonal": "ro", "hadamard": "rh"}
+
+#: Runs side by side: colours that stay apart for colour-blind eyes as well, and 3:1 on `card`.
+RUN_TOKENS = ("run_1", "run_2", "run_3", "run_4", "run_5", "run_6")
 
 
 def series_color(tokens: Tokens, kind: str) -> str:

@@ -22,13 +22,15 @@ def picked_rows(
     value_rows: int,
     hidden_rows: int,
     generator: torch.Generator,
+    before: int = 0,
 ) -> Iterator[dict[str, Tensor]]:
     """Rows of the block's inner activations while the context is open; complete when it closes.
 
     Args:
-        num_tokens: how many tokens will pass, in batches, in order.
+        num_tokens: how many tokens will pass, in batches, in order; here, and where others have a part of them.
         value_rows, hidden_rows: how many to keep at o_proj and at down_proj; 0 keeps none.
         generator: draws which ones.
+        before: how many tokens pass elsewhere that come before those that pass here.
     Yields:
         A dictionary that holds on exit, on the CPU in bfloat16: "value" [N, K·S] the values, "attended" [N, H·S]
         what o_proj read, "hidden" [M, I] what down_proj read; and in float32 "energy.value" [N] and "energy.hidden"
@@ -40,18 +42,18 @@ def picked_rows(
     for linear in sizes.block.linears:
         written = dict(sizes.row_ranges(linear))
         if Space.VALUE in written and value_rows:
-            pickers[VALUE] = _Picker(chosen_value, columns=written[Space.VALUE])
+            pickers[VALUE] = _Picker(chosen_value, before, columns=written[Space.VALUE])
             handles.append(block.get_submodule(linear.name).register_forward_hook(pickers[VALUE].take_output))
         if linear.reads is Space.VALUE and value_rows:
-            pickers[ATTENDED] = _Picker(chosen_value)
+            pickers[ATTENDED] = _Picker(chosen_value, before)
             handles.append(block.get_submodule(linear.name).register_forward_pre_hook(pickers[ATTENDED].take_input))
         if linear.reads is Space.MLP_HIDDEN and hidden_rows:
             assert linear.expert is None, "experts see a part of the tokens; the plan refuses to learn from them"
-            pickers[HIDDEN] = _Picker(chosen_hidden)
+            pickers[HIDDEN] = _Picker(chosen_hidden, before)
             handles.append(block.get_submodule(linear.name).register_forward_pre_hook(pickers[HIDDEN].take_input))
     for kind, chosen in ((VALUE, chosen_value), (HIDDEN, chosen_hidden)):
         if len(chosen):
-            pickers[f"{ENERGY}.{kind}"] = picker = _Picker(chosen, energy=True)
+            pickers[f"{ENERGY}.{kind}"] = picker = _Picker(chosen, before, energy=True)
             handles.append(block.register_forward_hook(picker.take_output))
     # A batch that runs out of memory inside the block goes through it again: it counts when it has left the block.
     handles.append(block.register_forward_pre_hook(lambda _block, _args: _each(pickers, _Picker.begin)))
@@ -77,9 +79,9 @@ def _draw(num_tokens: int, rows: int, generator: torch.Generator) -> Tensor:
 class _Picker:
     """Takes the chosen tokens out of batches that pass in order, all their columns or a range of them."""
 
-    def __init__(self, chosen_N: Tensor, *, columns: slice = slice(None), energy: bool = False) -> None:
+    def __init__(self, chosen_N: Tensor, before: int, *, columns: slice = slice(None), energy: bool = False) -> None:
         self._chosen, self._columns, self._energy = chosen_N, columns, energy
-        self._seen = self._passing = 0
+        self._seen, self._passing = before, 0
         self._parts: list[Tensor] = []
         self._taken: list[Tensor] = []
 

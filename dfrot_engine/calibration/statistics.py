@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -12,20 +14,16 @@ class InputMoments:
     Running means, so that the numbers stay of the size of one token's whatever the number of tokens.
 
     Args:
-        width: of an input, I.
+        width: of an input, I; also an attribute.
         device: where the matrices lie; float32, 4·I² bytes each.
         with_exact: whether C is gathered.
     """
 
     def __init__(self, width: int, device: torch.device, *, with_exact: bool = False) -> None:
         self.tokens = 0
+        self.width = width
         self.hessian_II = torch.zeros(width, width, device=device)
         self.cross_II = torch.zeros(width, width, device=device) if with_exact else None
-
-    @property
-    def width(self) -> int:
-        """Of an input."""
-        return len(self.hessian_II)
 
     def add(self, rounded_NI: Tensor, exact_NI: Tensor | None = None) -> None:
         """Take some tokens.
@@ -42,3 +40,16 @@ class InputMoments:
         self.hessian_II.mul_(kept).addmm_(rounded.T, rounded, alpha=share)
         if self.cross_II is not None and exact_NI is not None:
             self.cross_II.mul_(kept).addmm_(exact_NI.float().T, rounded, alpha=share)
+
+    def combine(self, tokens: int, summed: Callable[[Tensor], Tensor]) -> None:
+        """Take what other processes have gathered from their tokens.
+
+        Args:
+            tokens: of all together.
+            summed: a matrix → the sum of everybody's.
+        """
+        share = self.tokens / max(1, tokens)
+        self.tokens = tokens
+        self.hessian_II = summed(self.hessian_II.mul_(share))
+        if self.cross_II is not None:
+            self.cross_II = summed(self.cross_II.mul_(share))

@@ -7,7 +7,7 @@ from typing import Any
 
 from huggingface_hub import ModelCard
 
-from dfrot_engine.card.figures import FOLDER, draw_figures
+from dfrot_engine.card.figures import draw_figures
 from dfrot_engine.card.metadata import base_model, card_data, license_words
 from dfrot_engine.card.words import number_table, proof_table, recipe_words, rotation_words, serve_sections
 from dfrot_engine.charts import TOKEN_ERROR, TokenErrors
@@ -75,7 +75,7 @@ def _bullets(sentences: list[str]) -> list[str]:
 
 
 def _figures(figures: dict[str, str]) -> list[str]:
-    return [line for name, words in figures.items() for line in (f"![{words}]({FOLDER}/{name})", "", f"{words}.", "")]
+    return [line for name, words in figures.items() for line in (f"![{words}]({name})", "", f"{words}.", "")]
 
 
 def _limits(job: Job, report: dict[str, Any]) -> list[str]:

@@ -11,11 +11,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from dfrot_engine.charts import TokenErrors
+from dfrot_engine.marker import BLOCK_FIGURE, OUTPUT_FIGURE, TOKEN_FIGURE
 from dfrot_engine.rotation_names import rotation_name
 from dfrot_engine.whole_file import whole_file
 
-FOLDER = "figures"
-TOKEN_ERROR, BLOCK_ERROR, BLOCK_OUTPUT = "token_error.png", "token_error_by_block.png", "block_error.png"
 _SIZE_INCHES, _DPI = (7.2, 3.4), 130
 _USUAL_BYTES = 60_000
 
@@ -29,19 +28,19 @@ def draw_figures(folder: Path, errors: TokenErrors | None, block_errors: dict[in
     """
     shown: dict[str, str] = {}
     if errors is not None and errors.series:
-        with _figure(folder / FOLDER / TOKEN_ERROR, "tokens, the worst first", "‖x − Q(x)‖ / ‖x‖") as axes:
+        with _figure(folder / TOKEN_FIGURE, "tokens, the worst first", "‖x − Q(x)‖ / ‖x‖") as axes:
             for kind, one in errors.series.items():
                 axes.plot(one.rank, one.error, label=rotation_name(kind), linewidth=1.4)
             axes.set_xscale("log")
             axes.legend(frameon=False)
-        shown[TOKEN_ERROR] = "Rounding error of each token's activations under each rotation, on the same tokens"
-        with _figure(folder / FOLDER / BLOCK_ERROR, "block", "mean ‖x − Q(x)‖ / ‖x‖") as axes:
+        shown[TOKEN_FIGURE] = "Rounding error of each token's activations under each rotation, on the same tokens"
+        with _figure(folder / BLOCK_FIGURE, "block", "mean ‖x − Q(x)‖ / ‖x‖") as axes:
             for kind, one in errors.series.items():
                 axes.plot(range(1, len(one.block_mean) + 1), one.block_mean, label=rotation_name(kind), linewidth=1.4)
             axes.legend(frameon=False)
-        shown[BLOCK_ERROR] = "The same, mean of the tokens in each block"
+        shown[BLOCK_FIGURE] = "The same, mean of the tokens in each block"
     if block_errors:
-        with _figure(folder / FOLDER / BLOCK_OUTPUT, "block", "‖ŷ − y‖ / ‖y‖") as axes:
+        with _figure(folder / OUTPUT_FIGURE, "block", "‖ŷ − y‖ / ‖y‖") as axes:
             axes.plot(
                 [block + 1 for block in block_errors],
                 list(block_errors.values()),
@@ -49,7 +48,7 @@ def draw_figures(folder: Path, errors: TokenErrors | None, block_errors: dict[in
                 markersize=3,
                 linewidth=1.4,
             )
-        shown[BLOCK_OUTPUT] = "Relative error of the hidden states behind each quantized block, since the embedding"
+        shown[OUTPUT_FIGURE] = "Relative error of the hidden states behind each quantized block, since the embedding"
     return shown
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from math import exp
+from dataclasses import asdict, dataclass, field
+from math import exp, fsum
 
 import torch
 from torch import Tensor
+
+from dfrot_engine.distributed import Ranks
 
 _CHUNK_TOKENS = 256
 
@@ -44,6 +46,17 @@ class Metrics:
                 self.kl += float((log_q.exp() * (log_q - log_p)).sum(-1).double().sum())
                 self.agree += int((log_q.argmax(-1) == log_p.argmax(-1)).sum())
         self.tokens += len(targets)
+
+    def together(self, ranks: Ranks) -> Metrics:
+        """With what other processes have summed over their windows."""
+        parts = [Metrics(**one) for one in ranks.all_facts(asdict(self))]
+        return Metrics(
+            tokens=sum(one.tokens for one in parts),
+            nll=fsum(one.nll for one in parts),
+            kl=fsum(one.kl for one in parts),
+            agree=sum(one.agree for one in parts),
+            has_reference=any(one.has_reference for one in parts),
+        )
 
     @property
     def perplexity(self) -> float:

@@ -13,6 +13,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, GgufConfig
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
 from transformers.utils import logging as transformers_logging
 
 from dfrot_engine.adapter_folder import ADAPTER, ADAPTER_WEIGHTS, has_adapter
@@ -21,6 +22,7 @@ from dfrot_engine.checkpoint.headers import read_headers, whole_model_bytes
 from dfrot_engine.checkpoint.reader import CheckpointReader, read_block
 from dfrot_engine.errors import RunError
 from dfrot_engine.exporters.gguf_table import GGUF_ARCHITECTURES
+from dfrot_engine.exporters.rotated_modeling import RotatesInputs
 from dfrot_engine.forward.block import BlockFactory
 from dfrot_engine.forward.fake_quant import QuantizedLinear
 from dfrot_engine.forward.hidden_states import Hidden
@@ -96,7 +98,9 @@ def fits_whole(job: Job, num_copies: int = 1) -> bool:
 
 
 def load_checkpoint(folder: Path, device: torch.device, dtype: torch.dtype | None = None) -> nn.Module:
-    """Load a checkpoint folder as any user would, with transformers alone; of a GGUF file its weights in float32.
+    """Load a checkpoint folder as any user would, with transformers; of a GGUF file its weights in float32.
+
+    Code in the folder is never run; where one of ours would apply R4, our own copy of that code does.
 
     Args:
         dtype: of the computation; the checkpoint's own by default.
@@ -108,7 +112,7 @@ def load_checkpoint(folder: Path, device: torch.device, dtype: torch.dtype | Non
         with without_bars():
             how = _gguf_arguments(folder) or {"dtype": dtype or "auto"}
             config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-            loader = loader_of(config)
+            loader = _rotated_class(config) if rotation_of(config) else loader_of(config)
             model = loader.from_pretrained(folder, local_files_only=True, trust_remote_code=False, **how)
             return cast("nn.Module", model).to(device).eval()
     except (OSError, ValueError, RuntimeError, KeyError) as error:
@@ -162,6 +166,23 @@ def logits_of(model: nn.Module, tokens_BT: Tensor) -> LogitsOf:
             return model(tokens_BT[window : window + 1].to(device), use_cache=False).logits[0]
 
     return logits
+
+
+def rotation_of(config: Any) -> dict[str, Any] | None:
+    """What a checkpoint's config says of an R4 to be applied, if it does."""
+    found = getattr(config, "rotation_config", None)
+    return found if isinstance(found, dict) and isinstance(found.get("config_groups"), dict) else None
+
+
+def is_rotated(folder: Path) -> bool:
+    """Whether the checkpoint in a folder has an R4 to be applied."""
+    return rotation_of(AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)) is not None
+
+
+def _rotated_class(config: Any) -> Any:
+    """What the code in a folder with R4 defines, made of our own copy of that code; none in a folder is ever run."""
+    base = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
+    return type(f"Rotated{base.__name__}", (RotatesInputs, base), {})
 
 
 def _with_adapter(model: nn.Module, folder: Path) -> nn.Module:

@@ -14,7 +14,8 @@ from transformers.quantizers.auto import AutoHfQuantizer
 
 from dfrot_engine.architectures.base import Architecture
 from dfrot_engine.checkpoint.reader import CheckpointReader
-from dfrot_engine.evaluation.models import LogitsOf, loader_of, without_bars
+from dfrot_engine.evaluation.models import LogitsOf, loader_of, rotation_of, without_bars
+from dfrot_engine.exporters.rotated_modeling import MATRIX, rotate_inputs, without_guard
 from dfrot_engine.forward.attention import ATTENTION
 from dfrot_engine.forward.block import BlockFactory
 from dfrot_engine.forward.room import Room
@@ -67,6 +68,8 @@ class _Filler:
 
     def __init__(self, folder: Path, device: torch.device) -> None:
         config: Any = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        rotation = rotation_of(config)
+        config = without_guard(config) if rotation else config
         config.get_text_config(decoder=True)._attn_implementation = ATTENTION
         self.dtype: torch.dtype = config.dtype
         self._device = device
@@ -78,6 +81,8 @@ class _Filler:
             with without_bars():
                 self._quantizer.validate_environment()
                 self._quantizer.preprocess_model(model=model, dtype=config.dtype)
+        if rotation:
+            rotate_inputs(model, rotation)
         decoder = model.get_decoder()
         self.blocks: nn.ModuleList = decoder.layers
         self.norm: nn.Module = decoder.norm
@@ -86,7 +91,8 @@ class _Filler:
     def fill(self, module: nn.Module, tensors: dict[str, Tensor]) -> nn.Module:
         """A copy of the module with these tensors, unpacked, on the device."""
         module = copy.deepcopy(module)
-        module.load_state_dict({key: one.to(self._device) for key, one in tensors.items()}, strict=True, assign=True)
+        placed = {key: one.to(self._device) for key, one in tensors.items() if not key.endswith(MATRIX)}
+        module.load_state_dict(placed, strict=True, assign=True)
         if self._quantizer is not None:
             with without_bars():
                 self._quantizer.compressor.decompress_model(module)

@@ -16,6 +16,7 @@ import torch
 
 from dfrot_engine.errors import RunError
 from dfrot_engine.evaluation.harness import FIELD, task_manager, task_spec
+from dfrot_engine.evaluation.models import is_rotated, load_checkpoint
 
 # For statistics without a formula for their error; an accuracy has one.
 _BOOTSTRAP = 1_000
@@ -86,9 +87,10 @@ def _load(folder: Path, device: torch.device) -> Any:
     wrapper = importlib.import_module("lm_eval.models.huggingface").HFLM
     try:
         with contextlib.redirect_stderr(io.StringIO()):
-            return wrapper(
-                pretrained=str(folder), device=str(device), dtype="auto", batch_size=1, trust_remote_code=False
-            )
+            given: dict[str, Any] = {"pretrained": str(folder)}
+            if is_rotated(folder):  # by code that the harness would not run; a model that is loaded already needs none
+                given = {"pretrained": load_checkpoint(folder, device), "tokenizer": str(folder)}
+            return wrapper(**given, device=str(device), dtype="auto", batch_size=1, trust_remote_code=False)
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise RunError(
             f"The harness cannot load {folder}: {error}.", "Clear the tasks, or report it.", FIELD

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from compressed_tensors.compressors.mx_utils import compress_mx_scale
+from compressed_tensors.compressors.nvfp4.helpers import pack_fp4_to_uint8
 from compressed_tensors.compressors.pack_quantized.helpers import pack_to_int32
 from compressed_tensors.config import CompressionFormat
 from compressed_tensors.quantization import (
@@ -16,6 +18,7 @@ from compressed_tensors.quantization import (
     QuantizationStatus,
     QuantizationStrategy,
     QuantizationType,
+    preset_name_to_scheme,
 )
 from torch import Tensor
 
@@ -24,9 +27,11 @@ from dfrot_engine.checkpoint.reader import CheckpointReader
 from dfrot_engine.checkpoint.writer import ShardWriter
 from dfrot_engine.exporters.adapter import factors_of, write_adapter
 from dfrot_engine.exporters.base import copy_side_files, outer_tensors, tensors_beside, write_config, write_marker
+from dfrot_engine.exporters.online_rotation import matrix_tensor, rotated_config, rotated_linear, write_modeling
 from dfrot_engine.exporters.packed_experts import pack_experts
 from dfrot_engine.forward.quantized_block import OWN_PARTS, block_schemes, stored_weight
 from dfrot_engine.forward.quantized_head import head_schemes, stored_head
+from dfrot_engine.forward.stored_clips import INPUT_GLOBAL_SCALE
 from dfrot_engine.job import Job
 from dfrot_engine.quantizers.formats import FORMATS
 from dfrot_engine.quantizers.weight import QuantizedWeight
@@ -35,6 +40,7 @@ from dfrot_engine.rotations.rotation_set import RotationSet
 from dfrot_engine.work_dir import WorkDir
 
 _PLAIN = {"int8": CompressionFormat.int_quantized, "fp8": CompressionFormat.float_quantized}
+_FP4 = {"nvfp4": CompressionFormat.nvfp4_pack_quantized, "mxfp4": CompressionFormat.mxfp4_pack_quantized}
 
 
 def write_compressed_tensors(job: Job, work: WorkDir, folder: Path) -> Iterator[int]:
@@ -50,19 +56,25 @@ def write_compressed_tensors(job: Job, work: WorkDir, folder: Path) -> Iterator[
             writer.add(name, tensor)
         factors |= factors_of(stored, job.architecture.block_prefix(index))
         yield index + 1
+    rotations = RotationSet.load(work.rotations).to(job.device)
     with CheckpointReader(job.model_dir) as reader:
-        for name, tensor in tensors_beside(job, reader, RotationSet.load(work.rotations).to(job.device)):
+        for name, tensor in tensors_beside(job, reader, rotations):
             writer.add(name, tensor)
+    for name, tensor in matrix_tensor(job).items():
+        writer.add(name, tensor)
     writer.finish({"format": "pt"})
     copy_side_files(job, folder)
-    write_config(job, folder, quantization_config=quantization_config(job))
+    write_modeling(job, folder)
+    rotated = f"re:.*{_pattern(job.architecture, rotated_linear(job).kind)}$"
+    write_config(job, folder, **rotated_config(job, rotations, quantization_config(job), rotated))
     write_adapter(job, factors, folder)
     write_marker(job, folder)
 
 
 def _packed_outer(job: Job, outer: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
+    name, schemes = job.architecture.head_tensor, head_schemes(job)
     yield from outer_tensors(job, outer)
-    yield from _packed_linear(job.architecture.head_tensor, stored_head(job, outer), head_schemes(job))
+    yield from _packed_linear(name, stored_head(job, outer), schemes, _input_parts(outer, "head"))
 
 
 def _packed_block(job: Job, index: int, stored: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
@@ -76,14 +88,19 @@ def _packed_block(job: Job, index: int, stored: dict[str, Tensor]) -> Iterator[t
         yield (names.stored_name(prefix + name) if name in plain else prefix + name), tensor
     for linear in names.block_at(index).linears:
         own, stored_name = schemes[linear.name], names.stored_name(prefix + linear.name)
-        yield from _packed_linear(stored_name, stored_weight(stored, linear.name, own), carried(linear, own))
+        weight, of_input = stored_weight(stored, linear.name, own), _input_parts(stored, linear.name)
+        yield from _packed_linear(stored_name, weight, carried(linear, own), of_input)
 
 
-def _packed_linear(name: str, weight: QuantizedWeight | Tensor, schemes: LinearSchemes) -> Iterator[tuple[str, Tensor]]:
+def _packed_linear(
+    name: str, weight: QuantizedWeight | Tensor, schemes: LinearSchemes, of_input: dict[str, Tensor]
+) -> Iterator[tuple[str, Tensor]]:
     """Nothing for a weight left alone."""
     if isinstance(weight, QuantizedWeight):
         for part, tensor in _packed(weight, _storage(schemes)).items():
             yield f"{name}.{part}", tensor
+        for part, tensor in of_input.items():
+            yield f"{name}{part}", tensor
 
 
 def _packed(weight: QuantizedWeight, storage: CompressionFormat) -> dict[str, Tensor]:
@@ -91,6 +108,8 @@ def _packed(weight: QuantizedWeight, storage: CompressionFormat) -> dict[str, Te
     if storage in _PLAIN.values():
         parts = {"weight": weight.codes_OI, "weight_scale": weight.scale_OG}
         return parts if weight.zero_point_OG is None else parts | {"weight_zero_point": weight.zero_point_OG}
+    if storage in _FP4.values():
+        return _packed_fp4(weight)
     bits = FORMATS[weight.format].bits
     parts = {
         "weight_packed": pack_to_int32(weight.codes_OI, bits),
@@ -102,9 +121,25 @@ def _packed(weight: QuantizedWeight, storage: CompressionFormat) -> dict[str, Te
     return parts
 
 
+def _packed_fp4(weight: QuantizedWeight) -> dict[str, Tensor]:
+    """Two codes in a byte; of MXFP4's scales the exponents."""
+    packed, scale = pack_fp4_to_uint8(weight.codes_OI.float()), weight.scale_OG
+    if weight.global_scale is None:
+        return {"weight_packed": packed, "weight_scale": compress_mx_scale(scale.float(), torch.uint8)}
+    return {"weight_packed": packed, "weight_scale": scale, "weight_global_scale": weight.global_scale.reshape(1)}
+
+
+def _input_parts(stored: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+    """What a checkpoint holds of a linear's input."""
+    found = stored.get(f"{name}{INPUT_GLOBAL_SCALE}")
+    return {} if found is None else {INPUT_GLOBAL_SCALE: found.reshape(1)}
+
+
 def _storage(schemes: LinearSchemes) -> CompressionFormat:
     """8-bit codes with 8-bit activations are stored plain, which is what 8-bit kernels load; everything else packed."""
     assert schemes.weights is not None
+    if schemes.weights.format in _FP4:
+        return _FP4[schemes.weights.format]
     plain = None if schemes.activations is None else _PLAIN.get(schemes.weights.format)
     return plain or CompressionFormat.pack_quantized
 
@@ -182,6 +217,10 @@ def _scheme(schemes: LinearSchemes, targets: list[str]) -> QuantizationScheme:
 
 
 def _weight_args(scheme: WeightScheme) -> QuantizationArgs:
+    if scheme.format in _FP4:
+        found = preset_name_to_scheme(scheme.format.upper(), []).weights
+        assert found is not None
+        return found
     is_grouped = scheme.granularity == "per-group"
     return QuantizationArgs(
         num_bits=FORMATS[scheme.format].bits,
@@ -193,6 +232,10 @@ def _weight_args(scheme: WeightScheme) -> QuantizationArgs:
 
 
 def _activation_args(scheme: ActivationScheme) -> QuantizationArgs:
+    if scheme.format in _FP4:
+        found = preset_name_to_scheme(scheme.format.upper(), []).input_activations
+        assert found is not None
+        return found
     return QuantizationArgs(
         num_bits=FORMATS[scheme.format].bits,
         type=QuantizationType.FLOAT if FORMATS[scheme.format].is_float else QuantizationType.INT,

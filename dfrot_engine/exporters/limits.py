@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from dfrot_engine.architectures import architecture_of
+from dfrot_engine.architectures.base import Space
 from dfrot_engine.checkpoint.facts import ModelFacts
 from dfrot_engine.exporters.gguf_limits import code_problems, folded_problems, tokenizer_problems
 from dfrot_engine.exporters.gguf_table import GGUF_KINDS
 from dfrot_engine.formats import FORMATS
 from dfrot_engine.plan_linears import PlannedLinear, problems_by_field
 from dfrot_engine.plan_types import Problem
-from dfrot_engine.recipe import NoRotation, Recipe
+from dfrot_engine.recipe import BFLOAT16_FORMATS, BlockHadamard, NoRotation, Recipe
 from dfrot_engine.verdicts.table import facts
 
 #: (field, message, remedy)
@@ -19,6 +21,7 @@ Found = tuple[str, str, str]
 
 _GGUF = "A GGUF file"
 MEASURE_ONLY = "leave exports empty to only measure it"
+_NO_R4 = f"Set R4 to none and keep down_proj's activations at 8 bits, or {MEASURE_ONLY}."
 
 
 def export_problems(recipe: Recipe, linears: Sequence[PlannedLinear], model: ModelFacts) -> list[Problem]:
@@ -47,8 +50,9 @@ def unwritten_exports(recipe: Recipe, linears: Sequence[PlannedLinear], model: M
     return found
 
 
-def _compressed_tensors(recipe: Recipe, linears: Sequence[PlannedLinear], _model: ModelFacts) -> list[Problem]:
-    problems = _rotation_problems(recipe, "A compressed-tensors checkpoint")
+def _compressed_tensors(recipe: Recipe, linears: Sequence[PlannedLinear], model: ModelFacts) -> list[Problem]:
+    what = "A compressed-tensors checkpoint"
+    problems = [*_r3_problems(recipe, what), *_carried_r4_problems(recipe, linears, model)]
     if recipe.kv_cache is not None:
         flag = facts().runtime("vLLM").kv_flags.get(recipe.kv_cache.format)
         serve = f"choose it there, for example `vllm serve {flag}`" if flag else "it stays at 16 bits"
@@ -128,24 +132,39 @@ LIMITS: dict[str, Callable[[Recipe, Sequence[PlannedLinear], ModelFacts], list[P
 
 
 def _rotation_problems(recipe: Recipe, what: str) -> list[Problem]:
-    problems: list[Problem] = []
+    problems = _r3_problems(recipe, what)
     if not isinstance(recipe.rotation.r4, NoRotation):
-        problems.append(
-            Problem.error(
-                "rotation.r4.kind",
-                f"{what} cannot carry R4: runtimes would not rotate down_proj's inputs.",
-                f"Set R4 to none and keep down_proj's activations at 8 bits, or {MEASURE_ONLY}.",
-            )
-        )
-    if recipe.rotation.r3:
-        problems.append(
-            Problem.warning(
-                "rotation.r3",
-                f"{what} does not carry R3; it folds into no weight, so leaving it out changes nothing there.",
-                "Runtimes that quantize their KV cache rotate it themselves. Switch R3 off unless you measure it here.",
-            )
-        )
+        message = f"{what} cannot carry R4: what loads it would leave R4 out without a word, and answer nonsense."
+        problems.append(Problem.error("rotation.r4.kind", message, _NO_R4))
     return problems
+
+
+def _r3_problems(recipe: Recipe, what: str) -> list[Problem]:
+    if not recipe.rotation.r3:
+        return []
+    message = f"{what} does not carry R3; it folds into no weight, so leaving it out changes nothing there."
+    remedy = "Runtimes that quantize their KV cache rotate it themselves. Switch R3 off unless you measure it here."
+    return [Problem.warning("rotation.r3", message, remedy)]
+
+
+def _carried_r4_problems(recipe: Recipe, linears: Sequence[PlannedLinear], model: ModelFacts) -> list[Problem]:
+    """An R4 that the files would have to carry, and cannot."""
+    r4 = recipe.rotation.r4
+    if isinstance(r4, NoRotation):
+        return []
+    names = architecture_of(model.config, model.headers)
+    readers = {linear.pattern for linear in linears if linear.reads is Space.MLP_HIDDEN}
+    remedy, message = _NO_R4, ""
+    if not isinstance(r4, BlockHadamard):
+        message = f"compressed-tensors carries R4 only as Hadamard blocks; runtimes have no fast form of '{r4.kind}'."
+        remedy = f"Set R4 to block-hadamard. {_NO_R4}"
+    elif names.experts_per_token:
+        message = "compressed-tensors cannot carry R4 into experts: runtimes run them packed, where nothing rotates."
+    elif names.tower:
+        message = "compressed-tensors carries R4 only of models of text; beside a vision tower it was not tried."
+    elif any(f"{names.stored_name(name)}.bias" in model.headers for name in readers):
+        message = "compressed-tensors cannot carry R4 here: vLLM has none in front of linears with a bias (down_proj)."
+    return [Problem.error("rotation.r4.kind", message, remedy)] if message else []
 
 
 def _weight_limits(linear: PlannedLinear) -> Iterator[Found]:
@@ -165,6 +184,12 @@ def _weight_limits(linear: PlannedLinear) -> Iterator[Found]:
             f"{field}.granularity",
             f"This export writes fp8 weights with one scale per channel only ({linear.short_name}).",
             f"Set it to per-channel, or {MEASURE_ONLY}.",
+        )
+    if scheme.format in BFLOAT16_FORMATS and linear.expert is not None:
+        yield (
+            f"{field}.format",
+            f"Nobody tried whether runtimes load experts in {scheme.format} from this export ({linear.short_name}).",
+            f"Choose int4 for the experts, or {MEASURE_ONLY}.",
         )
     is_packed = scheme.format != "int8" or linear.activations is None or linear.expert is not None
     if not scheme.symmetric and is_packed:
@@ -192,6 +217,13 @@ def _activation_limits(linear: PlannedLinear) -> Iterator[Found]:
             f"{field}.format",
             f"This export writes fp8 activations only together with fp8 weights ({linear.short_name}).",
             f"Choose fp8 for the weights too, or {MEASURE_ONLY}.",
+        )
+    weights = linear.weights.format if linear.weights is not None else scheme.format
+    if weights != scheme.format and {weights, scheme.format} & set(BFLOAT16_FORMATS):
+        yield (
+            f"{field}.format",
+            f"Runtimes take {scheme.format} activations not together with {weights} weights ({linear.short_name}).",
+            f"Choose {weights} for the activations too or leave them alone, or {MEASURE_ONLY}.",
         )
     if not scheme.symmetric and FORMATS[scheme.format].bits < 8:
         yield (

@@ -49,6 +49,12 @@ class HiddenStates:
             self._write(self._filled + here, hidden_BTD[here:])
         self._filled += len(hidden_BTD)
 
+    def put(self, start: int, hidden_BTD: Tensor) -> None:
+        """Sequences from a number on, in any order; of hidden states that lie in a file."""
+        assert not len(self._memory)
+        self._write(start, hidden_BTD)
+        self._filled += len(hidden_BTD)
+
     def __getitem__(self, which: slice | Tensor) -> Tensor:
         """[b, T, D] on the CPU: consecutive sequences, or those with these numbers. Not to be written into."""
         if isinstance(which, Tensor):
@@ -160,10 +166,11 @@ class HiddenStore:
         self._kept: dict[str, _File] = {}
         self._number = 0 if folder is None else self._clean()
 
-    def new(self, shape: Sequence[int], dtype: torch.dtype = torch.float32) -> HiddenStates:
-        """Empty hidden states [B, T, D]; as many sequences in RAM as there is room for now."""
+    def new(self, shape: Sequence[int], dtype: torch.dtype = torch.float32, *, on_disk: bool = False) -> HiddenStates:
+        """Empty hidden states [B, T, D]; in RAM as far as there is room for now, unless all go to the disk."""
         self._number += 1
-        return self._made(shape, dtype, _File(self._folder / f"{self._number:06}{_SUFFIX}"))
+        file = _File(self._folder / f"{self._number:06}{_SUFFIX}")
+        return self._made(shape, dtype, file, on_disk=on_disk)
 
     def keep(self, streams: Mapping[str, HiddenStates], fingerprint: str, **facts: Any) -> None:
         """Make these what `kept` finds, in the place of those before, whole or not at all."""
@@ -216,10 +223,10 @@ class HiddenStore:
         for path in (self._folder / _KEPT, *self._folder.glob(f"*{_SUFFIX}")):
             path.unlink(missing_ok=True)
 
-    def _made(self, shape: Sequence[int], dtype: torch.dtype, file: _File) -> HiddenStates:
+    def _made(self, shape: Sequence[int], dtype: torch.dtype, file: _File, *, on_disk: bool = False) -> HiddenStates:
         sequence_bytes = max(1, math.prod(shape[1:]) * dtype.itemsize)
         with self._lock:
-            in_memory = int(min(shape[0], max(0.0, self._left) // sequence_bytes))
+            in_memory = 0 if on_disk else int(min(shape[0], max(0.0, self._left) // sequence_bytes))
             self._left -= in_memory * sequence_bytes
         states = HiddenStates(shape, dtype, in_memory, file)
         weakref.finalize(states, self._release, file, in_memory * sequence_bytes)

@@ -1,8 +1,8 @@
 """A block as the quantize stage stores it, and the module that runs it.
 
 Stored names: `<linear>.codes`, `.scale`, and where there are any `.zero_point` and `.global_scale` for a quantized
-weight, `<linear>.weight` for one left alone, the clip ratios of `stored_clips`, the factors of `low_rank`,
-everything else under its own name.
+weight, `<linear>.weight` for one left alone, the numbers of `stored_clips`, the factors of `low_rank`, everything else
+under its own name.
 """
 
 from __future__ import annotations
@@ -17,7 +17,14 @@ from dfrot_engine.forward.attention import KVQuantizer
 from dfrot_engine.forward.block import BlockFactory
 from dfrot_engine.forward.fake_quant import QuantizedLinear, linear_parts, replace_linear
 from dfrot_engine.forward.low_rank import FACTOR_PARTS, adapt_linears
-from dfrot_engine.forward.stored_clips import CLIP_PARTS, INPUT_CLIP, KEY_CLIP, VALUE_CLIP, stored_quantizer
+from dfrot_engine.forward.stored_clips import (
+    CLIP_PARTS,
+    INPUT_CLIP,
+    INPUT_GLOBAL_SCALE,
+    KEY_CLIP,
+    VALUE_CLIP,
+    stored_quantizer,
+)
 from dfrot_engine.job import Job
 from dfrot_engine.quantizers.weight import QuantizedWeight
 from dfrot_engine.recipe import LinearSchemes
@@ -25,7 +32,7 @@ from dfrot_engine.rotations.rotation_set import RotationSet
 
 CODE_PARTS = (".codes", ".scale", ".zero_point", ".global_scale")
 #: How names end that no block of the model has.
-OWN_PARTS = CODE_PARTS + CLIP_PARTS + FACTOR_PARTS
+OWN_PARTS = (*CODE_PARTS, *CLIP_PARTS, *FACTOR_PARTS, INPUT_GLOBAL_SCALE)
 
 
 def block_schemes(job: Job, index: int) -> dict[str, LinearSchemes]:

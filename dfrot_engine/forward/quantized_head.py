@@ -1,7 +1,7 @@
 """The head as the quantize stage stores it, and the module that runs it.
 
 Stored names: `head.codes`, `.scale`, `.zero_point` when the recipe quantizes its weight, else `head`; `head.input_clip`
-where the clip ratio of its input is searched.
+where the clip ratio of its input is searched, `head.input_global_scale` where its format has one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,14 @@ from dfrot_engine.calibration.statistics import InputMoments
 from dfrot_engine.forward.block import BlockFactory
 from dfrot_engine.forward.fake_quant import QuantizedLinear
 from dfrot_engine.forward.quantized_block import stored_weight
-from dfrot_engine.forward.stored_clips import INPUT_CLIP, searches, stored_quantizer
+from dfrot_engine.forward.stored_clips import (
+    INPUT_CLIP,
+    INPUT_GLOBAL_SCALE,
+    has_global_scale,
+    input_global_scale,
+    searches,
+    stored_quantizer,
+)
 from dfrot_engine.forward.stream import Streams, batches, first_tokens
 from dfrot_engine.job import Job
 from dfrot_engine.outer import folded_norm_parts
@@ -33,7 +40,8 @@ def head_schemes(job: Job) -> LinearSchemes:
 
 def waits_for_last_block(job: Job) -> bool:
     """Whether something about the head is decided by what the last block hands to it."""
-    return _waits_for_moments(job) or searches(head_schemes(job).activations)
+    activations = head_schemes(job).activations
+    return _waits_for_moments(job) or searches(activations) or has_global_scale(activations)
 
 
 def finish_outer(job: Job, factory: BlockFactory, folded: dict[str, Tensor], streams: Streams) -> dict[str, Tensor]:
@@ -44,7 +52,7 @@ def finish_outer(job: Job, factory: BlockFactory, folded: dict[str, Tensor], str
     """
     parts = {part: tensor.to(job.checkpoint_dtype) for part, tensor in folded_norm_parts(folded).items()}
     norm = factory.fill_final_norm(parts)
-    clip = _search_clip(job, norm, folded[_HEAD], streams)
+    clip = _search_clip(job, norm, folded[_HEAD], streams) | _measure_global_scale(job, factory, norm, streams)
     moments = _moments(job, factory, norm, clip, streams) if _waits_for_moments(job) else None
     return round_outer(job, folded, moments) | clip
 
@@ -76,8 +84,18 @@ def _search_clip(job: Job, norm: nn.Module, head_VD: Tensor, streams: Streams) -
     scheme = head_schemes(job).activations
     if scheme is None or not searches(scheme):
         return {}
-    seen = norm(first_tokens(streams.quantized).to(job.device)).flatten(0, 1)
-    return {_HEAD + INPUT_CLIP: torch.tensor(search_input_clip(seen, head_VD.to(seen), scheme))}
+    seen = job.ranks.gather_rows(norm(first_tokens(streams).to(job.device)).flatten(0, 1))
+    ratio = job.ranks.told(search_input_clip(seen, head_VD.to(seen), scheme))
+    return {_HEAD + INPUT_CLIP: torch.tensor(ratio)}
+
+
+@torch.no_grad()
+def _measure_global_scale(job: Job, factory: BlockFactory, norm: nn.Module, streams: Streams) -> dict[str, Tensor]:
+    scheme = head_schemes(job).activations
+    if scheme is None or not has_global_scale(scheme):
+        return {}
+    largest = torch.stack([norm(one.to(factory.device)).abs().amax() for one in batches(streams.quantized)]).amax()
+    return {_HEAD + INPUT_GLOBAL_SCALE: input_global_scale(largest, scheme)}
 
 
 @torch.no_grad()
@@ -92,6 +110,7 @@ def _moments(
     for seen, wanted in zip(batches(streams.quantized), exact_batches, strict=False):
         exact = None if wanted is None else norm(wanted.to(factory.device)).flatten(0, 1)
         moments.add(read(norm(seen.to(factory.device))).flatten(0, 1), exact)
+    job.ranks.combine(moments)
     return moments
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -89,6 +90,7 @@ class Room:
             folder: of hidden states that do not fit, and of those kept for a resumed run.
             warn: told when a batch was too large.
         """
+        warn = warn if job.ranks.is_first else _on_standard_error
         prefix = job.architecture.block_prefix(0)
         block_bytes = sum(one.num_bytes for name, one in read_headers(job.model_dir).items() if name.startswith(prefix))
         overlaps, budget = split_budget(job.options.memory_budget, block_bytes)
@@ -98,3 +100,8 @@ class Room:
     def unlimited() -> Room:
         """For a few tokens: everything stays in RAM."""
         return Room(HiddenStore())
+
+
+def _on_standard_error(event: Warned) -> None:
+    """Of a rank whose events nobody hears."""
+    print(f"{event.message} {event.remedy}", file=sys.stderr, flush=True)

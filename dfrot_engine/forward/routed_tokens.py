@@ -57,5 +57,7 @@ def route_tokens(
         seen_ND, chosen_NK, _ = arguments_of(factory, block, index, hidden[part], experts, kv)
         return seen_ND.cpu(), chosen_NK.cpu()
 
+    if not len(hidden):  # of a process that has no sequences
+        return torch.empty(0, hidden.shape[2]), torch.empty(0, 1, dtype=torch.long)
     passed = list(factory.batch.in_batches(range(len(hidden)), hidden.shape[1], read))
     return torch.cat([seen for seen, _ in passed]), torch.cat([chosen for _, chosen in passed])

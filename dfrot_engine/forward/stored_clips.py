@@ -1,7 +1,7 @@
-"""Clip ratios that were searched, as a block or the head stores them, and the quantizers that use them.
+"""What calibration found for the rounding of activations, as a block or the head stores it, and the quantizers of it.
 
-Stored names: `<linear>.input_clip` of what a linear reads, `kv.key_clip` and `kv.value_clip` of the KV cache; float32
-scalars, there where the scheme says "search".
+Stored names, of float32 scalars: `<linear>.input_clip` of what a linear reads, `kv.key_clip` and `kv.value_clip` of the
+KV cache where the scheme says "search"; `<linear>.input_global_scale` where the format has a scale of the whole tensor.
 """
 
 from __future__ import annotations
@@ -12,12 +12,15 @@ import torch
 from torch import Tensor
 
 from dfrot_engine.quantizers.activations import activation_quantizer
+from dfrot_engine.quantizers.formats import FORMATS
+from dfrot_engine.quantizers.grid import choose_global_scale
 from dfrot_engine.recipe import ActivationScheme, KVCacheScheme, LinearSchemes
 
 INPUT_CLIP = ".input_clip"
 KEY_CLIP, VALUE_CLIP = "kv.key_clip", "kv.value_clip"
 #: How their names end.
 CLIP_PARTS = (INPUT_CLIP, ".key_clip", ".value_clip")
+INPUT_GLOBAL_SCALE = ".input_global_scale"
 
 
 def stored_quantizer(
@@ -26,11 +29,15 @@ def stored_quantizer(
     name: str,
     rounding: Callable[[Tensor], Tensor] = torch.round,
 ) -> Callable[[Tensor], Tensor] | None:
-    """The quantizer of a scheme with the ratio that is stored under this name, if the scheme has it searched."""
+    """The quantizer of a scheme with the ratio that is stored under this name, if the scheme has it searched.
+
+    Where the format has a global scale that is not stored yet, the quantizer takes it from the values at hand.
+    """
     if scheme is None:
         return None
     ratio = float(stored[name]) if scheme.clip_ratio == "search" else None
-    return activation_quantizer(scheme, rounding, searched=ratio)
+    global_scale = stored.get(name.removesuffix(INPUT_CLIP) + INPUT_GLOBAL_SCALE)
+    return activation_quantizer(scheme, rounding, searched=ratio, global_scale=global_scale)
 
 
 def unsearched_clips(schemes: Mapping[str, LinearSchemes], kv_cache: KVCacheScheme | None) -> dict[str, Tensor]:
@@ -43,6 +50,18 @@ def unsearched_clips(schemes: Mapping[str, LinearSchemes], kv_cache: KVCacheSche
     if searches(kv_cache):
         searching += [KEY_CLIP, VALUE_CLIP]
     return {name: torch.tensor(1.0) for name in searching}
+
+
+def has_global_scale(scheme: ActivationScheme | None) -> bool:
+    """Whether a number for the whole input is measured on calibration tokens."""
+    return scheme is not None and FORMATS[scheme.format].scales == "e4m3"
+
+
+def input_global_scale(largest: Tensor, scheme: ActivationScheme) -> Tensor:
+    """The global scale of an input whose largest value this is."""
+    found = choose_global_scale(largest, FORMATS[scheme.format])
+    assert found is not None
+    return found.cpu()
 
 
 def searches(scheme: ActivationScheme | KVCacheScheme | None) -> bool:

@@ -24,10 +24,16 @@ class Streams:
     Args:
         exact: through the folded, unquantized blocks; the first sequences only, unless the solver wants them all.
         quantized: through the quantized blocks.
+        first: number of the first of them, where each of several processes has its own sequences.
     """
 
     exact: Hidden
     quantized: Hidden
+    first: int = 0
+
+    def among_first(self, count: int) -> int:
+        """How many of this process's sequences are among the first of all."""
+        return max(0, min(count - self.first, len(self.quantized)))
 
 
 def embed(reader: CheckpointReader, architecture: Architecture, tokens_BT: Tensor) -> Tensor:
@@ -106,13 +112,15 @@ def outputs_of(
         between()
 
 
-def first_tokens(hidden: Hidden) -> Tensor:
-    """[B, T, D] about two thousand tokens: the first sequences, or evenly spread ones of one that is longer.
+def first_tokens(streams: Streams) -> Tensor:
+    """[b, T, D] of the quantized stream about two thousand tokens: the first sequences, those of them that are here, or
+    evenly spread tokens of one that is longer.
 
     Not to be run through a block, which wants whole sequences.
     """
+    hidden = streams.quantized
     step = -(-hidden.shape[1] // BATCH_TOKENS)
-    return hidden[: max(1, BATCH_TOKENS // hidden.shape[1])][:, ::step]
+    return hidden[: streams.among_first(max(1, BATCH_TOKENS // hidden.shape[1]))][:, ::step]
 
 
 def batches(hidden: Hidden) -> Iterator[Tensor]:

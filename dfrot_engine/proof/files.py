@@ -23,6 +23,7 @@ from dfrot_engine.work_dir import WorkDir
 _EXACTLY = "bit for bit"
 #: How closely the tensors of an export have to agree.
 _HOW = {
+    "compressed-tensors": "bit for bit, 4-bit floats as closely as bfloat16 holds them",
     "gguf": "bit for bit, minima of Q4_1 within a 128th of a step",
     "gguf-q8_0": "within 0.6 of a step, norms bit for bit",
 }

@@ -126,6 +126,12 @@ def _as_carried(recipe: Recipe, kind: str) -> Recipe:
     return recipe.model_copy(update=changes)
 
 
+def computes_in_float32(recipe: Recipe) -> bool:
+    """Whether a checkpoint can be loaded in float32: compressed-tensors unpacks 4-bit floats to bfloat16 alone."""
+    schemes = (recipe.weights, *(one.weights for one in recipe.overrides))
+    return not any(scheme is not None and scheme.format in ("nvfp4", "mxfp4") for scheme in schemes)
+
+
 def _not_finite(output: str) -> ProofRow:
     return ProofRow(
         check="reload",

@@ -18,8 +18,11 @@ from dfrot_engine.checkpoint.blocks import parts_of
 from dfrot_engine.checkpoint.reader import CheckpointReader
 from dfrot_engine.exporters.adapter import factors_of
 from dfrot_engine.exporters.base import as_checkpoint, outer_tensors, tensors_beside
+from dfrot_engine.exporters.online_rotation import matrix_tensor
+from dfrot_engine.exporters.rotated_modeling import GUARD
 from dfrot_engine.forward.quantized_block import OWN_PARTS, block_schemes, stored_weight
 from dfrot_engine.forward.quantized_head import stored_head
+from dfrot_engine.forward.stored_clips import INPUT_GLOBAL_SCALE
 from dfrot_engine.job import Job
 from dfrot_engine.proof.comparison import Comparison
 from dfrot_engine.quantizers.weight import QuantizedWeight
@@ -28,6 +31,7 @@ from dfrot_engine.work_dir import WorkDir
 
 #: How names end that compressed-tensors gives to the parts of a linear, its plain weight aside.
 _PACKED_PARTS = ("weight_packed", "weight_scale", "weight_shape", "weight_zero_point", "weight_global_scale")
+_BFLOAT16_STEPS = 2**-7
 
 
 def compare_codes(job: Job, work: WorkDir, folder: Path, found: Comparison, say: Callable[[int], None]) -> None:
@@ -44,6 +48,8 @@ def compare_codes(job: Job, work: WorkDir, folder: Path, found: Comparison, say:
         left = set(reader.headers)
         for name, expected in _outer_parts(job, outer):
             left -= unpack.compare(reader, name, expected, found)
+        head_scale = outer.get(f"head{INPUT_GLOBAL_SCALE}")
+        left -= _compare_input(reader, names.head_tensor, head_scale, found)
         for index in range(names.num_blocks):
             stored, _ = work.load_block("quantize", f"{index:05}")
             left -= _compare_block(job, index, stored, reader, unpack, found)
@@ -52,6 +58,8 @@ def compare_codes(job: Job, work: WorkDir, folder: Path, found: Comparison, say:
                     _compare_plain(factors, name, expected, found)
             say(index + 1)
         for name, expected in tensors_beside(job, original, RotationSet.load(work.rotations).to(job.device)):
+            left -= unpack.compare(reader, name, expected, found)
+        for name, expected in matrix_tensor(job).items():
             left -= unpack.compare(reader, name, expected, found)
     found.wrong += [f"'{name}' is in the files, but belongs to nothing" for name in sorted(left)]
 
@@ -90,7 +98,11 @@ class _Unpacker:
     def __init__(self, folder: Path, tower: str) -> None:
         self._tower = tower
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        self._config = QuantizationConfig.model_validate(config["quantization_config"])
+        quantization = config["quantization_config"]
+        quantization.pop("transform_config", None)
+        for group in quantization["config_groups"].values():
+            group.pop(GUARD, None)  # as the code that comes with such a checkpoint does
+        self._config = QuantizationConfig.model_validate(quantization)
 
     def compare(
         self, reader: CheckpointReader, name: str, expected: QuantizedWeight | Tensor, found: Comparison
@@ -101,13 +113,19 @@ class _Unpacker:
             return {name}
         endings = (*_PACKED_PARTS, "weight")
         own = {part: f"{name}.{part}" for part in endings if f"{name}.{part}" in reader.headers}
-        found.attempt(
-            f"{name}.weight", lambda: found.check(f"{name}.weight", self._unpacked(reader, name, own), dense(expected))
-        )
+        found.attempt(f"{name}.weight", lambda: self._compare_codes(reader, name, own, expected, found))
         return set(own.values())
 
+    def _compare_codes(
+        self, reader: CheckpointReader, name: str, own: dict[str, str], expected: QuantizedWeight, found: Comparison
+    ) -> None:
+        unpacked, computed = self._unpacked(reader, name, own), dense(expected)
+        # The package unpacks 4-bit floats to bfloat16 whatever their scales are; two roundings at most.
+        tolerance = 0.0 if unpacked.dtype is torch.float32 else computed.abs() * _BFLOAT16_STEPS
+        found.check(f"{name}.weight", unpacked.float(), computed, tolerance)
+
     def _unpacked(self, reader: CheckpointReader, name: str, own: dict[str, str]) -> Tensor:
-        """[O, I] float32."""
+        """[O, I] float32, or bfloat16 where the package knows no other way."""
         scheme = self._scheme(name)
         parts: dict[str, Tensor | None] = {
             part: _floats_as_float32(part, reader.tensor(full)) for part, full in own.items()
@@ -116,7 +134,7 @@ class _Unpacker:
         compressor = BaseCompressor.get_value_from_registry(getattr(kind, "value", kind))
         weight = compressor.decompress(parts, scheme)["weight"]
         assert weight is not None
-        return weight.float()
+        return weight
 
     def _scheme(self, name: str) -> QuantizationScheme:
         module = torch.nn.Linear(1, 1, device="meta")
@@ -156,7 +174,9 @@ def _compare_block(
     for linear in names.block_at(index).linears:
         weight = stored_weight(stored, linear.name, schemes[linear.name])
         if isinstance(weight, QuantizedWeight):
-            seen |= unpack.compare(reader, names.stored_name(prefix + linear.name), weight, found)
+            name = names.stored_name(prefix + linear.name)
+            seen |= unpack.compare(reader, name, weight, found)
+            seen |= _compare_input(reader, name, stored.get(f"{linear.name}{INPUT_GLOBAL_SCALE}"), found)
     plain = {name: tensor for name, tensor in stored.items() if not name.endswith(OWN_PARTS)}
     for written in sorted(name for name in reader.headers if name.startswith(prefix) and name not in seen):
         shape = reader.headers[written].shape
@@ -170,6 +190,14 @@ def _compare_block(
         seen.add(written)
     found.wrong += [f"'{prefix}{name}' is in no file" for name in plain]
     return seen
+
+
+def _compare_input(reader: CheckpointReader, name: str, scale: Tensor | None, found: Comparison) -> set[str]:
+    """What the files hold of a linear's input, where there is something to hold."""
+    if scale is None:
+        return set()
+    _compare_plain(reader, f"{name}{INPUT_GLOBAL_SCALE}", scale.reshape(1), found)
+    return {f"{name}{INPUT_GLOBAL_SCALE}"}
 
 
 def _compare_plain(reader: CheckpointReader, name: str, expected: Tensor, found: Comparison) -> None:

@@ -29,19 +29,20 @@ def activation_quantizer(
     rounding: Callable[[Tensor], Tensor] = torch.round,
     *,
     searched: float | None = None,
+    global_scale: Tensor | None = None,
 ) -> Callable[[Tensor], Tensor]:
     """Values → what is left of them, on the last dimension: one scale for each token (activations), for each token and
     head (KV cache), or for each group of a token where the format prescribes groups.
 
-    NVFP4's scale of the whole tensor is taken from the values at hand. Deployed, it is a number from calibration, so
-    that tokens there do not depend on what else is in the batch; it decides no more than how small scales round.
-
     Args:
         searched: the clip ratio of this input, if the scheme has it searched; see `clip_ratio_of`.
+        global_scale: NVFP4's scale of the whole tensor, a number from calibration, so that a token does not depend on
+            what else is in the batch; None takes it from the values at hand. It decides how small scales round.
     """
     fmt = FORMATS[scheme.format]
     ratio = clip_ratio_of(scheme, searched)
     quantize = partial(fake_quantize, fmt=fmt, symmetric=scheme.symmetric, clip_ratio=ratio, rounding=rounding)
+    quantize = quantize if global_scale is None else partial(quantize, global_scale=global_scale)
     return quantize if fmt.group_size is None else partial(_by_group, quantize, fmt.group_size)
 
 

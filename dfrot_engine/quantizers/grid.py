@@ -99,9 +99,10 @@ def fake_quantize(
     symmetric: bool,
     clip_ratio: float = 1.0,
     rounding: Callable[[Tensor], Tensor] = torch.round,
+    global_scale: Tensor | None = None,
 ) -> Tensor:
     """What is left of the values after rounding, each row of the last dimension with a scale of its own."""
-    grid = choose_grid(values, fmt, symmetric=symmetric, clip_ratio=clip_ratio)
+    grid = choose_grid(values, fmt, symmetric=symmetric, clip_ratio=clip_ratio, global_scale=global_scale)
     return dequantize(quantize(values, grid, fmt, rounding=rounding), grid).to(values.dtype)
 
 

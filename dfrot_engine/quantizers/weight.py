@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -55,6 +56,27 @@ class QuantizedWeight:
             replace(self, codes_OI=codes, scale_OG=scale, zero_point_OG=zero, global_scale=_copy(self.global_scale))
             for codes, scale, zero in zip(self.codes_OI.split(sizes), self.scale_OG.split(sizes), zeros, strict=True)
         ]
+
+    @staticmethod
+    def stacked(parts: list[QuantizedWeight]) -> QuantizedWeight:
+        """Parts that were rounded by themselves, one above the other; they have no global scale unless there is one."""
+        if len(parts) == 1:
+            return parts[0]
+        assert all(part.global_scale is None for part in parts)
+        zeros = [part.zero_point_OG for part in parts if part.zero_point_OG is not None]
+        return replace(
+            parts[0],
+            codes_OI=torch.cat([part.codes_OI for part in parts]),
+            scale_OG=torch.cat([part.scale_OG for part in parts]),
+            zero_point_OG=torch.cat(zeros) if zeros else None,
+        )
+
+    @staticmethod
+    def of_parts(tensors: Mapping[str, Tensor], format_name: str) -> QuantizedWeight:
+        """The inverse of `tensors`."""
+        return QuantizedWeight(
+            tensors["codes"], tensors["scale"], tensors.get("zero_point"), format_name, tensors.get("global_scale")
+        )
 
     def tensors(self) -> dict[str, Tensor]:
         """The parts that are there, by the names they are stored under."""

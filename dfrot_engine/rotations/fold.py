@@ -138,6 +138,7 @@ def _fold_reads(weight: Tensor, linear: Linear, sizes: Architecture, rotations: 
     if linear.reads is Space.MLP_HIDDEN:
         weight = weight if rotations.mlp_scales is None else weight * rotations.mlp_scales[block]
         weight = weight if rotations.channels is None else weight[:, rotations.channels[block]]
+        weight = weight if rotations.channel_signs is None else weight * rotations.channel_signs
         online = rotations.online(block, weight.shape[1])
         return weight if online is None else online.apply(weight)
     return weight
@@ -158,7 +159,9 @@ def _fold_rows(weight: Tensor, writes: Space, sizes: Architecture, rotations: Ro
     if writes is Space.MLP_HIDDEN and rotations.mlp_scales is not None:
         weight = weight / rotations.mlp_scales[block][:, None]
     if writes in _MLP_CHANNELS and rotations.channels is not None:
-        return weight[rotations.channels[block]]
+        weight = weight[rotations.channels[block]]
+    if writes is Space.MLP_HIDDEN and rotations.channel_signs is not None:
+        weight = weight * rotations.channel_signs[:, None]
     return weight
 
 

@@ -73,7 +73,9 @@ def load_rotation_set(path: str, field: str = FIELD) -> RotationSet:
     stacks = (*(rotations.r2 or ()), *(rotations.r4_segments or ()))
     are_rotations = all(_deviation(stack) <= _POLISHED for stack in stacks)
     are_orders = all(one.sort().values.equal(torch.arange(len(one))) for one in rotations.channels or ())
-    if not (are_rotations and are_orders):
+    signs = rotations.channel_signs
+    are_signs = signs is None or (rotations.r4 is not None and bool(signs.abs().eq(1).all()))
+    if not (are_rotations and are_orders and are_signs):
         message = f"{path} does not hold rotations any more: a part of R2 or R4 is not orthogonal."
         raise RecipeError(message, "Choose another file, or run the recipe again that made it.", field)
     return rotations

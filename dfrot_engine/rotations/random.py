@@ -32,6 +32,10 @@ class HadamardRotation:
         """R as [n, n] float64."""
         return self.signs.double()[:, None] * hadamard_matrix(self.order).to(self.signs.device)
 
+    def split(self) -> tuple[HadamardRotation, Tensor]:
+        """The same without signs, and the signs that stand in front of it."""
+        return HadamardRotation(self.order, torch.ones_like(self.signs)), self.signs
+
     def to(self, device: torch.device) -> HadamardRotation:
         return HadamardRotation(self.order, self.signs.to(device))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -18,6 +18,7 @@ from dfrot_engine.rotations.random import HadamardRotation
 from dfrot_engine.whole_file import whole_file
 
 _OTHER = "R4.width."
+_SIGNS = "R4.channel_signs"
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class RotationSet:
         r4_segments: for each block [G, S, S] float64, what follows `r4` on each segment of channels.
         mlp_scales: for each block [I] float64, what the MLP's channels are divided by, in their old order; folded too.
         channels: for each block [I] int64, the order in which R4 sees the MLP's channels; folded into the weights.
+        channel_signs: [I] ±1 in that order, R4's signs where they are folded into the weights too; then `r4` has none.
     """
 
     r1_DD: Tensor | None = None
@@ -43,6 +45,7 @@ class RotationSet:
     r4_segments: tuple[Tensor, ...] | None = None
     channels: tuple[Tensor, ...] | None = None
     mlp_scales: tuple[Tensor, ...] | None = None
+    channel_signs: Tensor | None = None
 
     def online(self, block: int, width: int) -> OnlineRotation | None:
         """R4 of one block, of its MLPs of this width; None when there is none."""
@@ -53,12 +56,22 @@ class RotationSet:
             return None
         return OnlineRotation(self.r4, None if self.r4_segments is None else self.r4_segments[block])
 
+    def with_online_signs(self) -> RotationSet:
+        """The same R4 with its signs applied at run time, for what cannot fold them."""
+        if self.channel_signs is None:
+            return self
+        assert self.r4 is not None
+        r4 = HadamardRotation(self.r4.order, self.r4.signs * self.channel_signs)
+        return replace(self, r4=r4, channel_signs=None)
+
     def save(self, path: Path, facts: dict[str, str]) -> None:
         """Write one safetensors file, whole or not at all; `facts` (model, recipe, seed) go into its metadata."""
         tensors: dict[str, Tensor] = {}
         metadata = dict(facts)
         if self.r1_DD is not None:
             tensors["R1"] = self.r1_DD.cpu().contiguous()
+        if self.channel_signs is not None:
+            tensors[_SIGNS] = self.channel_signs.cpu()
         by_block = {
             "R2": self.r2,
             "R4.segments": self.r4_segments,
@@ -97,6 +110,7 @@ class RotationSet:
             r4_segments=_by_block("R4.segments", tensors),
             channels=_by_block("R4.channels", tensors),
             mlp_scales=_by_block("MLP.scales", tensors),
+            channel_signs=tensors.get(_SIGNS),
         )
 
     def to(self, device: torch.device) -> RotationSet:
@@ -110,6 +124,7 @@ class RotationSet:
             r4_segments=_moved(self.r4_segments, device),
             channels=_moved(self.channels, device),
             mlp_scales=_moved(self.mlp_scales, device),
+            channel_signs=None if self.channel_signs is None else self.channel_signs.to(device),
         )
 
 

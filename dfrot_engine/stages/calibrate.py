@@ -6,34 +6,31 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from dfrot_engine.calibration.block_rows import picked_rows
 from dfrot_engine.calibration.datasets import load_text, sample_batches
 from dfrot_engine.calibration.massive import is_concentrated, is_large
-from dfrot_engine.calibration.samplers import RowSample, sample_rows
-from dfrot_engine.charts import ACTIVATION_MAP, ActivationMap
+from dfrot_engine.calibration.samplers import sample_rows
 from dfrot_engine.checkpoint.reader import CheckpointReader, read_block
 from dfrot_engine.checkpoint.tokenizer import Tokenizer
 from dfrot_engine.errors import RunError
-from dfrot_engine.events import ChartSaved, MassiveToken, MassiveTokensFound, StageAdvanced, StageStarted
+from dfrot_engine.events import StageAdvanced, StageStarted
 from dfrot_engine.forward.block import BlockFactory
 from dfrot_engine.forward.hidden_states import Hidden, HiddenStates
 from dfrot_engine.forward.room import Room
+from dfrot_engine.forward.shares import collected, dealt_out
 from dfrot_engine.forward.stream import embed_into, outputs_of
 from dfrot_engine.job import Job
 from dfrot_engine.overlap import WriteBehind, read_ahead
 from dfrot_engine.progress import Report
 from dfrot_engine.recipe import Recipe
 from dfrot_engine.stages.base import Stage
+from dfrot_engine.stages.calibrate_book import MASSIVE, NAME, ROWS, Book, site_rows
 from dfrot_engine.work_dir import WorkDir
 
-NAME = "calibrate"
-ROWS = "rows"
-MASSIVE = f"{NAME}/massive.json"  # the rotate stage completes it in a file of its own
-_SHOWN_TOKENS = 64
+__all__ = ["MASSIVE", "NAME", "ROWS", "STAGE", "calibration_tokens", "run_and_sample", "site_rows"]
 
 
 def is_needed(job: Job) -> bool:
@@ -43,39 +40,55 @@ def is_needed(job: Job) -> bool:
 def run(job: Job, work: WorkDir, fingerprint: str, report: Report) -> None:
     """Leaves `calibrate/rows.safetensors`, what is kept of each block, the activation map, `calibrate/massive.json`."""
     architecture = job.architecture
+    ranks, total = job.ranks, job.recipe.calibration.num_samples
     report(StageStarted(stage=NAME, steps=architecture.num_blocks))
-    tokenizer = Tokenizer.load(job.model_dir)
-    tokens_BT = calibration_tokens(job, tokenizer)
     room = Room.of(job, work.root / NAME, report)
     factory = BlockFactory(job.model_dir, job.device, batch=room.batch)
+    book = _book(job, work, report) if ranks.is_first else None
 
     def advance(step: int, index: int) -> None:
         steps = architecture.num_blocks
         report(StageAdvanced(stage=NAME, step=step, steps=steps, label=f"Block {index + 1} of {steps}"))
 
     with CheckpointReader(job.model_dir) as reader:
-        start, hidden = _resume(work, room, fingerprint)
-        if hidden is None:
-            embedding_VD = reader.tensor(f"{architecture.embedding}.weight")
-            hidden = embed_into(room.states, embedding_VD, architecture, tokens_BT)
-            del embedding_VD
-        chart = _LiveMap(job, work, [tokenizer.token_text(token) for token in tokens_BT[0].tolist()])
-        for index in range(start):
-            chart.add(index, work.load_block(NAME, f"{index:05}")[0])
-        if start:  # a kill may have come between a block and its chart
-            chart.save(report)
-        numbers = range(start, architecture.num_blocks)
+        start, whole = (0, None) if book is None else _begin(book, room, reader, fingerprint)
+        hidden = dealt_out(ranks, room.states, whole, total)
+        del whole
+        numbers = range(ranks.told(start), architecture.num_blocks)
         blocks = read_ahead(partial(read_block, reader, architecture), numbers, overlaps=room.overlaps)
-        with closing(blocks), WriteBehind(overlaps=room.overlaps) as behind:
+        with closing(blocks), WriteBehind(overlaps=room.overlaps and ranks.is_alone) as behind:
             for index in numbers:
                 block = factory.fill(index, next(blocks))
                 hidden, parts = run_and_sample(job, room, factory, block, index, hidden, partial(advance, index, index))
                 del block  # before the next one is read
-                behind.submit(partial(_save, work, room, fingerprint, index, hidden, parts))
-                chart.add(index, parts)
-                chart.save(report)
+                whole = collected(ranks, room.states, hidden, total, total)
+                if book is not None and whole is not None:
+                    behind.submit(partial(_save, work, room, fingerprint, index, whole, parts))
+                    book.chart.add(index, parts)
+                    book.chart.save(report)
+                del whole
                 advance(index + 1, index)
-    _collect(job, work, tokens_BT, tokenizer, report)
+    if book is not None:
+        book.conclude()
+
+
+def _book(job: Job, work: WorkDir, report: Report) -> Book:
+    tokenizer = Tokenizer.load(job.model_dir)
+    return Book(job, work, report, calibration_tokens(job, tokenizer), tokenizer)
+
+
+def _begin(book: Book, room: Room, reader: CheckpointReader, fingerprint: str) -> tuple[int, HiddenStates]:
+    """The first block that is not there yet, and all sequences in front of it."""
+    start, hidden = _resume(book.work, room, fingerprint)
+    for index in range(start):
+        book.chart.add(index, book.work.load_block(NAME, f"{index:05}")[0])
+    if start:  # a kill may have come between a block and its chart
+        book.chart.save(book.report)
+    if hidden is None:
+        architecture = book.job.architecture
+        embedding_VD = reader.tensor(f"{architecture.embedding}.weight")
+        hidden = embed_into(room.states, embedding_VD, architecture, book.tokens_BT)
+    return start, hidden
 
 
 def calibration_tokens(job: Job, tokenizer: Tokenizer) -> Tensor:
@@ -113,19 +126,22 @@ def run_and_sample(
     hidden: Hidden,
     between: Callable[[], None],
 ) -> tuple[HiddenStates, dict[str, Tensor]]:
-    """The block's output, and what is kept of its sites."""
+    """The block's output for this rank's sequences, and what is kept of the sites of all ranks' tokens."""
     table, rotation = job.architecture.block, job.recipe.rotation
+    counts = job.ranks.all_facts(hidden.shape[0] * hidden.shape[1])
+    before = sum(counts[: job.ranks.rank])
     # Generators of the site's own, so that a resumed run draws the same rows.
     seed = job.recipe.calibration.seed * 1_000_003 + index * 10
     inner = picked_rows(
         block,
         job.architecture,
-        num_tokens=hidden.shape[0] * hidden.shape[1],
+        num_tokens=sum(counts),
+        before=before,
         value_rows=rotation.value_rows,
         hidden_rows=rotation.hidden_rows,
         generator=torch.Generator().manual_seed(seed + 9),
     )
-    sites = [_Site(job, room, block, index, site, hidden) for site in range(len(table.sites()))]
+    sites = [_Site(job, room, block, index, site, hidden, before) for site in range(len(table.sites()))]
     output = room.states.new(hidden.shape)
     with inner as block_rows, ExitStack() as watched:
         for site in sites:
@@ -134,7 +150,7 @@ def run_and_sample(
             output.append(passed)
             for site in sites:
                 site.take()
-    kept = dict(block_rows)
+    kept = {name: job.ranks.gather_rows(rows) for name, rows in block_rows.items()}
     for site in sites:
         kept |= site.sampled()
     kept["first_peak"] = hidden[:1][0].abs().amax(1)
@@ -142,13 +158,19 @@ def run_and_sample(
 
 
 class _Site:
-    """A place where a block reads the residual stream: its tokens as they pass, and the rows R1 learns from."""
+    """A place where a block reads the residual stream: its tokens as they pass, and the rows R1 learns from.
 
-    def __init__(self, job: Job, room: Room, block: nn.Module, index: int, site: int, hidden: Hidden) -> None:
+    Args:
+        before: how many tokens the ranks in front of this one have.
+    """
+
+    def __init__(
+        self, job: Job, room: Room, block: nn.Module, index: int, site: int, hidden: Hidden, before: int
+    ) -> None:
         self._job, self._index, self._site = job, index, site
         self._name = job.architecture.block.sites()[site]
         self._module = block.get_submodule(self._name)
-        self._rows = room.states.new(hidden.shape)
+        self._rows, self._before = room.states.new(hidden.shape), before
         self._passing: Tensor | None = None
         self._tokens: dict[str, list[Tensor]] = {"peak": [], "norm": [], "is_concentrated": []}
 
@@ -186,12 +208,13 @@ class _Site:
 
     def sampled(self) -> dict[str, Tensor]:
         """What is kept of the site, when all batches have passed."""
-        tokens = {name: torch.cat(parts) for name, parts in self._tokens.items()}
+        ranks = self._job.ranks
+        tokens = {name: ranks.gather_rows(torch.cat(parts)) for name, parts in self._tokens.items()}
         is_massive_N = tokens["is_concentrated"] & is_large(tokens["norm"])
         num_sites = self._job.architecture.num_blocks * len(self._job.architecture.block.sites())
         seed = self._job.recipe.calibration.seed * 1_000_003 + self._index * 10 + self._site
         sample = sample_rows(
-            self._rows.tokens,
+            self._rows_of,
             is_massive_N,
             tokens["peak"],
             num_tokens=self._rows.shape[1],
@@ -205,72 +228,18 @@ class _Site:
         kept[f"{self._site}.first_massive"] = is_massive_N[: self._rows.shape[1]]
         return kept
 
+    def _rows_of(self, which_N: Tensor) -> Tensor:
+        """[n, D] the tokens with these numbers, whichever rank has them."""
+        here = self._rows.shape[0] * self._rows.shape[1]
+        own_N = (which_N >= self._before) & (which_N < self._before + here)
+        rows_ND = torch.zeros(len(which_N), self._rows.shape[2], dtype=self._rows.dtype)
+        rows_ND[own_N] = self._rows.tokens(which_N[own_N] - self._before)
+        return self._job.ranks.sum_across_ranks(rows_ND)
+
 
 def _epsilon(reader: nn.Module) -> float:
     """A norm's own; a linear that no norm feeds has none."""
     return float(next((getattr(reader, name) for name in ("variance_epsilon", "eps") if hasattr(reader, name)), 1e-6))
-
-
-def site_rows(parts: dict[str, Tensor], site: int) -> RowSample:
-    """The sampled rows of one site, out of what `run_and_sample` kept of its block."""
-    return RowSample(**{name: parts[f"{site}.{name}"] for name in RowSample.__dataclass_fields__})
-
-
-class _LiveMap:
-    """The activation map of the first sequence, saved as it grows; blocks still to come are zero."""
-
-    def __init__(self, job: Job, work: WorkDir, texts: list[str]) -> None:
-        shape = (job.architecture.num_blocks, len(texts))
-        self._sites = range(len(job.architecture.block.sites()))
-        self._work = work
-        self._map = ActivationMap(np.zeros(shape, np.float32), np.zeros(shape, np.bool_), np.array(texts))
-
-    def add(self, index: int, parts: dict[str, Tensor]) -> None:
-        self._map.value[index] = parts["first_peak"].numpy()
-        marks = [parts[f"{site}.first_massive"] for site in self._sites]
-        self._map.is_massive[index] = torch.stack(marks).any(0).numpy()
-
-    def save(self, report: Report) -> None:
-        path = self._work.chart(ACTIVATION_MAP)
-        self._map.save(path)
-        report(ChartSaved(name=ACTIVATION_MAP, path=self._work.relative(path)))
-
-
-def _collect(job: Job, work: WorkDir, tokens_BT: Tensor, tokenizer: Tokenizer, report: Report) -> None:
-    """Join the parts of all blocks into the files the next stages read, and say what was found."""
-    sites = range(len(job.architecture.block.sites()))
-    samples, count = [], 0
-    for index in range(job.architecture.num_blocks):
-        parts, _ = work.load_block(NAME, f"{index:05}")
-        for site in sites:
-            samples.append(site_rows(parts, site))
-            count += int(parts[f"{site}.count"])
-    rows = RowSample.join(samples)
-    rows.save(work.block_path(NAME, ROWS))
-    total = tokens_BT.numel() * job.architecture.num_blocks * len(sites)
-    found = MassiveTokensFound(count=count, rows=total, tokens=_largest_massive(job, rows, tokens_BT, tokenizer))
-    work.write_json(MASSIVE, found.model_dump(mode="json"))
-    report(found)
-
-
-def _largest_massive(job: Job, rows: RowSample, tokens_BT: Tensor, tokenizer: Tokenizer) -> tuple[MassiveToken, ...]:
-    massive = rows.is_massive_N.nonzero()[:, 0]
-    order = rows.peak_N[massive].argsort(descending=True)[:_SHOWN_TOKENS]
-    sites = job.architecture.block.sites()
-    found: list[MassiveToken] = []
-    for row in massive[order].tolist():
-        sample, position = int(rows.sample_N[row]), int(rows.position_N[row])
-        found.append(
-            MassiveToken(
-                block=int(rows.block_N[row]),
-                site=sites[int(rows.site_N[row])],
-                sample=sample,
-                position=position,
-                text=tokenizer.token_text(int(tokens_BT[sample, position])),
-                value=float(rows.peak_N[row]),
-            )
-        )
-    return tuple(found)
 
 
 def _settings(recipe: Recipe) -> tuple[object, ...]:

@@ -27,6 +27,7 @@ from dfrot_engine.recipe import Evaluation
 from dfrot_engine.rotations.rotation_set import RotationSet
 from dfrot_engine.stages.base import Stage
 from dfrot_engine.stages.export import output_folder
+from dfrot_engine.stages.seen_folders import share_of_seen
 from dfrot_engine.work_dir import WorkDir
 
 NAME = "evaluate"
@@ -40,7 +41,10 @@ def run(job: Job, work: WorkDir, _fingerprint: str, report: Report) -> None:
     """Leaves `evaluation.json`."""
     wanted = job.recipe.evaluation
     assert wanted is not None
-    tokens_BT = _windows(job)
+    ranks = job.ranks
+    all_BT = ranks.told_tensors({"tokens": _windows(job)} if ranks.is_first else None)["tokens"]
+    # A folder beside the first rank's may be another one of that name on another computer.
+    tokens_BT = all_BT[share_of_seen(ranks, _read_folders(job), len(all_BT))]
     num_blocks, num_windows = job.architecture.num_blocks, len(tokens_BT)
     text_steps = num_blocks + num_windows
     steps = text_steps + 2 * len(wanted.tasks)
@@ -49,40 +53,24 @@ def run(job: Job, work: WorkDir, _fingerprint: str, report: Report) -> None:
     def advance(step: int, label: str) -> None:
         report(StageAdvanced(stage=NAME, step=step, steps=steps, label=label))
 
-    room = Room.of(job, work.root / NAME, report)
-    original = original_logits(job, tokens_BT, lambda index: advance(index + 1, f"Original: block {index + 1}"), room)
-    quantized, measured = _measured_model(
-        job, work, tokens_BT, room, lambda index: advance(num_blocks, f"Quantized: block {index + 1}")
-    )
-    before, after = Metrics(), Metrics()
-    for window in range(num_windows):
-        reference = original(window)
-        logits = quantized(window)
-        if not bool(torch.isfinite(logits).all()):
-            raise RunError(
-                f"The quantized model ({measured}) gives NaN or infinity.", "Use more bits or a smaller group size."
-            )
-        before.add(reference, tokens_BT[window])
-        after.add(logits, tokens_BT[window], reference)
-        advance(num_blocks + window + 1, f"Window {window + 1} of {num_windows}")
-    numbers = {
-        "perplexity_original": before.perplexity,
-        "perplexity_quantized": after.perplexity,
-        "kl_divergence": after.kl_divergence,
-        "top1_agreement": after.top1_agreement,
-    }
-    folder = _with_adapter(job) if fits_whole(job) else None
-    if folder is not None:
-        del quantized  # before the model is loaded again
+    fits = ranks.told(fits_whole(job))
+    before, after, measured = _measured(job, work, fits, tokens_BT, advance, report)
+    before, after = before.together(ranks), after.together(ranks)
+    measured = next(filter(None, ranks.all_facts(measured)))  # of a rank that had windows
+    alone = None
+    if ranks.told(fits and _with_adapter(job) is not None):
         advance(text_steps, "Without the adapter")
-        numbers["perplexity_without_adapter"] = _perplexity_alone(folder, tokens_BT, job)
+        alone = _without_adapter(job, tokens_BT).together(ranks)
+    if not ranks.is_first:
+        return
     protocol = {
         "dataset": wanted.dataset,
-        "seq_len": tokens_BT.shape[1],
-        "num_windows": num_windows,
+        "seq_len": all_BT.shape[1],
+        "num_windows": len(all_BT),
         "tokens": after.tokens,
         "measured": measured,
     }
+    numbers = _numbers(before, after, alone)
     tasks = _tasks(job, wanted, lambda step, label: advance(text_steps + step, label)) if wanted.tasks else {}
     work.write_json(RESULT, numbers | {"protocol": protocol} | tasks)
     _report_numbers(wanted.dataset, numbers, report)
@@ -92,17 +80,56 @@ def run(job: Job, work: WorkDir, _fingerprint: str, report: Report) -> None:
         report(Evaluated(dataset=row["task"], metric=metric, value=row["quantized"], baseline=row["original"]))
 
 
+def _numbers(before: Metrics, after: Metrics, alone: Metrics | None) -> dict[str, float]:
+    """As they stand in the report; `alone` is the checkpoint without the adapter beside it."""
+    numbers = {
+        "perplexity_original": before.perplexity,
+        "perplexity_quantized": after.perplexity,
+        "kl_divergence": after.kl_divergence,
+        "top1_agreement": after.top1_agreement,
+    }
+    return numbers if alone is None else numbers | {"perplexity_without_adapter": alone.perplexity}
+
+
+def _measured(
+    job: Job, work: WorkDir, fits: bool, tokens_BT: Tensor, advance: Advance, report: Report
+) -> tuple[Metrics, Metrics, str]:
+    """The original and the quantized model on this rank's windows, and what was measured."""
+    before, after = Metrics(), Metrics()
+    num_blocks = job.architecture.num_blocks
+    if not len(tokens_BT):
+        return before, after, ""
+    room = Room.of(job, work.root / NAME, report)
+    original = original_logits(job, tokens_BT, lambda index: advance(index + 1, f"Original: block {index + 1}"), room)
+    quantized, measured = _measured_model(
+        job, fits, tokens_BT, room, lambda index: advance(num_blocks, f"Quantized: block {index + 1}")
+    )
+    for window in range(len(tokens_BT)):
+        reference = original(window)
+        logits = quantized(window)
+        if not bool(torch.isfinite(logits).all()):
+            raise RunError(
+                f"The quantized model ({measured}) gives NaN or infinity.", "Use more bits or a smaller group size."
+            )
+        before.add(reference, tokens_BT[window])
+        after.add(logits, tokens_BT[window], reference)
+        advance(num_blocks + window + 1, f"Window {window + 1} of {len(tokens_BT)}")
+    return before, after, measured
+
+
 def _with_adapter(job: Job) -> Path | None:
     """The folder that is measured, if an adapter lies in it."""
     folder = output_folder(job, job.recipe.exports[0]) if job.recipe.exports else None
     return folder if folder is not None and has_adapter(folder) else None
 
 
-def _perplexity_alone(folder: Path, tokens_BT: Tensor, job: Job) -> float:
-    logits, alone = reloaded_logits(folder, tokens_BT, job.device, adapter=False), Metrics()
-    for window, tokens_T in enumerate(tokens_BT):
-        alone.add(logits(window), tokens_T)
-    return alone.perplexity
+def _without_adapter(job: Job, tokens_BT: Tensor) -> Metrics:
+    alone, folder = Metrics(), _with_adapter(job)
+    if folder is not None and len(tokens_BT):
+        logits = reloaded_logits(folder, tokens_BT, job.device, adapter=False)
+        for window, tokens_T in enumerate(tokens_BT):
+            alone.add(logits(window), tokens_T)
+    return alone
 
 
 def _tasks(job: Job, wanted: Evaluation, advance: Advance) -> dict[str, Any]:
@@ -131,6 +158,13 @@ def _tasks(job: Job, wanted: Evaluation, advance: Advance) -> dict[str, Any]:
     return {"tasks": rows, "task_protocol": protocol}
 
 
+def _read_folders(job: Job) -> list[Path]:
+    """Where the quantized model is read from."""
+    return [WorkDir(job.options.work_path).block_path("quantize", "outer").parent] + [
+        output_folder(job, export) for export in job.recipe.exports[:1]
+    ]
+
+
 def _windows(job: Job) -> Tensor:
     wanted = job.recipe.evaluation
     assert wanted is not None
@@ -139,10 +173,10 @@ def _windows(job: Job) -> Tensor:
 
 
 def _measured_model(
-    job: Job, work: WorkDir, tokens_BT: Tensor, room: Room, say: Callable[[int], None]
+    job: Job, fits: bool, tokens_BT: Tensor, room: Room, say: Callable[[int], None]
 ) -> tuple[LogitsOf, str]:
     """The first export, as users load it; the engine's own quantized forward where nothing is exported or can be."""
-    fits, names = fits_whole(job), job.architecture
+    names, work = job.architecture, WorkDir(job.options.work_path)  # which other ranks may see as well
     export = job.recipe.exports[0] if job.recipe.exports else None
     # Of experts the files are laid out in another way than the modules that would read them; GGUF is no safetensors; an
     # adapter is read by PEFT alone, beside a whole model.

@@ -16,6 +16,7 @@ from dfrot_engine.recipe import Export
 from dfrot_engine.stages.base import Stage
 from dfrot_engine.whole_file import sync_folder, sync_tree, unwritten, whole_file
 from dfrot_engine.work_dir import WorkDir
+from dfrot_engine.work_names import WRITTEN
 
 NAME = "export"
 _NO_RENAME = (errno.EXDEV, errno.EBUSY)
@@ -39,7 +40,11 @@ def run(job: Job, work: WorkDir, _fingerprint: str, report: Report) -> None:
             )
         change_marker(draft, {"export": export.model_dump(mode="json")})
         seal(draft)
-        _move_into_place(draft, output_folder(job, export))
+        folder = output_folder(job, export)
+        names = sorted(path.relative_to(draft).as_posix() for path in draft.rglob("*") if path.is_file())
+        # Whoever deletes the run must be able to leave what users have put beside its files.
+        work.write_json(WRITTEN, (work.read_json(WRITTEN) or {}) | {str(folder.absolute()): names})
+        _move_into_place(draft, folder)
 
 
 def output_folder(job: Job, export: Export) -> Path:

@@ -24,7 +24,7 @@ from dfrot_engine.job import Job
 from dfrot_engine.marker import FAILED, mark_failed, mark_passed
 from dfrot_engine.progress import Report
 from dfrot_engine.proof.files import prove_files, prove_model
-from dfrot_engine.proof.reload import prove_reload, reference_logits
+from dfrot_engine.proof.reload import computes_in_float32, prove_reload, reference_logits
 from dfrot_engine.proof.text import NEW_TOKENS, PROMPTS, continuations, marks, prompts_of, prove_text
 from dfrot_engine.proof.types import ProofRow, failures
 from dfrot_engine.recipe import Evaluation, Export
@@ -183,7 +183,7 @@ def _reload(
         logits = streamed_logits(folder, job.architecture, windows_BT, job.device, room, lambda _index: say(0))
         proof.take(*prove_reload(export.kind, job.recipe, reference, logits, windows_BT, is_float32=False))
         return []
-    is_float32 = fits_whole(job, 2)
+    is_float32 = fits_whole(job, 2) and computes_in_float32(job.recipe)
     model = load_model(folder, job.device, torch.float32 if is_float32 else None)
     logits = logits_of(model, windows_BT)
     proof.take(*prove_reload(export.kind, job.recipe, reference, logits, windows_BT, is_float32=is_float32))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -27,18 +27,19 @@ from dfrot_engine.forward.quantized_block import (
 )
 from dfrot_engine.forward.quantized_head import finish_outer, round_outer, waits_for_last_block
 from dfrot_engine.forward.room import Room
-from dfrot_engine.forward.stored_clips import CLIP_PARTS
-from dfrot_engine.forward.stream import Streams, embed_into, on_pass, outputs_of, pass_on
+from dfrot_engine.forward.stored_clips import CLIP_PARTS, has_global_scale
+from dfrot_engine.forward.stream import Streams, on_pass, outputs_of, pass_on
 from dfrot_engine.job import Job
 from dfrot_engine.outer import fold_outer
 from dfrot_engine.overlap import WriteBehind, read_ahead
 from dfrot_engine.progress import Report
-from dfrot_engine.recipe import CALIBRATED, Qronos, Recipe
+from dfrot_engine.recipe import Recipe
 from dfrot_engine.rotations.fold import fold_block
 from dfrot_engine.rotations.rotation_set import RotationSet
 from dfrot_engine.stages.base import Stage
 from dfrot_engine.stages.calibrate import calibration_tokens
 from dfrot_engine.stages.note_clips import note_clips
+from dfrot_engine.stages.quantize_streams import first_streams, measured_sequences, my_streams, whole_streams
 from dfrot_engine.stages.recover import recover_block
 from dfrot_engine.stages.round_block import FewTokens, round_block
 from dfrot_engine.stages.running_block import rotate_only_of
@@ -49,18 +50,18 @@ RESULT = "recovery.json"
 EXPERTS = "experts.json"
 _TO_NEAREST = "experts_to_nearest"
 OUTER = "outer"  # embedding, final norm and head
-_MEASURED_TOKENS = 2_048  # whose errors are measured; solvers that need data see all of the calibration
 
 
 def run(job: Job, work: WorkDir, fingerprint: str, report: Report) -> None:
     """Leaves `quantize/outer.safetensors`, `quantize/00000.safetensors` …, `experts.json`, perhaps `recovery.json`."""
     num_blocks = job.architecture.num_blocks
     report(StageStarted(stage=NAME, steps=num_blocks))
+    job.ranks.copy_file(work.rotations)
     rotations = RotationSet.load(work.rotations).to(job.device)
     room = Room.of(job, work.root / NAME, report)
     bench = _Bench(job, work, room, BlockFactory(job.model_dir, job.device, batch=room.batch), rotations, report)
     with CheckpointReader(job.model_dir) as reader:
-        if not work.has_block(NAME, OUTER, fingerprint):
+        if job.ranks.is_first and not work.has_block(NAME, OUTER, fingerprint):
             report(StageAdvanced(stage=NAME, step=0, steps=num_blocks, label="Embedding and head"))
             work.save_block(NAME, OUTER, round_outer(job, fold_outer(job, reader, rotations)), fingerprint)
         start, streams = _resume(job, work, room, fingerprint)
@@ -68,8 +69,10 @@ def run(job: Job, work: WorkDir, fingerprint: str, report: Report) -> None:
         if waits_for_last_block(job):
             report(StageAdvanced(stage=NAME, step=num_blocks, steps=num_blocks, label="Head"))
             outer = finish_outer(job, bench.factory, fold_outer(job, reader, rotations), streams)
-            work.save_block(NAME, OUTER, outer, fingerprint)
-    note_clips(job, work, report)
+            if job.ranks.is_first:
+                work.save_block(NAME, OUTER, outer, fingerprint)
+    if job.ranks.is_first:
+        note_clips(job, work, report)
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,8 @@ def _quantize_blocks(
     """The streams behind the last of these blocks."""
     job, report, overlaps = bench.job, bench.report, bench.room.overlaps
     blocks = read_ahead(partial(read_block, reader, job.architecture), numbers, overlaps=overlaps)
-    with closing(blocks), WriteBehind(overlaps=overlaps) as behind:
+    # Several ranks write after every block what the others have, and exchange nothing else meanwhile.
+    with closing(blocks), WriteBehind(overlaps=overlaps and job.ranks.is_alone) as behind:
         for index in numbers:
             started = time.monotonic()
             done = _quantize_block(bench, index, blocks, streams)
@@ -130,7 +134,8 @@ def _quantize_block(bench: _Bench, index: int, blocks: Iterator[dict[str, Tensor
     job, factory, rotations, say = bench.job, bench.factory, bench.rotations, bench.sayer(index)
     folded = fold_block(_to_device(next(blocks), job.device), job.architecture, rotations, index)
     stored, few_tokens = round_block(job, factory, index, folded, streams, rotations, say, bench.report)
-    _note_few_tokens(bench.work, index, few_tokens)
+    if job.ranks.is_first:
+        _note_few_tokens(bench.work, index, few_tokens)
     exact_block = fill_exact_block(factory, job, index, folded, rotations)
     del folded
     between, kv = partial(say, "the original"), rotate_only_of(rotations)
@@ -139,44 +144,33 @@ def _quantize_block(bench: _Bench, index: int, blocks: Iterator[dict[str, Tensor
     if job.recipe.recovery is not None:
         recovered = recover_block(job, factory, index, stored, streams, exact, rotations, say)
         stored, recovery = recovered.stored, (recovered.before, recovered.after)
-        _note_recovery(bench.work, index, recovery)
+        if job.ranks.is_first:
+            _note_recovery(bench.work, index, recovery)
     after, errors = _measure(bench, index, exact_block, exact, stored, streams)
     return _Done({name: tensor.cpu() for name, tensor in stored.items()}, after, errors, recovery)
 
 
 def _save(bench: _Bench, index: int, done: _Done, fingerprint: str) -> None:
     """The block first: the streams behind it say that it is there."""
-    bench.work.save_block(NAME, f"{index:05}", done.stored, fingerprint)
-    bench.room.states.keep(vars(done.streams), fingerprint, next_block=index + 1)
+    whole = whole_streams(bench.job, bench.room, done.streams)
+    if bench.job.ranks.is_first:
+        bench.work.save_block(NAME, f"{index:05}", done.stored, fingerprint)
+        bench.room.states.keep(whole, fingerprint, next_block=index + 1)
 
 
 def _resume(job: Job, work: WorkDir, room: Room, fingerprint: str) -> tuple[int, Streams]:
+    """The first block that is not there yet, and this rank's part of the streams in front of it."""
+    start, whole = _whole(job, work, room, fingerprint) if job.ranks.is_first else (0, {})
+    return job.ranks.told(start), my_streams(job, room, whole)
+
+
+def _whole(job: Job, work: WorkDir, room: Room, fingerprint: str) -> tuple[int, dict[str, HiddenStates]]:
     kept = room.states.kept(fingerprint)
     if kept is not None and work.has_blocks(NAME, kept.facts["next_block"], fingerprint):
-        return kept.facts["next_block"], Streams(**kept.streams)
+        return kept.facts["next_block"], kept.streams
     tokens_BT = calibration_tokens(job, Tokenizer.load(job.model_dir))
-    measured_BT = tokens_BT[: max(1, _MEASURED_TOKENS // tokens_BT.shape[1])]
     outer, _ = work.load_block(NAME, OUTER, ("embedding",))
-    wanted = _wants_every_sequence(job.recipe)
-
-    def embedded(tokens_BT: Tensor) -> HiddenStates:
-        return embed_into(room.states, outer["embedding"], job.architecture, tokens_BT)
-
-    quantized = embedded(tokens_BT if wanted.quantized else measured_BT)
-    return 0, Streams(quantized if wanted.exact or not wanted.quantized else embedded(measured_BT), quantized)
-
-
-class _Wanted(NamedTuple):
-    exact: bool
-    quantized: bool
-
-
-def _wants_every_sequence(recipe: Recipe) -> _Wanted:
-    """Which streams hold every calibration sequence; the others hold no more than errors are measured on."""
-    recovers = recipe.recovery is not None
-    return _Wanted(
-        exact=recovers or isinstance(recipe.solver, Qronos), quantized=recovers or isinstance(recipe.solver, CALIBRATED)
-    )
+    return 0, first_streams(job, room, outer["embedding"], tokens_BT)
 
 
 def _note_recovery(work: WorkDir, index: int, errors: tuple[float, float]) -> None:
@@ -207,7 +201,7 @@ def _measure(
     job, factory, say = bench.job, bench.factory, bench.sayer(index)
     block = fill_quantized_block(factory, job, index, stored, bench.rotations)
     kv = kv_quantizer(job, bench.rotations, stored)
-    measured = max(1, _MEASURED_TOKENS // streams.exact.shape[1])
+    measured = streams.among_first(measured_sequences(streams.exact.shape[1]))
     quantized = bench.room.states.new(streams.quantized.shape)
 
     def run(sequences: range) -> None:
@@ -219,12 +213,17 @@ def _measure(
 
     say("measuring")
     with _linear_errors(job, index, block, exact_block) as errors:
-        run(range(min(measured, len(quantized))))
+        run(range(measured))
     run(range(measured, len(quantized)))
-    relative = {name: (float(wrong) / max(float(total), 1e-30)) ** 0.5 for name, (wrong, total) in errors.items()}
+    sums = {kind: (float(wrong), float(total)) for kind, (wrong, total) in errors.items()}
     difference = quantized[:measured] - exact[:measured]
-    relative["block"] = float(difference.norm() / exact[:measured].norm().clamp(min=1e-12))
-    return Streams(exact, quantized), relative
+    # Norms and not their squares, so that nothing overflows and a process alone has them as they are.
+    mine = [float(difference.norm()), float(exact[:measured].norm())]
+    wrong, total = (math.hypot(*ranks) for ranks in zip(*job.ranks.all_facts(mine), strict=True))
+    added = [job.ranks.sums_across_ranks(*two) for two in sums.values()]
+    relative = {kind: (part / max(whole, 1e-30)) ** 0.5 for kind, (part, whole) in zip(sums, added, strict=True)}
+    relative["block"] = wrong / max(total, 1e-12)
+    return replace(streams, exact=exact, quantized=quantized), relative
 
 
 @contextmanager
@@ -270,6 +269,10 @@ def _stored_bytes(job: Job, index: int, stored: dict[str, Tensor]) -> int:
     return size
 
 
+def _has_global_scales(recipe: Recipe) -> bool:
+    return any(map(has_global_scale, (recipe.activations, *(one.activations for one in recipe.overrides))))
+
+
 def _to_device(tensors: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
     return {name: tensor.to(device) for name, tensor in tensors.items()}
 
@@ -286,6 +289,9 @@ STAGE = Stage(
         recipe.skip,
         recipe.calibration,
         *(["float16"] if recipe.needs_float16 else []),
+        *(["bfloat16"] if recipe.needs_bfloat16 else []),
+        # Earlier versions did not measure them.
+        *(["global scales of inputs"] if _has_global_scales(recipe) else []),
     ),
     lambda _job: True,
     run,

@@ -51,17 +51,18 @@ def recover_block(
 
     Args:
         stored: not modified.
-        streams: in front of the block, every calibration sequence in both.
+        streams: in front of the block, every calibration sequence of this rank in both.
         wanted: the exact stream behind the block.
         say: called before each step and each batch that is measured; what it raises ends the work.
     """
     section = job.recipe.recovery
     assert section is not None
-    targets = _Targets(factory, index, streams, wanted)
-    num_held_out = held_out_sequences(len(wanted))
-    num_trained = len(wanted) - num_held_out
+    targets, ranks = _Targets(factory, index, streams, wanted), job.ranks
+    num_sequences = job.recipe.calibration.num_samples
+    num_held_out = held_out_sequences(num_sequences)
+    num_trained = num_sequences - num_held_out
     # Too few sequences to hold any out, which the plan has warned of: measured on what is trained on.
-    held_out = torch.arange(num_trained, len(wanted)) if num_held_out else torch.arange(num_trained)
+    held_out = torch.arange(num_trained, num_sequences) if num_held_out else torch.arange(num_trained)
     kv = kv_quantizer(job, rotations, stored)
 
     @torch.no_grad()
@@ -71,7 +72,7 @@ def recover_block(
         for loss in targets.in_chunks(held_out, lambda chunk: float(targets.loss(block, chunk, kv)) * len(chunk)):
             say("recovery, measuring")
             total += loss
-        return total / len(held_out)
+        return ranks.sums_across_ranks(total)[0] / len(held_out)
 
     best, lowest = stored, measure(stored)
     before = lowest
@@ -85,10 +86,14 @@ def recover_block(
     for step in range(1, section.steps + 1):
         say(f"recovery, step {step} of {section.steps}")
         which = next(draws)
-        optimizer.zero_grad()
+        for parameter in parameters:
+            parameter.grad = None if ranks.is_alone else torch.zeros_like(parameter)
         for slopes in targets.in_chunks(which, partial(targets.slopes, trainable, len(which))):
             for parameter, slope in zip(parameters, slopes, strict=True):
                 parameter.grad = slope if parameter.grad is None else parameter.grad + slope
+        for parameter in parameters:
+            if parameter.grad is not None:
+                parameter.grad = ranks.sum_across_ranks(parameter.grad.contiguous())
         optimizer.step()
         schedule.step()
         if step % MEASURED_EVERY == 0 or step == section.steps:
@@ -96,7 +101,9 @@ def recover_block(
             loss = measure(candidate)
             if loss < lowest:  # never true of NaN
                 best, lowest = candidate, loss
-    return Recovered(best, before**0.5, lowest**0.5)
+    # Steps of equal gradients may differ on unlike GPUs.
+    kept = best if ranks.is_alone else ranks.told_tensors(best, device=job.device)
+    return Recovered(kept, before**0.5, lowest**0.5)
 
 
 class _Targets:
@@ -109,7 +116,7 @@ class _Targets:
 
     def __init__(self, factory: BlockFactory, index: int, streams: Streams, wanted: Hidden) -> None:
         self._factory, self._index = factory, index
-        self._entering, self._wanted = streams.quantized, wanted
+        self._entering, self._wanted, self._first = streams.quantized, wanted, streams.first
         together = zip(*map(batches, (wanted, streams.exact, streams.quantized)), strict=True)
         self._size_BT = torch.cat([_size(*three) for three in together])
 
@@ -125,7 +132,8 @@ class _Targets:
         return torch.autograd.grad(part, trainable.parameters, allow_unused=True, materialize_grads=True)
 
     def in_chunks(self, which_B: Tensor, work: Callable[[Tensor], T]) -> Iterator[T]:
-        """`work` on a few sequences at a time, as many as go through a block at once."""
+        """`work` on a few of these sequences at a time, as many as go through a block at once; only on what is here."""
+        which_B = which_B[(which_B >= self._first) & (which_B < self._first + len(self._wanted))] - self._first
         seq_len = self._wanted.shape[1]
         yield from self._factory.batch.in_batches(range(len(which_B)), seq_len, lambda part: work(which_B[part]))
 

@@ -35,6 +35,7 @@ from dfrot_engine.recipe import (
     REFINED,
     THROUGH_MODEL,
     ActivationScheme,
+    BlockHadamard,
     Hadamard,
     NoRotation,
     RandomOrthogonal,
@@ -262,6 +263,8 @@ def _settings(recipe: Recipe) -> tuple[object, ...]:
     own = (recipe.skip, recipe.kv_cache, exceptions) if sees_linears else ()
     if isinstance(rotation.mlp_scaling, ScaleSearch):
         own += (recipe.weights, [(one.linears, one.weights) for one in recipe.overrides if one.weights])
+    if isinstance(rotation.r4, BlockHadamard):
+        own += ("signs are folded",)  # earlier versions left them to be applied at run time
     return rotation, recipe.activations, stamps, *own
 
 

@@ -72,9 +72,16 @@ def given_inner(job: Job) -> RotationSet:
     r3 = random_hadamard(sizes.head_size, seed + 3) if rotation.r3 else None
     if isinstance(r4, FromFile):
         saved = load_rotation_set(r4.path, "rotation.r4.path")
+        saved = saved if sizes.scales_mlp else saved.with_online_signs()
         return replace(saved, r1_DD=None, r2=heads, r3=r3, mlp_scales=None)
     shared, *others = (shared_r4(r4, width) for width in _widths(sizes))
-    return RotationSet(r2=heads, r3=r3, r4=shared, r4_others=tuple(one for one in others if one is not None))
+    signs = None
+    if isinstance(r4, BlockHadamard) and shared is not None and not others:
+        # Runtimes apply a Hadamard matrix without signs; behind a nonlinearity there is nothing to fold them into.
+        shared, signs = shared.split()
+        signs = signs if sizes.scales_mlp else None
+    of_experts = tuple(one for one in others if one is not None)
+    return RotationSet(r2=heads, r3=r3, r4=shared, r4_others=of_experts, channel_signs=signs)
 
 
 def _widths(sizes: Architecture) -> list[int]:
@@ -147,7 +154,7 @@ def _scale_mlp(job: Job, index: int, rows: dict[str, Tensor], start: RotationSet
     weights, activations = block_schemes(job, index)[down_proj.name]
     with CheckpointReader(job.model_dir) as reader:
         weight_OI = reader.tensor(f"{job.architecture.block_prefix(index)}{down_proj.name}.weight").to(job.device)
-    start = RotationSet(start.r1_DD, r4=start.r4, r4_segments=start.r4_segments).to(job.device)
+    start = start.with_online_signs().to(job.device)
     r1 = RotationSet(start.r1_DD)
     folded_OI = fold_weight(weight_OI.double(), down_proj, job.architecture, r1, index).float()
     online = start.online(index, weight_OI.shape[1])

@@ -5,26 +5,26 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
+from itertools import groupby
+from typing import NamedTuple, TypeVar
 
-import torch
 from torch import Tensor
 
-from dfrot_engine.calibration.statistics import InputMoments
+from dfrot_engine.architectures.base import Block
+from dfrot_engine.distributed import Ranks
 from dfrot_engine.events import Warned
 from dfrot_engine.forward.block import BlockFactory
 from dfrot_engine.forward.quantized_block import OWN_PARTS, block_schemes
-from dfrot_engine.forward.stored_clips import unsearched_clips
+from dfrot_engine.forward.stored_clips import has_global_scale, unsearched_clips
 from dfrot_engine.forward.stream import Streams
 from dfrot_engine.job import Job
 from dfrot_engine.progress import Report
-from dfrot_engine.quantizers import solver_of
-from dfrot_engine.quantizers.gptq import NotPositiveDefinite
-from dfrot_engine.quantizers.rtn import solve_rtn
-from dfrot_engine.quantizers.weight import QuantizedWeight
 from dfrot_engine.recipe import CALIBRATED, LinearSchemes, WeightScheme
 from dfrot_engine.rotations.rotation_set import RotationSet
 from dfrot_engine.stages.running_block import RunningBlock
+from dfrot_engine.stages.solve import Unit, round_units
+
+T = TypeVar("T")
 
 _NAMED_EXPERTS = 8  # in a warning; the report lists them all
 
@@ -72,19 +72,24 @@ def round_block(
     sees_moments = isinstance(job.recipe.solver, CALIBRATED)
     table, schemes = job.architecture.block_at(index), block_schemes(job, index)
     running: RunningBlock | None = None
-    if sees_moments or unsearched_clips(schemes, job.recipe.kv_cache):
+    measures = any(has_global_scale(one.activations) for one in schemes.values())
+    if sees_moments or measures or unsearched_clips(schemes, job.recipe.kv_cache):
         running = RunningBlock(job, factory, index, folded, streams, rotations, say)
-    rounded = partial(_round_group, job, index, folded, schemes, say=say, report=report)
+    rounded = partial(round_units, job, index, folded, partial(_weights, schemes), say=say, report=report)
     stored, few = dict(folded), []
-    for shared in table.shared_inputs():
-        stored |= running.search_clips(shared) if running else {}
-        for names in _groups(schemes, shared):
-            moments = running.moments(names[0]) if running and sees_moments else None
-            expert = table.named(names[0]).expert
-            if moments is not None and expert is not None and moments.tokens < moments.width:
-                few.append(FewTokens(expert, tuple(names), moments.tokens, moments.width))
-                moments = None
-            for name, weight in rounded(names, moments):
+    for wave in _waves(table, job.ranks.world_size):
+        for shared in wave:
+            stored |= running.measure_inputs(shared) if running else {}
+        for together in _together([names for shared in wave for names in _groups(schemes, shared)], job.ranks):
+            units: list[Unit] = []
+            for names, owner in together:
+                moments = running.moments(names[0], owner) if running and sees_moments else None
+                expert = table.named(names[0]).expert
+                if moments is not None and expert is not None and moments.tokens < moments.width:
+                    few.append(FewTokens(expert, tuple(names), moments.tokens, moments.width))
+                    moments = None
+                units.append(Unit(names, moments, owner))
+            for name, weight in rounded(units):
                 stored.pop(f"{name}.weight")
                 stored |= {f"{name}.{part}": tensor for part, tensor in weight.tensors().items()}
                 if running:
@@ -112,6 +117,40 @@ def _warning(index: int, few: Sequence[FewTokens]) -> Warned:
     )
 
 
+def _waves(table: Block, together: int) -> Iterator[list[tuple[str, ...]]]:
+    """Linears by their inputs; those of a wave do not wait for each other.
+
+    Args:
+        together: how many experts go through their steps side by side.
+    """
+    for is_expert, groups in groupby(table.shared_inputs(), lambda shared: table.named(shared[0]).expert is not None):
+        if not is_expert:
+            yield from ([shared] for shared in groups)
+            continue
+        experts: dict[int | None, list[tuple[str, ...]]] = defaultdict(list)
+        for shared in groups:
+            experts[table.named(shared[0]).expert].append(shared)
+        for some in _chunks(list(experts.values()), together):
+            yield from (list(step) for step in zip(*some, strict=True))
+
+
+def _together(groups: Sequence[list[str]], ranks: Ranks) -> Iterator[list[tuple[list[str], int | None]]]:
+    """As many groups as there are ranks at a time, each with its owner; one that is alone is everybody's."""
+    for some in _chunks(groups, ranks.world_size):
+        yield [(names, rank if len(some) > 1 else None) for rank, names in enumerate(some)]
+
+
+def _chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def _weights(schemes: Mapping[str, LinearSchemes], name: str) -> WeightScheme:
+    scheme = schemes[name].weights
+    assert scheme is not None
+    return scheme
+
+
 def _groups(schemes: Mapping[str, LinearSchemes], shared: Sequence[str]) -> Iterator[list[str]]:
     """Linears to round, of those that read the same tensor, by how their input is rounded."""
     by_input: dict[object, list[str]] = defaultdict(list)
@@ -119,35 +158,3 @@ def _groups(schemes: Mapping[str, LinearSchemes], shared: Sequence[str]) -> Iter
         if schemes[name].weights is not None:
             by_input[schemes[name].activations].append(name)
     yield from by_input.values()
-
-
-def _round_group(
-    job: Job,
-    index: int,
-    folded: dict[str, Tensor],
-    schemes: Mapping[str, LinearSchemes],
-    names: list[str],
-    moments: InputMoments | None,
-    *,
-    say: Callable[[str], None],
-    report: Report,
-) -> Iterator[tuple[str, QuantizedWeight]]:
-    """Linears of one input; those with the same scheme are rounded as one weight, to nearest without moments."""
-    table, solver = job.architecture.block_at(index), job.recipe.solver
-    by_scheme: dict[WeightScheme, list[str]] = defaultdict(list)
-    for name in names:
-        scheme = schemes[name].weights
-        assert scheme is not None
-        by_scheme[scheme].append(name)
-    for scheme, alike in by_scheme.items():
-        say(", ".join(dict.fromkeys(table.named(name).label for name in alike)))
-        weights = [folded[f"{name}.weight"].float() for name in alike]
-        stacked = torch.cat(weights)
-        solve: Callable[..., QuantizedWeight] = solve_rtn if moments is None else solver_of(solver)
-        try:
-            rounded = solve(stacked, scheme, solver, scale_dtype=job.checkpoint_dtype, moments=moments)
-        except NotPositiveDefinite as error:
-            where = f"Block {index}, {', '.join(alike)}: {error.message[0].lower()}{error.message[1:]}"
-            report(Warned(message=f"{where} They were rounded to nearest instead.", remedy=error.remedy))
-            rounded = solve_rtn(stacked, scheme, scale_dtype=job.checkpoint_dtype)
-        yield from zip(alike, rounded.split_rows([len(weight) for weight in weights]), strict=True)

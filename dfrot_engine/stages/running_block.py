@@ -22,8 +22,11 @@ from dfrot_engine.forward.quantized_block import (
 from dfrot_engine.forward.routed_tokens import RoutedTokens, route_tokens
 from dfrot_engine.forward.stored_clips import (
     INPUT_CLIP,
+    INPUT_GLOBAL_SCALE,
     KEY_CLIP,
     VALUE_CLIP,
+    has_global_scale,
+    input_global_scale,
     searches,
     stored_quantizer,
     unsearched_clips,
@@ -70,14 +73,19 @@ class RunningBlock:
         """From here on the linear computes with its rounded weight."""
         _linear(self._block, name).weight.copy_(weight.dequantize())
 
-    def moments(self, name: str) -> InputMoments:
-        """Of all calibration tokens where this linear reads them, an expert's of those that are routed to it."""
+    def moments(self, name: str, onto: int | None = None) -> InputMoments:
+        """Of all calibration tokens where this linear reads them, an expert's of those that are routed to it.
+
+        Args:
+            onto: the one rank that solves this linear, where it is one; all have the number of tokens.
+        """
         linear = _linear(self._block, name)
         moments = InputMoments(linear.weight.shape[1], self._factory.device, with_exact=self._with_exact)
         for seen, wanted in self._inputs_of_both(name):
             self._say(f"inputs of {self._table.named(name).label}")
             exact = None if wanted is None else _linear(self._exact(), name).read(wanted).flatten(0, -2)
             moments.add(linear.read(seen).flatten(0, -2), exact)
+        self._job.ranks.combine(moments, onto)
         return moments
 
     @property
@@ -119,8 +127,8 @@ class RunningBlock:
             self._routed = RoutedTokens(seen, chosen, exact)
         return self._routed
 
-    def search_clips(self, names: tuple[str, ...]) -> dict[str, Tensor]:
-        """The clip ratios that are to be searched in front of these linears, by their stored names.
+    def measure_inputs(self, names: tuple[str, ...]) -> dict[str, Tensor]:
+        """The clip ratios and global scales that are to be found in front of these linears, by their stored names.
 
         Args:
             names: linears that read the same tensor; those in front of them are finished.
@@ -130,9 +138,13 @@ class RunningBlock:
             found |= self._search_kv_clips(names[0])
             self._clips |= found
         for scheme in {self._schemes[name].activations: None for name in names}:
-            if scheme is not None and searches(scheme):
-                alike = [name for name in names if self._schemes[name].activations == scheme]
-                found |= self._search_input_clip(alike, scheme)
+            if scheme is None:
+                continue
+            alike = [name for name in names if self._schemes[name].activations == scheme]
+            found |= self._search_input_clip(alike, scheme) if searches(scheme) else {}
+            found |= self._measure_global_scale(alike, scheme) if has_global_scale(scheme) else {}
+            for name in alike:
+                _linear(self._block, name).quantize_input = stored_quantizer(scheme, found, name + INPUT_CLIP)
         self._clips |= found
         return found
 
@@ -154,34 +166,58 @@ class RunningBlock:
         for _ in self._searched_inputs(reader, kv):
             for name, heads in seen.items():
                 parts[name].append(_spread(heads))
-        rows = {name: torch.cat(heads) for name, heads in parts.items()}
-        return {name: torch.tensor(search_head_clip(heads_NS, scheme)) for name, heads_NS in rows.items()}
+        ranks, empty = self._job.ranks, torch.empty(0, self._job.architecture.head_size, device=self._factory.device)
+        rows = {name: ranks.gather_rows(torch.cat(heads or [empty])) for name, heads in parts.items()}
+        ratios = ranks.told({name: search_head_clip(heads_NS, scheme) for name, heads_NS in rows.items()})
+        return {name: torch.tensor(ratio) for name, ratio in ratios.items()}
 
     def _search_input_clip(self, names: list[str], scheme: ActivationScheme) -> dict[str, Tensor]:
         self._say(f"clip of {', '.join(dict.fromkeys(self._table.named(name).label for name in names))}")
         rows_NI = _linear(self._block, names[0]).rotate(self._searched_rows(names[0]))
         weight_OI = torch.cat([self._folded[f"{name}.weight"].to(rows_NI) for name in names])
-        ratio = torch.tensor(search_input_clip(rows_NI, weight_OI, scheme))
-        found = {name + INPUT_CLIP: ratio.clone() for name in names}
-        for name in names:
-            _linear(self._block, name).quantize_input = stored_quantizer(scheme, found, name + INPUT_CLIP)
-        return found
+        ratio = torch.tensor(self._job.ranks.told(search_input_clip(rows_NI, weight_OI, scheme)))
+        return {name + INPUT_CLIP: ratio.clone() for name in names}
+
+    def _measure_global_scale(self, names: list[str], scheme: ActivationScheme) -> dict[str, Tensor]:
+        """Of all tokens of the stream: what is larger than any of them is cut off at run time."""
+        self._say(f"range of {', '.join(dict.fromkeys(self._table.named(name).label for name in names))}")
+        linear, largest = _linear(self._block, names[0]), torch.zeros((), device=self._factory.device)
+        for seen in self._inputs(names[0]):
+            largest = torch.maximum(largest, linear.rotate(seen).abs().amax().float()) if seen.numel() else largest
+        largest = torch.tensor(max(self._job.ranks.all_facts(float(largest))))
+        return {name + INPUT_GLOBAL_SCALE: input_global_scale(largest, scheme) for name in names}
+
+    def _inputs(self, name: str) -> Iterator[Tensor]:
+        """What a linear reads in the quantized stream."""
+        if self._table.named(name).expert is not None:
+            yield from (seen for seen, _ in self._inputs_of_both(name))
+            return
+        hidden = self._streams.quantized
+        yield from self._factory.batch.in_batches(
+            range(len(hidden)), hidden.shape[1], lambda part: self._input(hidden[part], name)
+        )
 
     def _searched_inputs(self, name: str, kv: KVQuantizer | None = None) -> Iterator[Tensor]:
         """Of the first sequences: of what is measured, too, solvers that need no data hold no more than these."""
         hidden = self._streams.quantized
-        count = min(len(hidden), max(1, _SEARCHED_TOKENS // hidden.shape[1]))
+        count = self._streams.among_first(max(1, _SEARCHED_TOKENS // hidden.shape[1]))
         yield from self._factory.batch.in_batches(
             range(count), hidden.shape[1], lambda part: self._input(hidden[part], name, kv)
         )
 
     def _searched_rows(self, name: str) -> Tensor:
         """[N, I]; an expert's are spread over all its tokens, since few of the first ones may go there."""
-        if self._table.named(name).expert is None:
-            return torch.cat([_spread(inputs) for inputs in self._searched_inputs(name)])
         width = _linear(self._block, name).weight.shape[1]
-        rows = [seen for seen, _ in self._inputs_of_both(name)] or [torch.empty(0, width, device=self._factory.device)]
-        return _spread(torch.cat(rows))
+        none = torch.empty(0, width, device=self._factory.device)
+        if self._table.named(name).expert is None:
+            rows_NI = torch.cat([_spread(inputs) for inputs in self._searched_inputs(name)] or [none])
+        else:
+            rows_NI = torch.cat([seen for seen, _ in self._inputs_of_both(name)] or [none])
+            # As if the rows of all ranks lay one after another.
+            counts = self._job.ranks.all_facts(len(rows_NI))
+            before, step = sum(counts[: self._job.ranks.rank]), _step(sum(counts))
+            rows_NI = rows_NI[-before % step :: step]
+        return self._job.ranks.gather_rows(rows_NI)
 
     def _input(self, hidden_BTD: Tensor, name: str, kv: KVQuantizer | None = None) -> Tensor:
         kv = kv or kv_quantizer(self._job, self._rotations, self._clips)
@@ -211,8 +247,12 @@ def _spread(values: Tensor) -> Tensor:
     Args:
         values: tokens in the last but one dimension.
     """
-    step = max(1, -(-values.shape[-2] // _SEARCHED_TOKENS))
-    return values.movedim(-2, 0)[::step].flatten(0, -2) if values.ndim > 2 else values[::step]
+    return values.movedim(-2, 0)[:: _step(values.shape[-2])].flatten(0, -2)
+
+
+def _step(tokens: int) -> int:
+    """Every so many of them are searched on."""
+    return max(1, -(-tokens // _SEARCHED_TOKENS))
 
 
 def _expert(block: nn.Module, name: str) -> Expert:

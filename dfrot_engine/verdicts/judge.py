@@ -10,12 +10,18 @@ from typing import NamedTuple
 from dfrot_engine.formats import FORMATS
 from dfrot_engine.plan_linears import PlannedLinear
 from dfrot_engine.plan_types import Output
-from dfrot_engine.recipe import ActivationScheme, KVCacheScheme, LinearSchemes, Recipe, WeightScheme
-from dfrot_engine.verdicts.table import Rule, Runtime, facts
+from dfrot_engine.recipe import ActivationScheme, KVCacheScheme, LinearSchemes, NoRotation, Recipe, WeightScheme
+from dfrot_engine.verdicts.table import RotationFact, Rule, Runtime, facts
 from dfrot_engine.verdicts.types import EVERY_RUNTIME, LOADS, OUTCOMES, Outcome, Verdict
 
 _UNKNOWN = "This scheme was not tried there."
 _KV_STAYS = "The KV cache stays at 16 bits."
+_R4_UNTRIED = RotationFact(
+    outcome="not-tried",
+    reason="Whether R4 is applied was not tried; without it the answers are nonsense.",
+    how="not-tried",
+    source="nothing was run",
+)
 _WORDS = {"any": "any", "cpu": "CPU"}
 PLAIN = "none"
 
@@ -50,6 +56,7 @@ class _Asked(NamedTuple):
     output: Output
     cases: Mapping[Case, str]
     kv_cache: KVCacheScheme | None
+    is_rotated: bool
 
 
 def verdicts(
@@ -90,7 +97,7 @@ def _asked(recipe: Recipe, named: Sequence[tuple[Case, str]], output: Output) ->
     cases: dict[Case, str] = {}
     for case, name in named if facts().exports[output.exporter].is_quantized else ():
         cases.setdefault(case, name)
-    return _Asked(output, cases or {Case(): ""}, recipe.kv_cache)
+    return _Asked(output, cases or {Case(): ""}, recipe.kv_cache, not isinstance(recipe.rotation.r4, NoRotation))
 
 
 def _case_of(linear: PlannedLinear) -> Case:
@@ -161,6 +168,13 @@ def _judge(runtime: Runtime, asked: _Asked, capability: int | None, generation: 
     flags = min(ways, key=lambda one: min(_rank(_worst(ways[one])), len(LOADS)))
     found, worst = ways[flags], _worst(ways[flags])
     outcome, reason, kv = worst.outcome, worst.rule.reason if worst.rule else _UNKNOWN, asked.kv_cache
+    source = f"{worst.rule.how}: {worst.rule.source}" if worst.rule else "not-tried: nothing was run or read"
+    if asked.is_rotated and outcome != "refused":
+        rotation = _rotation(runtime, capability)
+        is_worse = OUTCOMES.index(rotation.outcome) > OUTCOMES.index(outcome)
+        own = f"{rotation.how}: {rotation.source}"
+        reason, source = (rotation.reason, own) if is_worse else (f"{reason} {rotation.reason}", f"{source}; {own}")
+        outcome = rotation.outcome if is_worse else outcome
     does_load = outcome in LOADS
     kv_flag = runtime.kv_flags.get(kv.format, "") if kv else ""
     activation_bits = _bits(found, "activation_bits", "activations") if does_load else ()
@@ -178,10 +192,19 @@ def _judge(runtime: Runtime, asked: _Asked, capability: int | None, generation: 
         kv_cache_bits=(FORMATS[kv.format].bits if kv and kv_flag else 16) if does_load else None,
         reason=reason,
         linear=worst.linear if len({one.outcome for one in found}) > 1 else "",
-        command="" if outcome == "refused" else command(runtime, asked.output, (flags, kv_flag)),
-        source=f"{worst.rule.how}: {worst.rule.source}" if worst.rule else "not-tried: nothing was run or read",
+        command="" if outcome == "refused" else command(runtime, asked.output, (flags, kv_flag), asked.is_rotated),
+        source=source,
         version=runtime.version,
     )
+
+
+def _rotation(runtime: Runtime, capability: int | None) -> RotationFact:
+    """The first that fits."""
+    for fact in runtime.rotation:
+        first, last = fact.capabilities or (0, 0)
+        if fact.capabilities is None or (capability is not None and first <= capability <= last):
+            return fact
+    return _R4_UNTRIED
 
 
 def _difference(activation_bits: Sequence[int]) -> str:
@@ -235,8 +258,14 @@ def _bits(found: Sequence[_Found], field: str, side: str) -> tuple[int, ...]:
     return () if 0 in bits else tuple(sorted(bits))
 
 
-def command(runtime: Runtime, output: Output, flags: Sequence[str] = ()) -> str:
-    """How to start a runtime with the files of an export; "" where there is no way."""
+def command(runtime: Runtime, output: Output, flags: Sequence[str] = (), is_rotated: bool = False) -> str:
+    """How to start a runtime with the files of an export; "" where there is no way.
+
+    Args:
+        is_rotated: whether the files carry R4, and code that applies it.
+    """
     template = runtime.commands.get(facts().exports[output.exporter].files, "")
     shown = "".join(f" {one}" for one in flags if one)
-    return template.strip().format(folder=output.folder, quoted=shlex.quote(output.folder), flags=shown)
+    trust = ", trust_remote_code=True" if is_rotated else ""
+    quoted = shlex.quote(output.folder)
+    return template.strip().format(folder=output.folder, quoted=quoted, flags=shown, trust=trust)

@@ -41,6 +41,16 @@ class Rule(_Row):
     source: str
 
 
+class RotationFact(_Row):
+    """What a runtime does with an R4 that the files carry, on some generations of GPUs."""
+
+    capabilities: tuple[int, int] | None = None
+    outcome: Outcome
+    reason: str
+    how: Literal["ran", "read", "not-tried"]
+    source: str
+
+
 class Runtime(_Row):
     """A program that loads checkpoints.
 
@@ -49,6 +59,7 @@ class Runtime(_Row):
         ways: flags it can be started with; "" is none.
         commands: kind of files, a folder or one GGUF file → template; it cannot be given what has none.
         kv_flags: format of the KV cache → flag that asks for it.
+        rotation: what becomes of R4; the first that fits, and "not-tried" where none does.
     """
 
     name: str
@@ -57,6 +68,7 @@ class Runtime(_Row):
     ways: tuple[str, ...] = ("",)
     commands: Flags
     kv_flags: Flags = {}
+    rotation: tuple[RotationFact, ...] = ()
     rules: tuple[Rule, ...]
 
 

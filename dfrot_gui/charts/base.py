@@ -29,6 +29,7 @@ class Styled:
     token: str
     width: float
     symbol: bool = False
+    line: Qt.PenStyle = Qt.PenStyle.SolidLine
 
 
 class Plot(pg.PlotWidget):
@@ -100,13 +101,13 @@ class Plot(pg.PlotWidget):
 
     # What a chart uses.
 
-    def add_curve(self, token: str, width: float = 2.0) -> pg.PlotDataItem:
+    def add_curve(self, token: str, width: float = 2.0, line: Qt.PenStyle = Qt.PenStyle.SolidLine) -> pg.PlotDataItem:
         """An empty curve in a theme colour, drawn fast and without losing its peaks."""
         curve = self.plot_item.plot([], [], antialias=True)
         curve.setDownsampling(auto=True, method="peak")
         curve.setClipToView(True)
         curve.setSkipFiniteCheck(True)
-        self._styled.append(Styled(curve, token, width))
+        self._styled.append(Styled(curve, token, width, line=line))
         self._style(self._styled[-1], Theme.get().t)
         return curve
 
@@ -162,7 +163,8 @@ class Plot(pg.PlotWidget):
             one.item.setSymbolBrush(t.color(one.token))
         else:
             # pyqtgraph's pens are cosmetic: their width is in device pixels.
-            one.item.setPen(pg.mkPen(t.color(one.token), width=one.width * self.devicePixelRatioF()))
+            width = one.width * self.devicePixelRatioF()
+            one.item.setPen(pg.mkPen(t.color(one.token), width=width, style=one.line))
 
     def sizeHint(self) -> QSize:  # noqa: N802
         # A graphics view asks for 640 × 480 and would push everything else out of the page.

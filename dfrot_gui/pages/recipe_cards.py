@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QFileDialog, QWidget
 
 from dfrot_engine import Problem, Recipe
 from dfrot_engine.formats import FORMATS, fixed_fields
+from dfrot_engine.nvidia import gpu_capabilities
 from dfrot_gui.pages.recipe_card import RecipeCard
 from dfrot_gui.recipe_form.editors import BoolEditor, ChoiceEditor, IntEditor, SegmentedEditor
 from dfrot_gui.recipe_form.fields import field_spec
@@ -145,6 +146,7 @@ class OutputCard(RecipeCard):
         self.form.add("options.output_dir", title="&Folder")
         self.overwrite = BoolEditor(field_spec("options.overwrite").title)
         self._overwrite = self.form.add("options.overwrite", self.overwrite, aligned=False)
+        self._offer_gpus(len(gpu_capabilities()))
         self.add(self.form)
         self.files = {kind: BoolEditor(title) for kind, title in EXPORTS.items()}
         self.measured = BoolEditor("Measure perplexity before and after")
@@ -154,6 +156,12 @@ class OutputCard(RecipeCard):
         checks = (*self.files.values(), self.measured)
         self.add(ReflowGrid(checks, columns=(3, 2, 1), min_width=300, spacing=10))
         self.add(self.notes)
+
+    def _offer_gpus(self, number: int) -> None:
+        """How many of this computer's GPUs share the run, each by a process of its own."""
+        if number > 1:
+            counts = {count: str(count) for count in range(1, number + 1)}
+            self.form.add("options.ranks", ChoiceEditor(counts), title="GPUs", aligned=False)
 
     def refresh(self, recipe: Recipe) -> None:
         super().refresh(recipe)

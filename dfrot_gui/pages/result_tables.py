@@ -54,19 +54,23 @@ class TableCard(Card):
             QMessageBox.warning(self, "Not saved", f"{name} could not be written: {error.strerror or error}.")
 
 
-def _view(name: str) -> QTableView:
-    view = QTableView()
+def plain_table(view: QTableView, name: str) -> QTableView:
+    """The look of the window's tables: lines between rows, no grid, no numbers at the side; Tab leaves it."""
     view.setAccessibleName(name)
     view.setShowGrid(False)
     view.setFrameShape(QFrame.Shape.NoFrame)
-    view.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
     view.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
     # Tab would walk the cells and never leave the table.
     view.setTabKeyNavigation(False)
     view.verticalHeader().hide()
     view.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
     view.setMinimumHeight(ROW_HEIGHT * 4 + HEAD_HEIGHT)
-    head = view.horizontalHeader()
-    head.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
-    head.setHighlightSections(False)
+    view.horizontalHeader().setHighlightSections(False)
+    return view
+
+
+def _view(name: str) -> QTableView:
+    view = plain_table(QTableView(), name)
+    view.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
+    view.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
     return view

@@ -171,8 +171,9 @@ class RunPage(Page):
 
     def _show_buttons(self, state: RunState) -> None:
         is_held = state.status == "paused" or state.is_pause_requested
+        self.pause_button.setVisible(self._model.is_active)
+        self.stop_button.setVisible(self._model.is_active or self._model.is_following)
         for button in (self.pause_button, self.stop_button):
-            button.setVisible(self._model.is_active)
             button.setEnabled(state.status != "stopping")
         if is_held != self._is_held:
             self._is_held = is_held

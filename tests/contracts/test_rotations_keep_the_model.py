@@ -15,15 +15,16 @@ from dfrot_engine.checkpoint.reader import CheckpointReader, read_block
 from dfrot_engine.forward.attention import KVQuantizer
 from dfrot_engine.forward.block import BlockFactory
 from dfrot_engine.forward.fake_quant import QuantizedLinear, linear_parts, replace_linear
+from dfrot_engine.hadamard_orders import HadamardOrder
 from dfrot_engine.outer import finish_logits
 from dfrot_engine.rotations.fold import fold_block, fold_embedding, fold_head
 from dfrot_engine.rotations.orthogonal import keep_mean
-from dfrot_engine.rotations.random import random_hadamard, random_orthogonal
+from dfrot_engine.rotations.random import HadamardRotation, random_hadamard, random_orthogonal, random_signs
 from dfrot_engine.rotations.rotation_set import RotationSet
 from tests.contracts.float64_model import float64_rope, reference_logits, use_float64_norms
 from tests.tiny_models import R1_MODELS, TINY_MODELS, architecture_in, save_tiny_model, tiny_architecture
 
-R1, BY_BLOCK = ("r1-orthogonal", "r1-hadamard"), ("r4-segments", "channels", "mlp-scales")
+R1, BY_BLOCK = ("r1-orthogonal", "r1-hadamard"), ("r4-segments", "channels", "channel-signs", "mlp-scales")
 WHICH = ("none", *R1, "r2", "r3", "r4", *BY_BLOCK, "all")
 CPU = torch.device("cpu")
 
@@ -106,17 +107,23 @@ def _rotations(which: str, sizes: Architecture) -> RotationSet:
     )
     orders = tuple(torch.randperm(width, generator=torch.Generator().manual_seed(block)) for block in blocks)
     scales = tuple(torch.rand(width, generator=torch.Generator().manual_seed(block)).double() + 0.5 for block in blocks)
+    blockwise, signs = HadamardRotation(HadamardOrder(1, 16, width // 16), random_signs(width, 6)).split()
     if r1 is not None and sizes.norms_subtract_mean:
         r1 = keep_mean(r1)
     return RotationSet(
         r1_DD=r1,
         r2=r2 if which == "r2" or everything else None,
         r3=random_hadamard(sizes.head_size, 3) if which == "r3" or everything else None,
-        r4=random_hadamard(width, 4) if which == "r4" or everything else None,
+        r4=blockwise
+        if which == "channel-signs"
+        else random_hadamard(width, 4)
+        if which == "r4" or everything
+        else None,
         r4_others=others if which == "r4" or everything else (),
         r4_segments=segments if which == "r4-segments" or (everything and not has_experts) else None,
         channels=orders if which == "channels" or (everything and not has_experts) else None,
         mlp_scales=scales if is_scaled and (which == "mlp-scales" or everything) else None,
+        channel_signs=signs if is_scaled and (which == "channel-signs" or everything) else None,
     )
 
 

@@ -9,14 +9,18 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ.setdefault("QT_SCALE_FACTOR", "1")
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import cast
 
 import pytest
 from PySide6.QtWidgets import QApplication, QWidget
 
+from dfrot_engine.run_index import ENVIRONMENT, RunNote
+from dfrot_gui.history_model import HistoryModel
 from dfrot_gui.hub_search import HubSearch
-from dfrot_gui.main_window import MainWindow
+from dfrot_gui.main_window import HISTORY, RESULTS, RUN, Closing, MainWindow
+from dfrot_gui.pages.history_page import HistoryPage
 from dfrot_gui.pages.model_page import ModelPage
 from dfrot_gui.pages.recipe_page import RecipePage
 from dfrot_gui.recipe_model import RecipeModel
@@ -25,7 +29,8 @@ from dfrot_gui.settings import Settings
 from dfrot_gui.theme import Theme
 from dfrot_gui.trial_model import TrialModel
 from tests.gui import fake_engine
-from tests.gui.fakes import GIGABYTE, FakeHub, FakePlanner, FakeRuns, look_at
+from tests.gui.fakes import GIGABYTE, FakeHub, FakePlanner, FakeRuns, FakeTray, look_at
+from tests.gui.history_runs import NOON, Confirm, Past, save_past
 
 MakeWindow = Callable[[], MainWindow]
 
@@ -99,9 +104,14 @@ def runs() -> FakeRuns:
 
 
 @pytest.fixture
-def answers() -> list[bool]:
-    """What the user will answer to the question whether to stop the run, first to last."""
+def answers() -> list[Closing]:
+    """What the user will answer when the window is closed while a run goes on, first to last."""
     return []
+
+
+@pytest.fixture
+def tray() -> FakeTray:
+    return FakeTray()
 
 
 @pytest.fixture
@@ -113,7 +123,8 @@ def make_window(
     recipe_page: RecipePage,
     trials: TrialModel,
     settings: Settings,
-    answers: list[bool],
+    answers: list[Closing],
+    tray: FakeTray,
 ) -> MakeWindow:
     def make() -> MainWindow:
         def page(_: MainWindow) -> QWidget:
@@ -121,7 +132,15 @@ def make_window(
 
         engine = cast(RunModel, runs)
         window = MainWindow(
-            recipe_model, engine, trials, model_page, recipe_page, page, page, settings, lambda _: answers.pop(0)
+            recipe_model,
+            engine,
+            trials,
+            model_page,
+            recipe_page,
+            dict.fromkeys((RUN, RESULTS, HISTORY), page),
+            settings,
+            lambda _: answers.pop(0),
+            lambda _: tray,
         )
         qtbot.addWidget(window, before_close_func=lambda _: runs.end("cancelled") if runs.is_active else None)
         window.show()
@@ -136,3 +155,32 @@ def window(qtbot, make_window: MakeWindow, recipe_model: RecipeModel) -> MainWin
     recipe_model.plan_now()
     qtbot.waitUntil(lambda: recipe_model.can_start)
     return window
+
+
+@pytest.fixture(autouse=True)
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A list of runs for each test."""
+    monkeypatch.setenv(ENVIRONMENT, str(tmp_path / "index"))
+    return tmp_path / "index"
+
+
+@pytest.fixture
+def three(tmp_path: Path, index: Path) -> tuple[RunNote, ...]:
+    """Oldest first: a good one, a small and worse one, one that was stopped."""
+    hour = timedelta(hours=1)
+    runs = (
+        Past("good", "w8a8", perplexity=17.9, num_bytes=160_000_000),
+        Past("small", perplexity=28.4, num_bytes=98_000_000, started=NOON + hour, scale=2.0),
+        Past("stopped", model="Qwen/Qwen3-0.6B", status="cancelled", started=NOON + 2 * hour),
+    )
+    return tuple(save_past(tmp_path, past) for past in runs)
+
+
+@pytest.fixture
+def confirm() -> Confirm:
+    return Confirm()
+
+
+@pytest.fixture
+def history_page(qtbot, index: Path, runs: FakeRuns, confirm: Confirm) -> HistoryPage:
+    return HistoryPage(HistoryModel(), cast(RunModel, runs), confirm)

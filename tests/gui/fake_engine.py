@@ -6,6 +6,7 @@ As a program: `python fake_engine.py --behave whole run RECIPE --output DIR [--w
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -191,6 +192,7 @@ class FakeEngine:
     def __init__(self, behave: str, work_dir: Path) -> None:
         self.behave = behave
         self.journal = (work_dir / JOURNAL).open("ab")
+        self.is_alone = False
         self.cancelled = threading.Event()
         self.running = threading.Event()
         self.running.set()
@@ -200,6 +202,9 @@ class FakeEngine:
             command = json.loads(line)["command"]
             if command == "cancel" and self.behave == "deaf":
                 continue
+            if command == "detach":
+                self.is_alone = True
+                return
             if command == "cancel":
                 self.cancelled.set()
             (self.running.clear if command == "pause" else self.running.set)()
@@ -211,8 +216,8 @@ class FakeEngine:
         line = event.model_dump_json().encode() + b"\n"
         self.journal.write(line)
         self.journal.flush()
-        sys.stdout.buffer.write(line)
-        sys.stdout.buffer.flush()
+        with contextlib.suppress(OSError) if self.is_alone else contextlib.nullcontext():
+            os.write(1, line)
 
     def checkpoint(self) -> bool:
         """False when the run is to stop."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from dfrot_engine import DFRotError, ModelSummary, Output, Plan, Problem, Recipe
 from dfrot_engine.checkpoint.facts import ModelFacts, ModelFile
 from dfrot_engine.checkpoint.hub import HubModel
 from dfrot_gui.pages.model_facts import ModelLook
+from dfrot_gui.run_model import PastRun
 from dfrot_gui.run_state import RunState
 from dfrot_gui.widgets.page import ElidedLabel
 
@@ -174,9 +175,10 @@ class FakeRuns(QObject):
     def __init__(self) -> None:
         super().__init__()
         self.state = RunState()
-        self.is_active = False
+        self.is_active = self.is_following = False
         self.calls: list[str] = []
         self.can_start_again = True
+        self.work_dir: Path | None = None
 
     def start(self, recipe: Recipe, options: RunOptions, plan: Plan | None = None) -> None:
         self.calls.append("start")
@@ -189,9 +191,17 @@ class FakeRuns(QObject):
     def open(self, work_dir: Path) -> None:
         self.calls.append(f"open {work_dir.name}")
 
+    def show_past(self, past: PastRun) -> None:
+        self.calls.append(f"show {past.work_dir.name}")
+        self.work_dir = past.work_dir
+        self._be(past.state, False)
+
     def stop(self) -> None:
         self.calls.append("stop")
         self._be(RunState(status="stopping"), True)
+
+    def detach(self) -> None:
+        self.calls.append("detach")
 
     def wait(self, timeout_ms: int) -> bool:
         return not self.is_active
@@ -204,6 +214,18 @@ class FakeRuns(QObject):
     def _be(self, state: RunState, is_active: bool) -> None:
         self.state, self.is_active = state, is_active
         self.changed.emit()
+
+
+class FakeTray:
+    """Remembers what was shown."""
+
+    def __init__(self) -> None:
+        self.shown: list[tuple[str, str]] = []
+        self.clicked: Callable[[], None] = lambda: None
+
+    def show_message(self, title: str, text: str, clicked: Callable[[], None]) -> None:
+        self.shown.append((title, text))
+        self.clicked = clicked
 
 
 def assert_uncut(page: QWidget | None) -> None:

@@ -8,15 +8,20 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QSystemTrayIcon
 
-from dfrot_engine import RunStarted
+from dfrot_engine import Recipe, RunOptions, RunStarted
 from dfrot_engine.events import JOURNAL
-from dfrot_gui.main_window import MODEL, RECIPE, RESULTS, RUN, MainWindow
+from dfrot_engine.work_lock import locked
+from dfrot_gui.main_window import HISTORY, MODEL, RECIPE, RESULTS, RUN, Closing, MainWindow
+from dfrot_gui.notify import RunNotifier
 from dfrot_gui.pages.model_page import ModelPage
 from dfrot_gui.recipe_model import RecipeModel
+from dfrot_gui.run_model import PastRun
+from dfrot_gui.run_state import RunState
 from dfrot_gui.settings import Settings
 from dfrot_gui.theme import Theme
-from tests.gui.fakes import FakeRuns, assert_uncut
+from tests.gui.fakes import FakeRuns, FakeTray, assert_uncut
 
 
 def start(window: MainWindow) -> None:
@@ -25,7 +30,13 @@ def start(window: MainWindow) -> None:
 
 def test_ctrl_numbers_go_to_the_pages(window: MainWindow) -> None:
     window.activateWindow()
-    for step, key in ((RESULTS, Qt.Key.Key_4), (RUN, Qt.Key.Key_3), (RECIPE, Qt.Key.Key_2), (MODEL, Qt.Key.Key_1)):
+    for step, key in (
+        (HISTORY, Qt.Key.Key_5),
+        (RESULTS, Qt.Key.Key_4),
+        (RUN, Qt.Key.Key_3),
+        (RECIPE, Qt.Key.Key_2),
+        (MODEL, Qt.Key.Key_1),
+    ):
         QTest.keyClick(window, key, Qt.KeyboardModifier.ControlModifier)
         assert window.stack.currentIndex() == step
 
@@ -59,19 +70,19 @@ def test_a_run_that_did_not_finish_stays_on_its_page(window: MainWindow, runs: F
     assert window.stack.currentIndex() == RUN
 
 
-def test_closing_is_asked_for_while_a_run_goes_on(window: MainWindow, runs: FakeRuns, answers: list[bool]) -> None:
+def test_closing_is_asked_for_while_a_run_goes_on(window: MainWindow, runs: FakeRuns, answers: list[Closing]) -> None:
     start(window)
-    answers.append(False)
+    answers.append("stay")
     window.close()
     assert window.isVisible()
     assert runs.calls == ["start"]
 
 
 def test_stop_and_close_waits_for_the_run(
-    qtbot, window: MainWindow, runs: FakeRuns, answers: list[bool], settings: Settings
+    qtbot, window: MainWindow, runs: FakeRuns, answers: list[Closing], settings: Settings
 ) -> None:
     start(window)
-    answers.append(True)
+    answers.append("stop")
     window.close()
     assert window.isVisible()
     assert runs.calls == ["start", "stop"]
@@ -81,7 +92,91 @@ def test_stop_and_close_waits_for_the_run(
     assert settings.open_run is not None, "the next start offers to go on"
 
 
-def test_closing_without_a_run_asks_nothing(window: MainWindow, answers: list[bool], settings: Settings) -> None:
+def test_a_run_left_in_the_background_closes_the_window(
+    qtbot, window: MainWindow, runs: FakeRuns, answers: list[Closing], settings: Settings
+) -> None:
+    start(window)
+    answers.append("background")
+    window.close()
+    window.close()
+    assert window.isVisible(), "until the engine has heard it"
+    assert runs.calls == ["start", "detach"]
+    runs.end("interrupted")
+    qtbot.waitUntil(lambda: not window.isVisible())
+    assert settings.open_run is not None, "the next start shows it"
+
+
+def test_a_run_in_the_background_is_offered_and_shown(
+    qtbot, make_window: Callable[[], MainWindow], runs: FakeRuns, settings: Settings, tmp_path: Path
+) -> None:
+    settings.open_run = interrupted_run(tmp_path / "work")
+    with locked(settings.open_run):
+        window = make_window()
+        qtbot.waitUntil(window.notice.isVisible)
+        assert "goes on in the background" in window.notice.text
+        assert window.notice.button.text() == "Show"
+        runs.can_start_again = False  # as the model says of a run that goes on
+        window.notice.button.click()
+    assert runs.calls == ["open work"]
+    assert window.stack.currentIndex() == RUN
+
+
+def test_an_ended_run_is_told_when_the_window_is_not_in_front(
+    window: MainWindow, runs: FakeRuns, tray: FakeTray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(window, "isActiveWindow", lambda: True)
+    start(window)
+    runs.end("finished")
+    assert tray.shown == []
+    monkeypatch.setattr(window, "isActiveWindow", lambda: False)
+    for status, words in (("finished", "The run finished"), ("failed", "The run failed")):
+        start(window)
+        runs.end(status)
+        assert tray.shown.pop()[0] == words
+    window.showMinimized()
+    tray.clicked()
+    assert not window.isMinimized()
+
+
+def test_without_a_tray_nothing_is_told(window: MainWindow, runs: FakeRuns, monkeypatch: pytest.MonkeyPatch) -> None:
+    window.notifier = RunNotifier(window)
+    monkeypatch.setattr(QSystemTrayIcon, "isSystemTrayAvailable", lambda: False)
+    monkeypatch.setattr(window, "isActiveWindow", lambda: False)
+    start(window)
+    runs.end("finished")
+    assert not window.findChildren(QSystemTrayIcon)
+
+
+def past_run(folder: Path, status: str = "cancelled") -> PastRun:
+    options = RunOptions(output_dir=folder.with_suffix(""))
+    state = RunState(status=status)  # pyright: ignore[reportArgumentType]
+    return PastRun(folder, Recipe.preset("w8a8"), options, state)
+
+
+def test_a_past_run_is_opened_on_its_page(window: MainWindow, runs: FakeRuns, tmp_path: Path) -> None:
+    window.open_past(past_run(tmp_path / "a.dfrot", "finished"), False)
+    assert window.stack.currentIndex() == RESULTS
+    window.open_past(past_run(tmp_path / "b.dfrot"), False)
+    assert window.stack.currentIndex() == RUN
+    assert runs.calls == ["show a.dfrot", "show b.dfrot"]
+
+
+def test_a_past_run_goes_on(window: MainWindow, runs: FakeRuns, settings: Settings, tmp_path: Path) -> None:
+    window.open_past(past_run(tmp_path / "a.dfrot"), True)
+    assert runs.calls == ["show a.dfrot", "start again"]
+    assert window.stack.currentIndex() == RUN
+    assert settings.open_run == tmp_path / "a.dfrot"
+
+
+def test_a_past_recipe_comes_to_the_recipe_page(window: MainWindow, recipe_model: RecipeModel, tmp_path: Path) -> None:
+    window.use_recipe(past_run(tmp_path / "a.dfrot"))
+    assert window.stack.currentIndex() == RECIPE
+    assert recipe_model.recipe.name == "w8a8"
+    recipe_model.undo()
+    assert recipe_model.recipe.name == "w4a4"
+
+
+def test_closing_without_a_run_asks_nothing(window: MainWindow, answers: list[Closing], settings: Settings) -> None:
     window.close()
     assert not window.isVisible()
     assert not settings.geometry.isEmpty()
@@ -145,10 +240,10 @@ def test_appearance_is_switched_and_remembered(window: MainWindow, settings: Set
 
 def test_ticks_tell_what_is_done(window: MainWindow, runs: FakeRuns) -> None:
     ticks = [button.is_done for button in window.sidebar.buttons]
-    assert ticks == [True, True, False, False]
+    assert ticks == [True, True, False, False, False]
     start(window)
     runs.end("finished")
-    assert all(button.is_done for button in window.sidebar.buttons)
+    assert all(button.is_done for button in window.sidebar.buttons[:HISTORY])
 
 
 def test_tab_reaches_every_area(window: MainWindow) -> None:
@@ -208,7 +303,7 @@ settings = Settings(Path(sys.argv[1]) / "settings.ini")
 settings.output_root = Path(sys.argv[1]) / "out"
 window = make_window(settings)
 window.show()
-for step in range(4):
+for step in range(5):
     window.go_to(step)
     QTest.qWait(50)
 for _ in range(400):

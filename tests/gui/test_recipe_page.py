@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QLab
 
 from dfrot_engine import Problem, Recipe
 from dfrot_engine.recipe import RotationPlan
+from dfrot_gui.pages import recipe_cards
 from dfrot_gui.pages.recipe_page import RecipePage
 from dfrot_gui.recipe_form.editors import ChoiceEditor
 from dfrot_gui.recipe_model import RecipeModel
@@ -201,6 +202,25 @@ def test_permission_to_replace_appears_when_the_folder_is_occupied(
     assert page.output.overwrite.isVisible()
     page.output.overwrite.click()
     assert recipe_model.options.overwrite
+
+
+@pytest.mark.parametrize(("gpus", "offered"), [(0, None), (1, None), (3, ["1", "2", "3"])])
+def test_gpus_are_offered_where_there_are_several(
+    qtbot, monkeypatch: pytest.MonkeyPatch, recipe_model: RecipeModel, gpus: int, offered: list[str] | None
+) -> None:
+    monkeypatch.setattr(recipe_cards, "gpu_capabilities", lambda: (90,) * gpus)
+    card = recipe_cards.OutputCard(recipe_model)
+    qtbot.addWidget(card)
+    editor = card.editor("options.ranks")
+    if offered is None:
+        assert editor is None
+        return
+    assert isinstance(editor, ChoiceEditor)
+    assert [editor.itemText(index) for index in range(editor.count())] == offered
+    editor.setCurrentIndex(2)
+    editor.activated.emit(2)
+    assert recipe_model.options.ranks == 3
+    assert recipe_model.options.flags()[-2:] == ["--ranks", "3"]
 
 
 def test_the_plan_is_shown(page: RecipePage) -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
 from dfrot_engine import Recipe, RunOptions
 from dfrot_engine.cli import build_parser, options_from
+from dfrot_engine.events import JOURNAL
+from dfrot_gui.pages.run_page import RunPage
 from dfrot_gui.run_model import RunModel
 from dfrot_gui.run_tables import Table, shown_text
 from tests.gui import fake_engine
@@ -125,3 +130,49 @@ def test_the_engine_is_told_every_option(tmp_path: Path) -> None:
     assert all(getattr(plain, name) != getattr(other, name) for name in RunOptions.model_fields if name != "output_dir")
     for options in (plain, other):
         assert options_from(build_parser().parse_args(["run", *options.flags()])) == options
+
+
+@pytest.fixture
+def at_work(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """A process that holds the work folder of a run it has begun, until it is told to stop."""
+    folder = tmp_path / "out.dfrot"
+    begun = next(fake_engine.whole_run(tmp_path / "out")).model_dump_json()
+    fake_engine.write_work_folder(folder, Recipe().to_toml(), RunOptions(output_dir=tmp_path / "out"))
+    code = (
+        "import signal, sys, time\nfrom pathlib import Path\nfrom dfrot_engine.work_lock import locked\n"
+        f"folder = Path({str(folder)!r})\n(folder / 'events.jsonl').write_text({begun + chr(10)!r})\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\n"
+        "with locked(folder):\n    print('held', flush=True)\n    time.sleep(60)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+def test_a_run_of_another_process_is_followed_and_stopped(
+    qtbot: QtBot, tmp_path: Path, at_work: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dfrot_gui.run_model.FOLLOW_MS", 50)
+    runs = RunModel()
+    page = RunPage(runs)
+    qtbot.addWidget(page)
+    page.show()
+    runs.open(tmp_path / "out.dfrot")
+    assert (runs.is_active, runs.is_following, runs.state.status) == (False, True, "running")
+    assert not runs.can_start_again
+    assert page.stop_button.isVisible()
+    assert not page.pause_button.isVisible()
+    with (tmp_path / "out.dfrot" / JOURNAL).open("a") as journal:
+        for event in list(fake_engine.whole_run(tmp_path / "out"))[1:60]:
+            journal.write(event.model_dump_json() + "\n")
+    qtbot.waitUntil(lambda: runs.state.stage == "calibrate", timeout=5_000)
+    with qtbot.waitSignal(runs.ended, timeout=10_000):
+        page.stop_button.click()
+    assert at_work.wait(10) == 0
+    assert runs.state.status == "interrupted"
+    assert not runs.is_following
+    assert runs.can_start_again

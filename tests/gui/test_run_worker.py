@@ -52,6 +52,30 @@ def test_a_whole_run_and_its_journal_agree(qtbot: QtBot, tmp_path: Path) -> None
     assert replay(run.work_dir) == state
 
 
+def test_a_detached_engine_goes_on_to_its_end(qtbot: QtBot, tmp_path: Path) -> None:
+    run = Run(tmp_path, "slow")
+    run.thread.send("detach")  # before the engine has read its recipe
+    qtbot.waitUntil(run.thread.isFinished, timeout=20_000)
+    assert run.thread.is_left
+    assert run.thread.state.status == "interrupted"
+    (engine,) = psutil.Process().children()
+    heard = run.thread.state.last_heard
+    assert heard is not None
+    engine.wait(30)
+    state = replay(run.work_dir)
+    assert state.status == "finished"
+    assert state.last_heard is not None
+    assert state.last_heard > heard
+
+
+def test_an_engine_that_ends_before_it_is_detached_has_simply_ended(qtbot: QtBot, tmp_path: Path) -> None:
+    run = Run(tmp_path, "failed")
+    run.thread.send("detach")
+    state = run.wait(qtbot)
+    assert not run.thread.is_left
+    assert state.message == "The disk is full."
+
+
 def test_pause_resume_and_stop_are_answered_within_a_second(qtbot: QtBot, tmp_path: Path) -> None:
     run = Run(tmp_path, "slow")
     qtbot.waitUntil(lambda: run.thread.state.stage == "calibrate", timeout=10_000)

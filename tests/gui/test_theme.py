@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from itertools import combinations
+
+import numpy as np
 import pytest
 from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QApplication
 
 from dfrot_gui import icons
-from dfrot_gui.theme import DARK, LIGHT, Theme, Tokens, series_color, series_label
+from dfrot_gui.theme import DARK, LIGHT, RUN_TOKENS, Theme, Tokens, series_color, series_label
 
 KINDS = ("none", "random-orthogonal", "hadamard", "dfrot")
 
@@ -47,6 +50,34 @@ def test_series_can_be_told_from_the_ground_and_each_other(tokens: Tokens) -> No
     colors = [series_color(tokens, kind) for kind in KINDS]
     assert all(contrast(color, tokens.card) >= 3 for color in colors)
     assert len(set(colors)) == len(KINDS)
+
+
+# Machado, Oliveira and Fernandes 2009, severity 1: linear RGB → what a colour-blind eye sees of it.
+BLIND = {
+    "nobody": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
+    "protan": ((0.152, 1.053, -0.205), (0.115, 0.786, 0.099), (-0.004, -0.048, 1.052)),
+    "deutan": ((0.367, 0.861, -0.228), (0.280, 0.673, 0.047), (-0.012, 0.043, 0.969)),
+    "tritan": ((1.256, -0.077, -0.179), (-0.078, 0.931, 0.148), (0.005, 0.691, 0.304)),
+}
+
+
+def seen(color: str, eye: str) -> np.ndarray:
+    """L*a*b* of a colour as an eye sees it."""
+    rgb = np.array((QColor(color).redF(), QColor(color).greenF(), QColor(color).blueF()))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    linear = np.clip(np.array(BLIND[eye]) @ linear, 0, 1)
+    to_xyz = np.array(((0.4124, 0.3576, 0.1805), (0.2126, 0.7152, 0.0722), (0.0193, 0.1192, 0.9505)))
+    x, y, z = np.cbrt(to_xyz @ linear / (0.9505, 1, 1.089))
+    return np.array((116 * y - 16, 500 * (x - y), 200 * (y - z)))
+
+
+@pytest.mark.parametrize("tokens", [LIGHT, DARK], ids=["light", "dark"])
+@pytest.mark.parametrize("eye", BLIND)
+def test_colour_blind_eyes_tell_runs_apart(tokens: Tokens, eye: str) -> None:
+    colors = [tokens.color(name) for name in RUN_TOKENS]
+    assert all(contrast(color, tokens.card) >= 3 for color in colors)
+    distances = [np.linalg.norm(seen(one, eye) - seen(other, eye)) for one, other in combinations(colors, 2)]
+    assert min(distances) > 10
 
 
 def test_series_have_the_names_of_the_paper() -> None:

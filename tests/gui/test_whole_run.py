@@ -17,7 +17,7 @@ from pytestqt.qtbot import QtBot
 from dfrot_engine import Recipe
 from dfrot_gui.app import make_window
 from dfrot_gui.charts.base import Plot
-from dfrot_gui.main_window import RECIPE, RESULTS, RUN, MainWindow
+from dfrot_gui.main_window import RECIPE, RESULTS, RUN, Closing, MainWindow
 from dfrot_gui.pages.result_page import ResultPage
 from dfrot_gui.pages.run_page import RunPage
 from dfrot_gui.settings import Settings
@@ -54,13 +54,13 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def answers() -> list[bool]:
-    """What the user will answer to the question whether to stop the run, first to last."""
+def answers() -> list[Closing]:
+    """What the user will answer when the window is closed while a run goes on, first to last."""
     return []
 
 
 @pytest.fixture
-def open_window(qtbot: QtBot, settings: Settings, answers: list[bool]) -> Iterator[OpenWindow]:
+def open_window(qtbot: QtBot, settings: Settings, answers: list[Closing]) -> Iterator[OpenWindow]:
     opened: list[MainWindow] = []
 
     def open_one() -> MainWindow:
@@ -145,17 +145,17 @@ def test_a_stopped_run_goes_on_where_it_was(qtbot: QtBot, window: MainWindow) ->
 
 
 def test_closing_asks_stops_and_the_next_window_resumes(
-    qtbot: QtBot, window: MainWindow, open_window: OpenWindow, answers: list[bool], tiny_model: Path
+    qtbot: QtBot, window: MainWindow, open_window: OpenWindow, answers: list[Closing], tiny_model: Path
 ) -> None:
     before = set(psutil.Process().children(recursive=True))
     click(window.recipe_page.start_button)
     page = run_page(window)
     qtbot.waitUntil(lambda: page.stage_bar.current == "rotate", timeout=ENGINE_STARTS_MS)
-    answers.append(False)
+    answers.append("stay")
     window.close()
     assert window.isVisible()
     assert window.runs.state.status == "running"
-    answers.append(True)
+    answers.append("stop")
     window.close()
     assert window.isVisible(), "until the engine has saved its work"
     qtbot.waitUntil(lambda: not window.isVisible(), timeout=CLOSES_MS)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -52,12 +52,16 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class _Wrapper:
+    kinds: ClassVar[list[str]] = []
+
     def __init__(self, **arguments: Any) -> None:
         assert arguments["trust_remote_code"] is False
         assert arguments["device"] == "cpu"
-        self.folder = Path(arguments["pretrained"])
+        given = arguments["pretrained"]
+        self.folder = Path(given if isinstance(given, str) else arguments["tokenizer"])
         assert (self.folder / "config.json").is_file()
         self.model = nn.Identity()
+        self.kinds.append(type(given).__name__)
 
 
 def _simple_evaluate(**asked: Any) -> dict[str, Any]:
@@ -144,6 +148,14 @@ def test_a_run_measures_tasks_before_and_after(model: Path, tmp_path: Path, caps
     assert "lm-evaluation-harness 0.0.test" in printed
     steps = [event for event in events if isinstance(event, StageAdvanced) and event.stage == "evaluate"]
     assert steps[-1].step == steps[-1].steps
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_r4_is_applied_for_the_harness_without_running_the_folders_code(model: Path, tmp_path: Path) -> None:
+    r4 = {"kind": "block-hadamard", "block_size": 32}
+    ended, _ = run_tiny(tiny_recipe(model, rotation__r4=r4, evaluation__tasks=["alpha"]), tmp_path / "out")
+    assert ended.status == "finished", ended
+    assert _Wrapper.kinds[-2:] == ["str", "RotatedLlamaForCausalLM"]
 
 
 @pytest.mark.usefixtures("stand_in")

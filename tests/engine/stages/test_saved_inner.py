@@ -88,3 +88,22 @@ def test_a_file_that_was_changed_is_refused(model: Path, learned: Path, tmp_path
     ended, _ = run_tiny(saved(model, tmp_path / "changed.safetensors"), tmp_path / "out")
     assert (ended.status, "not orthogonal" in ended.message) == ("failed", True)
     assert ended.field.startswith("rotation.r")
+
+
+def test_folded_signs_are_used_as_they_are(model: Path, tmp_path: Path) -> None:
+    r4 = {"kind": "block-hadamard", "block_size": 32}
+    recipe = tiny_recipe(model, exports=[], rotation__r1__kind="hadamard", rotation__r4=r4)
+    run_tiny(without_evaluation(recipe), tmp_path / "first")
+    first, second = (tmp_path / f"{name}.dfrot" / "rotations.safetensors" for name in ("first", "second"))
+    run_tiny(saved(model, first), tmp_path / "second")
+    before, after = RotationSet.load(first), RotationSet.load(second)
+    assert before.channel_signs is not None
+    assert after.channel_signs is not None
+    assert set(before.channel_signs.tolist()) == {-1.0, 1.0}
+    assert before.channel_signs.equal(after.channel_signs)
+    assert after.r4 is not None
+    assert after.r4.signs.eq(1).all()
+    RotationSet(r2=before.r2, r4=before.r4, channel_signs=before.channel_signs * 2).save(tmp_path / "changed", {})
+    (tmp_path / "changed").rename(tmp_path / "changed.safetensors")
+    ended, _ = run_tiny(saved(model, tmp_path / "changed.safetensors"), tmp_path / "third")
+    assert (ended.status, "not orthogonal" in ended.message) == ("failed", True)

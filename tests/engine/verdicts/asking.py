@@ -42,9 +42,14 @@ def linear(
 
 
 def ask(
-    *linears: PlannedLinear, export: str = "compressed-tensors", kv_cache: Scheme = None, here: Sequence[int] = ()
+    *linears: PlannedLinear,
+    export: str = "compressed-tensors",
+    kv_cache: Scheme = None,
+    r4: Scheme = None,
+    here: Sequence[int] = (),
 ) -> tuple[Verdict, ...]:
     recipe = Recipe(kv_cache=KVCacheScheme.model_validate(kv_cache) if kv_cache else None)
+    recipe = recipe.with_field("rotation.r4", r4) if r4 else recipe
     return verdicts(recipe, linears, [Output(exporter=export, folder=FOLDER, bytes=0)], unwritten={}, here=here)
 
 

@@ -104,7 +104,9 @@ def test_what_was_run(
         *((FP8, FP8, sm, LOADS_, (8,), "") for sm in (89, 90, 100, 120)),
         *((FP8, FP8, sm, DIFFERS, (16,), "") for sm in (75, 80, 86)),
         *((fp4, fp4, sm, LOADS_, (4,), "") for fp4 in (NVFP4, MXFP4) for sm in (100, 120)),
-        *((fp4, fp4, sm, DIFFERS, (16,), "") for fp4 in (NVFP4, MXFP4) for sm in (75, 89, 90)),
+        *((fp4, fp4, sm, DIFFERS, (16,), "") for fp4 in (NVFP4, MXFP4) for sm in (80, 89, 90)),
+        (NVFP4, NVFP4, 75, DIFFERS, (16,), ""),
+        (MXFP4, MXFP4, 75, REFUSED, (), ""),
         # W4AFP8: Hopper, groups of 128.
         (G128, FP8, 90, LOADS_, (8,), ""),
         (G64, FP8, 90, UNTRIED, (), ""),
@@ -270,6 +272,34 @@ def test_a_kv_cache_that_stays_is_another_model_than_was_measured() -> None:
     assert both.words == "16-bit activations"
 
 
+def test_r4_needs_trust_in_transformers_and_one_gpu_of_vllm() -> None:
+    found = ask(linear(G64, A4), r4={"kind": "block-hadamard"})
+    own = row(found, TRANSFORMERS)
+    assert own.outcome == LOADS_
+    assert "trust_remote_code=True)" in own.command
+    assert "R4 only with trust_remote_code=True" in own.reason
+    assert "trust_remote_code" not in row(ask(linear(G64, A4)), TRANSFORMERS).command
+    ampere = row(found, "vLLM", 80)
+    assert ampere.outcome == row(ask(linear(G64, A4)), "vLLM", 80).outcome == LOADS_
+    assert "one GPU" in ampere.reason
+    assert "hadacore" in ampere.source
+    assert (row(found, "vLLM", 75).outcome, row(found, "vLLM", 100).outcome) == (REFUSED, "not-tried")
+    assert (row(found, CPU).outcome, row(found, CPU).activation_bits) == (REFUSED, ())
+    assert {row(found, name).outcome for name in ("SGLang", "OpenVINO")} == {"not-tried"}
+    assert row(found, "llama.cpp").reason == row(ask(linear(G64, A4)), "llama.cpp").reason
+
+
+def test_4_bit_floats() -> None:
+    alone = ask(linear(MXFP4))
+    assert [row(alone, "vLLM", one).outcome for one in (75, 80, 100)] == [REFUSED, LOADS_, DIFFERS]
+    assert row(alone, "vLLM", 100).activation_bits == (4,)
+    both = ask(linear(NVFP4, NVFP4))
+    assert row(both, "vLLM", 90).words == "16-bit activations"
+    assert row(both, "vLLM", 100).outcome == LOADS_
+    assert row(ask(linear(NVFP4)), "vLLM", 75).outcome == LOADS_
+    assert row(both, TRANSFORMERS).bits == "W4 A4"
+
+
 def test_files_that_are_not_written_have_one_row() -> None:
     output = Output(exporter="compressed-tensors", folder=FOLDER, bytes=0)
     found = verdicts(Recipe(), [linear(G64)], [output], unwritten={"compressed-tensors": "No."}, here=())
@@ -278,7 +308,7 @@ def test_files_that_are_not_written_have_one_row() -> None:
     ]
 
 
-@pytest.mark.parametrize("name", ["w4a16", "w4a8", "w4a4", "w8a8"])
+@pytest.mark.parametrize("name", ["w4a16", "w4a8", "w4a4", "w4a4-r4", "w8a8"])
 def test_a_recipe_is_judged_without_its_model_as_with_it(name: str) -> None:
     recipe = Recipe.preset(name)
     names = ("model.layers.0.mlp.up_proj", "model.layers.0.mlp.down_proj", "lm_head")

@@ -1,0 +1,110 @@
+"""Several processes begin, stop, fail and go on together."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dfrot_engine.events import BlockQuantized
+from dfrot_engine.ranks import Place
+from tests.engine.distributed.processes import (
+    arguments,
+    assert_same,
+    events,
+    free_port,
+    start_engine,
+    tensors,
+    under_torchrun,
+)
+from tests.engine.runs import run_tiny, tiny_recipe
+from tests.tiny_models import save_tiny_model
+
+_BLOCKS = 8
+_FIELDS = {"rotation.r1.kind": "dfrot", "solver.kind": "gptq", "exports": []}
+_SETTINGS = tuple(f"{name}={json.dumps(value) if value == [] else value}" for name, value in _FIELDS.items())
+_PAIR = (Place(0, 2, 0, 2), Place(1, 2, 1, 2))
+_LIMIT_S = 60
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny_model("llama", tmp_path_factory.mktemp("model") / "tiny", num_hidden_layers=_BLOCKS)
+
+
+def _until_block(process: subprocess.Popen[str]) -> None:
+    assert process.stdout is not None
+    assert any('"block_quantized"' in line for line in process.stdout), process.communicate()[1]
+
+
+def _end(process: subprocess.Popen[str]) -> dict[str, Any]:
+    """The last event, when the process has ended."""
+    output, _ = process.communicate(timeout=_LIMIT_S)
+    return events(output)[-1]
+
+
+def _pair(model: Path, outputs: tuple[Path, Path]) -> list[subprocess.Popen[str]]:
+    port = free_port()
+    return [
+        start_engine(arguments(model, output, *_SETTINGS), place, port)
+        for output, place in zip(outputs, _PAIR, strict=True)
+    ]
+
+
+def test_torchrun_runs_the_command_line(model: Path, tmp_path: Path):
+    done = under_torchrun("dfrot_engine", *arguments(model, tmp_path / "out", *_SETTINGS))
+    assert done.returncode == 0, done.stderr
+    said = events(done.stdout)
+    assert len(said) == len(done.stdout.splitlines())
+    assert [one["event"] for one in said].count("run_started") == 1
+    assert said[-1]["status"] == "finished"
+
+
+def test_ctrl_c_stops_all_and_one_goes_on(model: Path, tmp_path: Path):
+    process = start_engine(arguments(model, tmp_path / "two", *_SETTINGS, ranks=2))
+    _until_block(process)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    assert _end(process)["status"] == "cancelled"
+    assert process.returncode == 130
+    recipe = tiny_recipe(model, "w4a4", **{name.replace(".", "__"): value for name, value in _FIELDS.items()})
+    finished = len([name for name in tensors(tmp_path / "two", "quantize/0*.safetensors") if "q_proj.codes" in name])
+    ended, said = run_tiny(recipe, tmp_path / "two", keep_work=True, keep_rotations=False)
+    assert ended.status == "finished"
+    assert 0 < finished < _BLOCKS
+    assert [event.block for event in said if isinstance(event, BlockQuantized)] == list(range(finished, _BLOCKS))
+    run_tiny(recipe, tmp_path / "one", keep_work=True, keep_rotations=False)
+    assert_same(tmp_path / "one", tmp_path / "two")
+
+
+def test_a_stop_of_one_stops_all(model: Path, tmp_path: Path):
+    first, second = _pair(model, (tmp_path / "out", tmp_path / "out"))
+    _until_block(first)
+    second.send_signal(signal.SIGINT)
+    assert _end(first)["status"] == "cancelled"
+    assert second.communicate(timeout=_LIMIT_S)[0] == ""
+
+
+def test_one_that_fails_ends_all_with_its_words(model: Path, tmp_path: Path):
+    (tmp_path / "file").touch()
+    first, second = _pair(model, (tmp_path / "out", tmp_path / "file" / "out"))
+    ended = _end(first)
+    second.communicate(timeout=_LIMIT_S)
+    assert ended["status"] == "failed"
+    assert ended["message"].startswith("Process 1 on ")
+    assert "Not a directory" in ended["message"]
+    assert (first.returncode, second.returncode) == (1, 1)
+
+
+def test_one_that_is_killed_ends_all(model: Path, tmp_path: Path):
+    first, second = _pair(model, (tmp_path / "out", tmp_path / "out"))
+    _until_block(first)
+    second.kill()
+    ended = _end(first)
+    second.communicate()
+    assert ended["status"] == "failed"
+    assert "Process 1 of this run has ended without a word" in ended["message"]
