@@ -95,6 +95,10 @@ class Ranks:
         """Of plain numbers, the same on every rank to the last bit."""
         return tuple(map(math.fsum, zip(*self.all_facts(numbers), strict=True))) if not self.is_alone else numbers
 
+    def largest(self, number: Tensor) -> Tensor:
+        """Of all ranks' scalars."""
+        return number if self.is_alone else number.new_tensor(max(self.all_facts(float(number))))
+
     def combine(self, moments: InputMoments, onto: int | None = None) -> None:
         """Of all ranks' tokens on every rank; or only their number there, and the matrices on one rank."""
         if self.is_alone:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from dfrot_engine.errors import DFRotError
 from dfrot_engine.proof.types import ProofRow
 from dfrot_engine.sensitivity.types import SensitivityResult
+from dfrot_engine.serve_check.types import ServeCheck
 from dfrot_engine.trial.types import TrialResult, TrialRow
 
 JOURNAL = "events.jsonl"
@@ -171,6 +172,13 @@ class SensitivityFinished(EventBase):
     result: SensitivityResult
 
 
+class ServeChecked(EventBase):
+    """What a runtime made of a folder; its process says `run_ended` after it."""
+
+    event: Literal["serve_checked"] = "serve_checked"
+    result: ServeCheck
+
+
 class Warned(EventBase):
     event: Literal["warned"] = "warned"
     message: str
@@ -214,6 +222,7 @@ Event = Annotated[
     | RotationTried
     | TrialFinished
     | SensitivityFinished
+    | ServeChecked
     | Warned
     | Logged
     | PauseChanged

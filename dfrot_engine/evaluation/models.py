@@ -181,7 +181,7 @@ def is_rotated(folder: Path) -> bool:
 
 def _rotated_class(config: Any) -> Any:
     """What the code in a folder with R4 defines, made of our own copy of that code; none in a folder is ever run."""
-    base = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
+    base: Any = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
     return type(f"Rotated{base.__name__}", (RotatesInputs, base), {})
 
 

@@ -7,6 +7,9 @@ in "quantization_config". A Hadamard matrix multiplies each block of `head_dim` 
 weights, so that without it the model would talk nonsense.
 """
 
+# What the class at the end stands in front of is known in a checkpoint only.
+# pyright: reportCallIssue=false, reportArgumentType=false, reportAttributeAccessIssue=false, reportMissingImports=false
+
 from __future__ import annotations
 
 import copy

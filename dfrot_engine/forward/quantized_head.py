@@ -94,7 +94,9 @@ def _measure_global_scale(job: Job, factory: BlockFactory, norm: nn.Module, stre
     scheme = head_schemes(job).activations
     if scheme is None or not has_global_scale(scheme):
         return {}
-    largest = torch.stack([norm(one.to(factory.device)).abs().amax() for one in batches(streams.quantized)]).amax()
+    nothing = torch.zeros((), device=factory.device)  # of a process that has no sequences
+    seen = [norm(one.to(factory.device)).abs().amax() for one in batches(streams.quantized)]
+    largest = job.ranks.largest(torch.stack(seen or [nothing]).amax())
     return {_HEAD + INPUT_GLOBAL_SCALE: input_global_scale(largest, scheme)}
 
 

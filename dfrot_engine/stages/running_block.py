@@ -184,7 +184,7 @@ class RunningBlock:
         linear, largest = _linear(self._block, names[0]), torch.zeros((), device=self._factory.device)
         for seen in self._inputs(names[0]):
             largest = torch.maximum(largest, linear.rotate(seen).abs().amax().float()) if seen.numel() else largest
-        largest = torch.tensor(max(self._job.ranks.all_facts(float(largest))))
+        largest = self._job.ranks.largest(largest)
         return {name + INPUT_GLOBAL_SCALE: input_global_scale(largest, scheme) for name in names}
 
     def _inputs(self, name: str) -> Iterator[Tensor]:

@@ -32,7 +32,7 @@ CASES = {
     "w4a8-qronos": _Case("llama", "w4a8", _QRONOS | {"skip": [], "rotation.r2.kind": "descent"}),
     "w8a8-rtn": _Case("llama-tied", "w8a8", _RTN | {"exports": []}),
     "w4a4kv4-r3-r4": _Case("llama", "w4a4kv4-paper", _GPTQ),
-    "nvfp4": _Case("llama", "w4a4", _RTN | {"weights.format": "nvfp4", "exports": []}),
+    "nvfp4": _Case("llama", "w4a4", _RTN | {"weights.format": "nvfp4", "activations.format": "nvfp4", "exports": []}),
     # Strongly damped: the second moments of few tokens make much of the order of additions.
     "mixture": _Case("qwen2_moe", "w4a8", _QRONOS | {"calibration.num_samples": 6, "solver.damping": 0.5}, moved=0.02),
     "mixture-searched": _Case(
