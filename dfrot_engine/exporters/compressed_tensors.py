@@ -181,8 +181,8 @@ def quantization_config(job: Job) -> dict[str, object]:
         ignore=ignored,
     )
     # transformers unpacks zero-points only of a model that it makes dense while loading; vLLM passes over the key.
-    is_dense = any(map(_packs_zero_points, targets))
-    return config.model_dump(mode="json", exclude_none=True) | ({"dequantize": True} if is_dense else {})
+    dense: dict[str, object] = {"dequantize": True} if any(map(_packs_zero_points, targets)) else {}
+    return config.model_dump(mode="json", exclude_none=True) | dense
 
 
 def _packs_zero_points(schemes: LinearSchemes) -> bool:

@@ -195,7 +195,7 @@ def _weight_limits(linear: PlannedLinear) -> Iterator[Found]:
 
 
 def _zero_point_limits(linears: Sequence[PlannedLinear]) -> Iterator[Found]:
-    """transformers unpacks zero-points only of a model that it makes dense while loading, which rounds no activations."""
+    """transformers unpacks zero-points only of a model made dense while loading, which rounds no activations."""
     rounds_inputs = any(linear.weights and linear.activations for linear in linears)
     for linear in linears:
         scheme = linear.weights
