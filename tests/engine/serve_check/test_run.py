@@ -150,7 +150,7 @@ def test_the_kind_of_a_gguf_file_among_several(tmp_path: Path) -> None:
 
 
 def test_a_refusal_comes_with_the_tables_reason(tmp_path: Path) -> None:
-    recipe = Recipe.preset("w4a16").with_field("weights.symmetric", False)
+    recipe = Recipe.preset("w4a8").with_field("weights.symmetric", False)
     folder = written(tmp_path / "out", recipe)
     then = "echo 'ValueError: nothing to unpack' >&2; exit 1"
     with pytest.raises(Refused) as caught:
