@@ -15,6 +15,7 @@ from dfrot_engine import __version__
 from dfrot_engine.cli_rotations import add_rotations
 from dfrot_engine.cli_runs import add_runs
 from dfrot_engine.cli_show import add_show
+from dfrot_engine.doctor.command import add_doctor
 from dfrot_engine.errors import DFRotError, RecipeError
 from dfrot_engine.options import RunOptions
 from dfrot_engine.ranks import other_ranks, place
@@ -74,6 +75,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_rotations(commands)
     add_runs(commands)
     add_show(commands)
+    add_doctor(commands)
     return parser
 
 
