@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dfrot_engine.doctor.finding import Finding
-from dfrot_engine.doctor.packages import PRODUCT, pip, version_of
+from dfrot_engine.doctor.packages import PRODUCT, is_bundle, pip, version_of
 from dfrot_engine.units import format_bytes
 
 COMPUTER, DISK = "Computer", "Disk"
@@ -25,7 +25,7 @@ def computer_findings() -> Iterator[Finding]:
     """Cores, GPUs, and whether PyTorch can use them; torch is loaded only where there is a GPU."""
     yield Finding(COMPUTER, "CPU", "ok", f"{_cores()} cores")
     gpus = gpu_names()
-    cuda = torch_cuda()
+    cuda = "" if is_bundle() else torch_cuda()
     yield Finding(
         COMPUTER,
         "GPU",
@@ -95,6 +95,9 @@ def _cuda_finding(*, has_gpu: bool, cuda: str) -> Finding:
         return Finding(COMPUTER, name, "absent", "PyTorch is not installed")
     if not has_gpu:
         return Finding(COMPUTER, name, "ok" if cuda else "absent", cuda or "none", "Not used without a GPU.")
+    if is_bundle():
+        remedy = "Install the program with pip, where PyTorch has CUDA."
+        return Finding(COMPUTER, name, "slow", "none", "This folder computes on the CPU alone.", remedy)
     if not cuda:
         note = "This PyTorch was built without CUDA: the GPU is not used."
         remedy = f"{pip()} uninstall -y torch && {pip()} install torch"

@@ -77,7 +77,7 @@ def package_findings() -> Iterator[Finding]:
 
 def qt_finding() -> Finding:
     """Whether Qt finds its system libraries; asked of another process, which may crash."""
-    if getattr(sys, "frozen", False):  # the bundle has no interpreter to ask
+    if is_bundle():  # it has no interpreter to ask
         return Finding(PACKAGES, "Qt", "ok", "part of the program")
     code = "import PySide6.QtWidgets, PySide6.QtCore; print(PySide6.QtCore.qVersion())"
     command = [sys.executable, "-c", code]
@@ -112,6 +112,11 @@ def version_of(name: str) -> str | None:
         return None
 
 
+def is_bundle() -> bool:
+    """Whether this is the folder that runs without Python, whose packages nobody changes."""
+    return bool(getattr(sys, "frozen", False))
+
+
 def pip() -> str:
     """The pip of this environment, as one types it."""
     return f"{sys.executable} -m pip"
@@ -132,6 +137,8 @@ def _check(package: Package, bound: str) -> Finding:
 
 
 def _install(extra: str, requirement: str) -> str:
+    if is_bundle():
+        return "Install the program again."
     return f'{pip()} install "{f"{PRODUCT}[{extra}]" if extra else requirement or PRODUCT}"'
 
 
