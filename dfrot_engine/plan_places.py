@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from platformdirs import user_cache_path
 
 from dfrot_engine.checkpoint.facts import ModelFacts
 from dfrot_engine.options import RunOptions
+from dfrot_engine.outside_files import read_json
 from dfrot_engine.plan_types import Problem, StageEstimate
 from dfrot_engine.recipe import Recipe
 from dfrot_engine.whole_file import DRAFT
@@ -113,7 +113,7 @@ def _occupied_problems(folder: Path, recipe: Recipe, options: RunOptions, model_
 def is_own_output(folder: Path, recipe: Recipe) -> bool:
     """Whether the folder was written by this very recipe, so that writing it again loses nothing."""
     try:
-        marker = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+        marker = read_json(folder / MARKER)
     except (OSError, ValueError):
         return False
     return isinstance(marker, dict) and marker.get("recipe_fingerprint") == recipe.fingerprint()

@@ -9,6 +9,7 @@ from typing import Any
 from dfrot_engine.checkpoint.local import CONFIG, has_weights
 from dfrot_engine.exporters.base import MARKER
 from dfrot_engine.job import Job
+from dfrot_engine.outside_files import read_json
 from dfrot_engine.report_file import REPORT, weight_bytes
 from dfrot_engine.stages import evaluate, note_clips, quantize, rotate
 from dfrot_engine.stages.export import output_folder
@@ -34,7 +35,7 @@ def outputs_are_there(job: Job) -> bool:
 
 def _is_ours(folder: Path, job: Job) -> bool:
     try:
-        marker = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+        marker = read_json(folder / MARKER)
     except (OSError, ValueError):
         return False
     is_ours = isinstance(marker, dict) and marker.get("recipe_fingerprint") == job.recipe.fingerprint()

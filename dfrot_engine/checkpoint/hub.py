@@ -109,7 +109,7 @@ def _request(address: str, parameters: dict[str, Any]) -> Iterable[dict[str, Any
         items = response.json()
     except CLIENT_ERRORS as error:
         raise _search_failed(error, address) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise HubError(f"{address} does not answer like a Hub.", "Check HF_ENDPOINT.") from error
     if not isinstance(items, list):
         raise HubError(f"{address} does not answer like a Hub.", "Check HF_ENDPOINT.")
