@@ -67,6 +67,14 @@ def home_path(text: str) -> Path:
     return Path(os.path.expanduser(text))  # noqa: PTH111
 
 
+def is_file(path: Path) -> bool:
+    """Whether it is a regular file; a name that no file can have is none."""
+    try:
+        return path.is_file()
+    except OSError:  # too long, or in a folder that may not be entered
+        return False
+
+
 def short(value: Any, length: int = 80) -> str:
     """What stands in a message, however long it is."""
     text = repr(value)

@@ -112,6 +112,9 @@ __all__ = [
 ]
 
 
+_MOST_DOTS = 200  # in one line
+
+
 class Recipe(Section):
     """Everything that decides the result of a run."""
 
@@ -235,7 +238,10 @@ class Recipe(Section):
             RecipeError: not readable, not TOML, or a field does not fit.
         """
         try:
-            data = tomllib.loads(read_bytes(path).decode())
+            text = read_bytes(path).decode()
+            if any(line.count(".") > _MOST_DOTS for line in text.splitlines()):  # tomllib takes minutes for long keys
+                raise RecipeError(f"{path} has a key without end.", "Compare it with a saved recipe.")
+            data = tomllib.loads(text)
         except OSError as error:
             raise RecipeError(f"Cannot read the recipe {path}: {error.strerror}.", "Check the path.") from None
         except RecursionError:

@@ -11,7 +11,7 @@ from dfrot_engine.architectures.base import Architecture
 from dfrot_engine.checkpoint.headers import read_shard_headers
 from dfrot_engine.errors import DFRotError, RecipeError
 from dfrot_engine.library import LIBRARY, library_path
-from dfrot_engine.outside_files import home_path
+from dfrot_engine.outside_files import home_path, is_file
 from dfrot_engine.recipe import R1, REFINED, FromFile, RotationPlan
 
 FIELD = "rotation.r1.path"
@@ -102,7 +102,7 @@ def rotation_path(path: str) -> Path:
         raise RecipeError("No rotation file is chosen.", remedy)
     if file.suffix.lower() not in SUFFIXES:
         raise RecipeError(f"{file.name} is no rotation file.", f"Choose a {' or '.join(SUFFIXES)} file.")
-    if not file.is_file():
+    if not is_file(file):
         raise RecipeError(f"The rotation file {file} does not exist.", "Check the path.")
     return file
 

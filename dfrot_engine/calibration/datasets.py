@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfrot_engine.errors import DataError
-from dfrot_engine.outside_files import home_path, load_json
+from dfrot_engine.outside_files import home_path, is_file, load_json
 from dfrot_engine.resources import builtin_text_path
 
 Purpose = Literal["calibration", "evaluation"]
@@ -43,7 +43,7 @@ def dataset_file(dataset: str, purpose: Purpose) -> Path | None:
             f"Choose {BUILTIN}, {', '.join(HUB_DATASETS)}, or a {', '.join(FILE_SUFFIXES)} file.",
             field,
         )
-    if not path.is_file():
+    if not is_file(path):
         raise DataError(f"The text file {path} does not exist.", "Check the path, or choose 'builtin'.", field)
     return path
 
