@@ -30,11 +30,13 @@ if TYPE_CHECKING:
         MassiveTokensFound,
         Measured,
         PauseChanged,
+        Proved,
         RemainingTime,
         RotationTried,
         RunEnded,
         RunStarted,
         SensitivityFinished,
+        ServeChecked,
         StageAdvanced,
         StageFinished,
         StageStarted,
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     )
     from dfrot_engine.options import RunOptions
     from dfrot_engine.plan import ModelSummary, Output, Plan, Problem, StageEstimate, make_plan
+    from dfrot_engine.proof.types import ProofRow
     from dfrot_engine.recipe import Recipe, preset_names
     from dfrot_engine.run_list import RunInfo, list_runs
     from dfrot_engine.trial.types import TokenError, TrialResult, TrialRow
@@ -58,6 +61,7 @@ _ROOMS = (
     "dfrot_engine.events",
     "dfrot_engine.options",
     "dfrot_engine.plan",
+    "dfrot_engine.proof.types",
     "dfrot_engine.recipe",
     "dfrot_engine.run_list",
     "dfrot_engine.trial.types",
@@ -85,6 +89,8 @@ __all__ = [
     "PauseChanged",
     "Plan",
     "Problem",
+    "ProofRow",
+    "Proved",
     "Recipe",
     "RecipeError",
     "RemainingTime",
@@ -95,6 +101,7 @@ __all__ = [
     "RunOptions",
     "RunStarted",
     "SensitivityFinished",
+    "ServeChecked",
     "StageAdvanced",
     "StageEstimate",
     "StageFinished",

@@ -22,7 +22,6 @@ WHOLE_PACKAGES = ("dfrot_engine", "dfrot_gui", "compressed_tensors")
 LEFT_OUT = (
     "tkinter",
     "IPython",
-    "matplotlib",
     "pytest",
     "torchvision",
     "torchaudio",

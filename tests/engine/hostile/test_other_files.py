@@ -22,6 +22,7 @@ from dfrot_engine.errors import DataError, DFRotError
 from dfrot_engine.events import JOURNAL, read_events
 from dfrot_engine.library import ENVIRONMENT as LIBRARY_FOLDER
 from dfrot_engine.library import list_rotations
+from dfrot_engine.marker import broken_files, has_failed
 from dfrot_engine.plan_places import is_own_output
 from dfrot_engine.report_file import read_report
 from dfrot_engine.rotation_file import find_rotation
@@ -140,8 +141,11 @@ def test_a_line_without_end_takes_no_memory(tmp_path: Path, monkeypatch: pytest.
         list(read_events(tmp_path))
 
 
+MARKERS = st.fixed_dictionaries({"files": VALUES, "proof": VALUES, "recipe_fingerprint": VALUES}).map(json.dumps)
+
+
 @FEW
-@given(content=st.one_of(VALUES.map(json.dumps), st.text(max_size=30), st.just("[" * 50_000)))
+@given(content=st.one_of(VALUES.map(json.dumps), st.text(max_size=30), MARKERS, st.just("[" * 50_000)))
 def test_any_note_marker_or_report_is_read_or_left_out(tmp_path: Path, content: str) -> None:
     for name in ("report.json", "dfrot.json", "owner.json", "options.json", "0123456789ab.json"):
         (tmp_path / name).write_bytes(content.encode(errors="replace"))
@@ -152,6 +156,8 @@ def test_any_note_marker_or_report_is_read_or_left_out(tmp_path: Path, content: 
     assert isinstance(read_report(tmp_path), dict | None)
     assert is_own_output(tmp_path, Recipe.preset("w4a4")) is False
     assert isinstance(owner(tmp_path), dict)
+    assert has_failed(tmp_path) is False
+    assert set(broken_files(tmp_path).values()) <= {"is missing", "has changed since it was written"}
     assert read_run(tmp_path) is not None
 
 
