@@ -1,52 +1,72 @@
-"""The front door: everything the window may import. Nothing here imports torch."""
+"""The front door: everything the window may import. Nothing here imports torch.
+
+Names are looked up when they are first asked for, so that `dfrot doctor` answers where a package they need is broken.
+"""
 
 from __future__ import annotations
 
-from dfrot_engine.errors import (
-    Cancelled,
-    DataError,
-    DeviceError,
-    DFRotError,
-    DiskError,
-    HubError,
-    ModelError,
-    RecipeError,
-    RunError,
-)
-from dfrot_engine.events import (
-    BlockQuantized,
-    ChartSaved,
-    Evaluated,
-    Event,
-    Logged,
-    MassiveToken,
-    MassiveTokensFound,
-    Measured,
-    PauseChanged,
-    Proved,
-    RemainingTime,
-    RotationTried,
-    RunEnded,
-    RunStarted,
-    SensitivityFinished,
-    ServeChecked,
-    StageAdvanced,
-    StageFinished,
-    StageStarted,
-    TrialFinished,
-    Warned,
-    parse_event,
-    read_events,
-)
-from dfrot_engine.options import RunOptions
-from dfrot_engine.plan import ModelSummary, Output, Plan, Problem, StageEstimate, make_plan
-from dfrot_engine.proof.types import ProofRow
-from dfrot_engine.recipe import Recipe, preset_names
-from dfrot_engine.run_list import RunInfo, list_runs
-from dfrot_engine.trial.types import TokenError, TrialResult, TrialRow
-from dfrot_engine.verdicts.types import Verdict
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    from dfrot_engine.errors import (
+        Cancelled,
+        DataError,
+        DeviceError,
+        DFRotError,
+        DiskError,
+        HubError,
+        ModelError,
+        RecipeError,
+        RunError,
+    )
+    from dfrot_engine.events import (
+        BlockQuantized,
+        ChartSaved,
+        Evaluated,
+        Event,
+        Logged,
+        MassiveToken,
+        MassiveTokensFound,
+        Measured,
+        PauseChanged,
+        Proved,
+        RemainingTime,
+        RotationTried,
+        RunEnded,
+        RunStarted,
+        SensitivityFinished,
+        ServeChecked,
+        StageAdvanced,
+        StageFinished,
+        StageStarted,
+        TrialFinished,
+        Warned,
+        parse_event,
+        read_events,
+    )
+    from dfrot_engine.options import RunOptions
+    from dfrot_engine.plan import ModelSummary, Output, Plan, Problem, StageEstimate, make_plan
+    from dfrot_engine.proof.types import ProofRow
+    from dfrot_engine.recipe import Recipe, preset_names
+    from dfrot_engine.run_list import RunInfo, list_runs
+    from dfrot_engine.trial.types import TokenError, TrialResult, TrialRow
+    from dfrot_engine.verdicts.types import Verdict
+
+#: The version's one home; pyproject.toml reads it here.
 __version__ = "0.1.0"
+
+_ROOMS = (
+    "dfrot_engine.errors",
+    "dfrot_engine.events",
+    "dfrot_engine.options",
+    "dfrot_engine.plan",
+    "dfrot_engine.proof.types",
+    "dfrot_engine.recipe",
+    "dfrot_engine.run_list",
+    "dfrot_engine.trial.types",
+    "dfrot_engine.verdicts.types",
+)
 
 __all__ = [
     "BlockQuantized",
@@ -98,3 +118,12 @@ __all__ = [
     "preset_names",
     "read_events",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        for room in map(import_module, _ROOMS):
+            if name in vars(room):
+                globals()[name] = vars(room)[name]
+                return globals()[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

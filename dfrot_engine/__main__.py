@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from dfrot_engine.cli import main
+from dfrot_engine.start import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -18,6 +18,7 @@ from dfrot_engine.cli_runs import add_runs
 from dfrot_engine.cli_serve_check import add_serve_check
 from dfrot_engine.cli_show import add_show
 from dfrot_engine.cli_verify import add_verify
+from dfrot_engine.doctor.command import add_doctor
 from dfrot_engine.errors import DFRotError, RecipeError
 from dfrot_engine.options import RunOptions
 from dfrot_engine.ranks import other_ranks, place
@@ -80,6 +81,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_show(commands)
     add_verify(commands)
     add_push(commands)
+    add_doctor(commands)
     return parser
 
 

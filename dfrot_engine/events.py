@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from dfrot_engine.errors import DFRotError
 from dfrot_engine.proof.types import ProofRow
@@ -17,6 +17,8 @@ from dfrot_engine.serve_check.types import ServeCheck
 from dfrot_engine.trial.types import TrialResult, TrialRow
 
 JOURNAL = "events.jsonl"
+#: The longest that are written, of a trial or a sensitivity pass, have some hundred thousand.
+MOST_LINE_BYTES = 50_000_000
 
 
 _BOOT = getattr(time, "CLOCK_BOOTTIME", None)  # goes on while the computer sleeps, which the monotonic clock may not
@@ -37,7 +39,7 @@ def _now() -> datetime:
 
 class EventBase(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
-    time: datetime = Field(default_factory=_now)
+    time: AwareDatetime = Field(default_factory=_now)
 
 
 class RunStarted(EventBase):
@@ -256,13 +258,15 @@ def read_events(work_dir: Path, *, leave_out: Iterable[str] = ()) -> Iterator[Ev
             reading ten times as fast. The last line comes whatever it is.
     """
     path = work_dir / JOURNAL
-    if not path.is_file():
+    if not path.is_file():  # nor where it is a pipe or a device
         return
     # Inside a text of the journal the quotes have backslashes, so that this is found in no label.
     unwanted = tuple(f'"event":"{name}"'.encode() for name in leave_out)
     passed: bytes | None = None
     with path.open("rb") as file:
-        for line in file:
+        while line := file.readline(MOST_LINE_BYTES):
+            if len(line) == MOST_LINE_BYTES:
+                raise DFRotError(f"{path} has a line without end.", "The journal is damaged; start the run again.")
             if not line.endswith(b"\n"):
                 continue
             passed = line if any(mark in line for mark in unwanted) else None

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dfrot_engine.outside_files import is_file, read_json
 from dfrot_engine.report_file import REPORT
 from dfrot_engine.whole_file import write_text
 
@@ -34,7 +35,7 @@ _LOADED = ("config.json", "*.gguf")
 def read_marker(folder: Path) -> dict[str, Any]:
     """The marker's content; empty where there is none."""
     try:
-        content = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+        content = read_json(folder / MARKER)
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
@@ -54,9 +55,10 @@ def seal(folder: Path) -> None:
 def broken_files(folder: Path) -> dict[str, str]:
     """Files that are no longer what the marker says → "is missing" or "has changed"."""
     found: dict[str, str] = {}
-    for name, expected in read_marker(folder).get("files", {}).items():
+    listed = read_marker(folder).get("files")
+    for name, expected in listed.items() if isinstance(listed, dict) else ():
         path = folder / name
-        if not path.is_file():
+        if not is_file(path):
             found[name] = "is missing"
         elif file_hash(path) != expected:
             found[name] = "has changed since it was written"
@@ -74,7 +76,8 @@ def file_hash(path: Path) -> str:
 
 def has_failed(folder: Path) -> bool:
     """Whether the proof of what is in the folder has failed."""
-    return read_marker(folder).get("proof", {}).get("passed") is False
+    proof = read_marker(folder).get("proof")
+    return isinstance(proof, dict) and proof.get("passed") is False
 
 
 def mark_passed(folder: Path, kind: str) -> None:

@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from dfrot_engine.errors import RecipeError
 from dfrot_engine.formats import with_format
+from dfrot_engine.outside_files import read_bytes
 from dfrot_engine.recipe_rotations import (
     LEARNED,
     R1,
@@ -110,6 +111,9 @@ __all__ = [
     "held_out_sequences",
     "preset_names",
 ]
+
+
+_MOST_DOTS = 200  # in one line
 
 
 class Recipe(Section):
@@ -236,10 +240,15 @@ class Recipe(Section):
             RecipeError: not readable, not TOML, or a field does not fit.
         """
         try:
-            data = tomllib.loads(path.read_text(encoding="utf-8"))
+            text = read_bytes(path).decode()
+            if any(line.count(".") > _MOST_DOTS for line in text.splitlines()):  # tomllib takes minutes for long keys
+                raise RecipeError(f"{path} has a key without end.", "Compare it with a saved recipe.")
+            data = tomllib.loads(text)
         except OSError as error:
             raise RecipeError(f"Cannot read the recipe {path}: {error.strerror}.", "Check the path.") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except RecursionError:
+            raise RecipeError(f"{path} is nested too deeply for a recipe.", "Compare it with a saved recipe.") from None
+        except ValueError as error:  # not UTF-8, not TOML, or a number without end
             raise RecipeError(f"{path} is not a TOML recipe: {error}.", "Compare it with a saved recipe.") from None
         return Recipe.parse(data)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
+
+from dfrot_engine.outside_files import read_json
 
 REPORT = "report.json"
 
@@ -12,7 +13,7 @@ REPORT = "report.json"
 def read_report(folder: Path) -> dict[str, Any] | None:
     """The report of an output folder or a work folder; None if there is none."""
     try:
-        content = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+        content = read_json(folder / REPORT)
     except (OSError, ValueError):
         return None
     return content if isinstance(content, dict) else None

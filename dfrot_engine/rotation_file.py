@@ -11,6 +11,7 @@ from dfrot_engine.architectures.base import Architecture
 from dfrot_engine.checkpoint.headers import read_shard_headers
 from dfrot_engine.errors import DFRotError, RecipeError
 from dfrot_engine.library import LIBRARY, library_path
+from dfrot_engine.outside_files import home_path, is_file
 from dfrot_engine.recipe import R1, REFINED, FromFile, RotationPlan
 
 FIELD = "rotation.r1.path"
@@ -95,13 +96,13 @@ def rotation_path(path: str) -> Path:
     """
     if path.startswith(LIBRARY):
         return library_path(path)
-    file = Path(path).expanduser()
+    file = home_path(path)
     if not path:
         remedy = f"Choose a {' or '.join(SUFFIXES)} file, or '{LIBRARY}' and a name that `dfrot rotations` lists."
         raise RecipeError("No rotation file is chosen.", remedy)
     if file.suffix.lower() not in SUFFIXES:
         raise RecipeError(f"{file.name} is no rotation file.", f"Choose a {' or '.join(SUFFIXES)} file.")
-    if not file.is_file():
+    if not is_file(file):
         raise RecipeError(f"The rotation file {file} does not exist.", "Check the path.")
     return file
 
@@ -135,8 +136,8 @@ def _tensor_name(file: Path, width: int) -> str:
 def _check_array(file: Path, width: int) -> None:
     try:
         array = np.lib.format.open_memmap(file, mode="r")
-    except (OSError, ValueError, EOFError) as error:
-        reason = str(error).splitlines()[0] if str(error) else "it is empty"
+    except Exception as error:  # numpy evaluates the header: a hostile one raises nearly anything
+        reason = str(error).splitlines()[0][:200] if str(error) else "it is empty"
         message = f"{file.name} cannot be read as a .npy file: {reason.rstrip('.')}."
         raise RecipeError(message, "Save the matrix with numpy.save, as plain floats.") from None
     if array.shape != (width, width) or array.dtype.kind != "f":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
@@ -12,6 +11,7 @@ from pathlib import Path
 from dfrot_engine.errors import DFRotError, DiskError
 from dfrot_engine.events import JOURNAL
 from dfrot_engine.marker import ADDED, NOT_LOADED
+from dfrot_engine.outside_files import read_json
 from dfrot_engine.plan_places import is_own_output
 from dfrot_engine.recipe import Recipe
 from dfrot_engine.run_index import RunNote, forget_note, read_notes
@@ -138,7 +138,7 @@ def _other_user(note: RunNote, folder: Path) -> str:
 def _written(work_dir: Path) -> dict[Path, tuple[str, ...]]:
     """Output folders and the names of the files that were written there, as the export has listed them."""
     try:
-        content = json.loads((work_dir / WRITTEN).read_text(encoding="utf-8"))
+        content = read_json(work_dir / WRITTEN)
     except (OSError, ValueError):
         return {}
     listed = content.items() if isinstance(content, dict) else ()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Iterable
 from contextlib import suppress
@@ -26,6 +25,7 @@ from dfrot_engine.events import (
     read_events,
 )
 from dfrot_engine.options import RunOptions
+from dfrot_engine.outside_files import read_json
 from dfrot_engine.work_lock import is_in_use, owner
 
 _UNREAD = ("measured", "remaining_time", "logged", "block_quantized", "massive_tokens_found")
@@ -153,7 +153,7 @@ def _stages(begun: RunStarted, events: Iterable[Event], *, is_going_on: bool) ->
 def _resume_command(work_dir: Path) -> str:
     """From the recipe and the options the run left; "" when they are gone."""
     try:
-        options = RunOptions.model_validate(json.loads((work_dir / "options.json").read_text(encoding="utf-8")))
+        options = RunOptions.model_validate(read_json(work_dir / "options.json"))
     except (OSError, ValueError):
         return ""
     recipe = work_dir.absolute() / "recipe.toml"

@@ -15,6 +15,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from dfrot_engine.errors import DiskError
+from dfrot_engine.outside_files import read_json
 from dfrot_engine.whole_file import write_text
 from dfrot_engine.work_names import LOCK, OWNER
 
@@ -62,7 +63,7 @@ def is_in_use(root: Path) -> bool:
 def owner(root: Path) -> dict[str, Any]:
     """What the last run noted about itself: "pid", "host", "since" and "cwd"; empty if nothing is known."""
     try:
-        found = json.loads((root / OWNER).read_text(encoding="utf-8"))
+        found = read_json(root / OWNER)
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

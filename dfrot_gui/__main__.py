@@ -8,7 +8,7 @@ import sys
 def main() -> int:
     arguments = sys.argv[1:]
     if arguments[:1] == ["--engine"]:
-        from dfrot_engine.cli import main as engine
+        from dfrot_engine.start import main as engine
 
         return engine(arguments[1:])
     if "--version" in arguments:

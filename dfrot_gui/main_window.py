@@ -10,6 +10,7 @@ from PySide6.QtCore import QObject, Qt, QTimer
 from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut, QShowEvent
 from PySide6.QtWidgets import QMainWindow, QMessageBox, QStackedWidget, QWidget
 
+from dfrot_gui.about import show_about
 from dfrot_gui.notify import RunNotifier, Tray, system_tray
 from dfrot_gui.pages.model_page import ModelPage
 from dfrot_gui.pages.recipe_page import RecipePage
@@ -131,6 +132,7 @@ class MainWindow(QMainWindow):
         for step in range(len(pages)):
             keys = QKeySequence(f"Ctrl+{step + 1}")
             QShortcut(keys, self, lambda step=step: self.go_to(step), context=Qt.ShortcutContext.WindowShortcut)
+        QShortcut(QKeySequence(QKeySequence.StandardKey.HelpContents), self, self._show_help)
 
     def _make_page(self, step: int) -> None:
         """Put the page of a step in its place, unless it is there."""
@@ -146,12 +148,16 @@ class MainWindow(QMainWindow):
     def _connect(self) -> None:
         self.sidebar.step_chosen.connect(self.go_to)
         self.sidebar.mode_chosen.connect(self._set_mode)
+        self.sidebar.help_asked.connect(self._show_help)
         self.model_page.model_used.connect(self._use_model)
         self.recipe_page.start_requested.connect(self._start_run)
         self.notice.activated.connect(self._resume_run)
         self.recipe.plan_changed.connect(self._show_done)
         self.runs.changed.connect(self._show_done)
         self.runs.ended.connect(self._run_ended)
+
+    def _show_help(self) -> None:
+        show_about(PRODUCT, self._settings.output_root, self)
 
     def _set_mode(self, mode: Mode) -> None:
         Theme.get().set_mode(mode)

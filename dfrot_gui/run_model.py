@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from dfrot_engine import DFRotError, Plan, Recipe, RunOptions
 from dfrot_engine.charts import ACTIVATION_MAP, TOKEN_ERROR, ActivationMap, TokenErrors
+from dfrot_engine.outside_files import read_json
 from dfrot_engine.recipe import REFINED
 from dfrot_engine.work_lock import ask_to_stop
 from dfrot_gui.background import Latest
@@ -244,6 +244,6 @@ def _stored_recipe(work_dir: Path) -> Recipe | None:
 
 def _stored_options(work_dir: Path) -> RunOptions | None:
     try:
-        return RunOptions.model_validate(json.loads((work_dir / "options.json").read_text(encoding="utf-8")))
+        return RunOptions.model_validate(read_json(work_dir / "options.json"))
     except (OSError, ValueError):
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
@@ -74,7 +75,10 @@ class Settings:
         self._store.setValue("run/open", str(value) if value else "")
 
     def sync(self) -> None:
+        """Write to the disk; names of models and folders are nobody else's business."""
         self._store.sync()
+        with suppress(OSError):  # it could not be written
+            Path(self._store.fileName()).chmod(0o600)
 
     def _text(self, key: str) -> str:
         value = self._store.value(key, "")

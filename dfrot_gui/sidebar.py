@@ -11,7 +11,7 @@ from dfrot_engine.units import format_bytes
 from dfrot_gui.background import Latest
 from dfrot_gui.computer import GpuMonitor, MemoryUse, cpu_line, ram
 from dfrot_gui.theme import Mode
-from dfrot_gui.widgets import Card, IconLabel, NavButton, Segmented, col, label, row, tab_to_checked
+from dfrot_gui.widgets import Button, Card, IconLabel, NavButton, Segmented, col, label, row, tab_to_checked
 
 MODES = {"system": "System", "light": "Light", "dark": "Dark"}
 REFRESH_MS = 2000
@@ -38,6 +38,7 @@ class Sidebar(QFrame):
 
     step_chosen = Signal(int)
     mode_chosen = Signal(str)
+    help_asked = Signal()
 
     def __init__(self, product: str, mode: Mode) -> None:
         super().__init__()
@@ -45,7 +46,10 @@ class Sidebar(QFrame):
         self.setFixedWidth(224)
         logo = QLabel()
         logo.setPixmap(QApplication.windowIcon().pixmap(28, 28))
-        head = row(logo, label(product, "h2"), None, spacing=10, margins=(4, 0, 0, 0))
+        self.help = Button(icon="question", kind="ghost", tip="Help (F1)")
+        self.help.setAccessibleName("Help")
+        self.help.clicked.connect(self.help_asked)
+        head = row(logo, label(product, "h2"), None, self.help, spacing=10, margins=(4, 0, 0, 0))
         caption = label("WORKFLOW", "caps")
         caption.setContentsMargins(10, 0, 0, 4)
         layout = col(head, 20, caption, spacing=4, margins=(14, 18, 14, 14))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -12,6 +11,7 @@ from itertools import accumulate
 from typing import Any
 
 from dfrot_engine.errors import ModelError
+from dfrot_engine.outside_files import short
 
 
 class Space(StrEnum):
@@ -283,7 +283,7 @@ def config_int(config: dict[str, Any], key: str, default: int | None = None, lar
         value = default
     if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= largest:
         raise ModelError(
-            f"config.json: '{key}' is {value!r}, not a number from 1 to {largest}.",
+            f"config.json: '{key}' is {short(value)}, not a number from 1 to {largest}.",
             "The file is damaged or not a language model's; download it again.",
             "model.id_or_path",
         )
@@ -297,9 +297,9 @@ def config_factor(config: dict[str, Any], key: str) -> float:
         ModelError: not a number, or not positive and finite.
     """
     value = config.get(key, 1.0)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e300:
         raise ModelError(
-            f"config.json: '{key}' is {value!r}, not a positive number.",
+            f"config.json: '{key}' is {short(value)}, not a positive number.",
             "The file is damaged; download it again.",
             "model.id_or_path",
         )

@@ -5,7 +5,6 @@ Imports no torch, except that streaming C4 makes the datasets package load it.
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfrot_engine.errors import DataError
+from dfrot_engine.outside_files import home_path, is_file, load_json
 from dfrot_engine.resources import builtin_text_path
 
 Purpose = Literal["calibration", "evaluation"]
@@ -36,14 +36,14 @@ def dataset_file(dataset: str, purpose: Purpose) -> Path | None:
     if dataset in HUB_DATASETS:
         return None
     field = f"{purpose}.dataset"
-    path = builtin_text_path(purpose) if dataset == BUILTIN else Path(dataset).expanduser()
+    path = builtin_text_path(purpose) if dataset == BUILTIN else home_path(dataset)
     if dataset != BUILTIN and path.suffix.lower() not in FILE_SUFFIXES:
         raise DataError(
             f"There is no dataset '{dataset}'.",
             f"Choose {BUILTIN}, {', '.join(HUB_DATASETS)}, or a {', '.join(FILE_SUFFIXES)} file.",
             field,
         )
-    if not path.is_file():
+    if not is_file(path):
         raise DataError(f"The text file {path} does not exist.", "Check the path, or choose 'builtin'.", field)
     return path
 
@@ -159,8 +159,8 @@ def _jsonl_texts(lines: str, path: Path) -> Iterator[str]:
         if not line.strip():
             continue
         try:
-            document = json.loads(line)
-        except (ValueError, RecursionError) as error:
+            document = load_json(line.encode())
+        except ValueError as error:
             raise DataError(f"Line {number} of {path} is not JSON: {error}.", "Correct or remove the line.") from None
         if not isinstance(document, dict) or not isinstance(document.get("text"), str):
             raise DataError(

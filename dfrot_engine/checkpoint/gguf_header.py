@@ -20,6 +20,8 @@ MAGIC = b"GGUF"
 VERSIONS = (2, 3)
 MOST_KEYS = 100_000
 MOST_TENSORS = 1_000_000
+#: A chat template has some ten thousand.
+MOST_TEXT_BYTES = 10_000_000
 STRING, ARRAY = 8, 9
 SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
 
@@ -120,7 +122,7 @@ class _Cursor:
         return SCALARS[kind]
 
     def _string(self) -> str:
-        return self._take(self._count(len(self._data))).decode("utf-8", errors="replace")
+        return self._take(self._count(MOST_TEXT_BYTES)).decode("utf-8", errors="replace")
 
     def _count(self, largest: int) -> int:
         return self._scalar_up_to("<Q", largest)

@@ -10,6 +10,7 @@ from typing import Any, TypeGuard
 
 from dfrot_engine.checkpoint.json_files import DOWNLOAD_AGAIN, MODEL_FIELD, parse_json_object, read_json_object
 from dfrot_engine.errors import ModelError
+from dfrot_engine.outside_files import check_regular, short
 
 INDEX = "model.safetensors.index.json"
 SINGLE_SHARD = "model.safetensors"
@@ -221,7 +222,7 @@ def whole_model_bytes(headers: Iterable[TensorHeader], untied_head: int) -> int:
 def _read_header(path: Path) -> tuple[bytes, int]:
     """(JSON header, bytes of the whole file)."""
     try:
-        file_bytes = path.stat().st_size
+        file_bytes = check_regular(path).st_size
         with path.open("rb") as file:
             length = header_length(file.read(LENGTH_BYTES), path.name, file_bytes)
             return file.read(length), file_bytes
@@ -256,7 +257,7 @@ def _is_counts(value: Any) -> TypeGuard[list[int]]:
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else f"{value!r}/"
+    return value if isinstance(value, str) else f"{short(value)}/"
 
 
 def _damaged(shard: str, reason: str) -> ModelError:

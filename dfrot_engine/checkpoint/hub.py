@@ -107,10 +107,10 @@ def _request(address: str, parameters: dict[str, Any]) -> Iterable[dict[str, Any
         )
         hf_raise_for_status(response)
         items = response.json()
+    except (ValueError, RecursionError) as error:  # before the next, which counts the second among the client's
+        raise HubError(f"{address} does not answer like a Hub.", "Check HF_ENDPOINT.") from error
     except CLIENT_ERRORS as error:
         raise _search_failed(error, address) from error
-    except ValueError as error:
-        raise HubError(f"{address} does not answer like a Hub.", "Check HF_ENDPOINT.") from error
     if not isinstance(items, list):
         raise HubError(f"{address} does not answer like a Hub.", "Check HF_ENDPOINT.")
     return (item for item in items if isinstance(item, dict) and isinstance(item.get("id"), str))

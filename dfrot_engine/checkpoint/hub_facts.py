@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx2
 from huggingface_hub import HfApi, get_session, hf_hub_download, hf_hub_url
+from huggingface_hub.errors import HFValidationError
 from huggingface_hub.hf_api import ModelInfo
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
 
@@ -32,7 +33,7 @@ from dfrot_engine.checkpoint.hub_cache import cached_snapshot, missing_bytes
 from dfrot_engine.checkpoint.hub_errors import CLIENT_ERRORS, endpoint, explain
 from dfrot_engine.checkpoint.json_files import MODEL_FIELD, read_json_object
 from dfrot_engine.checkpoint.local import CONFIG, inspect_folder
-from dfrot_engine.errors import DFRotError, ModelError
+from dfrot_engine.errors import DFRotError, HubError, ModelError
 
 TIMEOUT_S = 8.0
 # An edit of the recipe must not ask the Hub again; a new grant or branch is seen after this.
@@ -70,9 +71,9 @@ def _outcome(model_id: str, revision: str, address: str, period: int) -> ModelFa
 @lru_cache(maxsize=32)
 def _facts(model_id: str, revision: str, address: str, period: int) -> ModelFacts:
     with explained(model_id, revision):
-        info = HfApi(endpoint=address).model_info(model_id, revision=revision, files_metadata=True, timeout=TIMEOUT_S)
+        info = _model_info(model_id, revision, address)
         commit = info.sha or revision
-        sizes = {file.rfilename: file.size or 0 for file in info.siblings or () if "/" not in file.rfilename}
+        sizes = _sizes(info, address)
         _check_files(model_id, set(sizes))
         config = read_json_object(_small_file(model_id, CONFIG, commit))
         shards, weight_map = _shards(model_id, commit, set(sizes))
@@ -98,6 +99,31 @@ def _facts(model_id: str, revision: str, address: str, period: int) -> ModelFact
         license=_license(info),
         gated=bool(info.gated),
     )
+
+
+def _model_info(model_id: str, revision: str, address: str) -> ModelInfo:
+    try:
+        return HfApi(endpoint=address).model_info(model_id, revision=revision, files_metadata=True, timeout=TIMEOUT_S)
+    except HFValidationError:
+        raise
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:  # the client trusts the answer
+        raise _no_hub(address) from error
+
+
+def _sizes(info: ModelInfo, address: str) -> dict[str, int]:
+    """Bytes of the files of the repository's top folder, by name."""
+    sizes: dict[str, int] = {}
+    for file in info.siblings or ():
+        name, size = file.rfilename, file.size or 0
+        if not isinstance(name, str) or type(size) is not int or size < 0 or "\0" in name or "\\" in name:
+            raise _no_hub(address)
+        if "/" not in name:
+            sizes[name] = size
+    return sizes
+
+
+def _no_hub(address: str) -> HubError:
+    return HubError(f"{address} does not answer like a Hub.", "Check HF_ENDPOINT.", MODEL_FIELD)
 
 
 @contextmanager

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from dfrot_engine.errors import ModelError
+from dfrot_engine.outside_files import MOST_JSON_BYTES, load_json, read_bytes
 
 MODEL_FIELD = "model.id_or_path"
 DOWNLOAD_AGAIN = "The file is damaged; download or copy the model again."
@@ -19,7 +19,7 @@ def read_json_object(path: Path) -> dict[str, Any]:
         ModelError: missing, not readable, not JSON, or not an object; names the file.
     """
     try:
-        data = path.read_bytes()
+        data = read_bytes(path, MOST_JSON_BYTES)
     except FileNotFoundError:
         raise ModelError(f"{path} is missing.", "Download or copy the model again.", MODEL_FIELD) from None
     except OSError as error:
@@ -34,8 +34,8 @@ def parse_json_object(data: bytes, name: str) -> dict[str, Any]:
         ModelError: not UTF-8, not JSON, nested without end, or not an object; says `name`.
     """
     try:
-        value = json.loads(data.decode("utf-8"), object_pairs_hook=_without_duplicates)
-    except (ValueError, RecursionError) as error:
+        value = load_json(data, _without_duplicates)
+    except ValueError as error:
         reason = str(error).partition("\n")[0][:200]
         raise ModelError(f"{name} is not valid JSON: {reason}.", DOWNLOAD_AGAIN, MODEL_FIELD) from None
     if not isinstance(value, dict):
@@ -46,7 +46,7 @@ def parse_json_object(data: bytes, name: str) -> dict[str, Any]:
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     items = dict(pairs)
     if len(items) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        seen: set[str] = set()
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))
         raise ValueError(f"'{twice[:80]}' is there twice")
     return items

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
@@ -50,6 +51,7 @@ def has_weights(folder: Path) -> bool:
 def _facts(folder: Path, signature: Signature, model_id: str, revision: str) -> ModelFacts:
     sizes = {name: num_bytes for name, num_bytes, _ in signature}
     _check_contents(folder, set(sizes))
+    _check_links(folder, sizes)
     config = read_json_object(folder / CONFIG)
     headers = read_headers(folder)
     shards = {header.shard for header in headers.values()}
@@ -80,6 +82,24 @@ def _signature(folder: Path) -> Signature:
             f"Cannot read the folder {folder}: {error.strerror}.", "Check the path and its permissions.", MODEL_FIELD
         ) from None
     return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in stats)
+
+
+def _check_links(folder: Path, names: Iterable[str]) -> None:
+    """Small files travel with the result: a link must not fetch somebody's own files into it. Weights may be links."""
+    home = folder.resolve()
+    # The Hub's cache keeps the files themselves beside its snapshots.
+    allowed = (home, home.parent.parent / "blobs") if home.parent.name == "snapshots" else (home,)
+    for name in names:
+        path = folder / name
+        if not path.is_symlink() or not any(fnmatchcase(name, pattern) for pattern in COMPANIONS):
+            continue
+        target = path.resolve()
+        if not any(target.is_relative_to(one) for one in allowed):
+            raise ModelError(
+                f"{path} is a link to {target}, outside the model's folder.",
+                "Copy the file itself into the folder, if you know that it belongs there.",
+                MODEL_FIELD,
+            )
 
 
 def _check_contents(folder: Path, names: set[str]) -> None:

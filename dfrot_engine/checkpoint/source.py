@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.metadata
+import os
 from pathlib import Path
 
 from dfrot_engine.checkpoint.facts import ModelFacts, ModelFile, Progress
@@ -10,6 +12,7 @@ from dfrot_engine.checkpoint.gguf_file import converted_folder, inspect_gguf
 from dfrot_engine.checkpoint.json_files import MODEL_FIELD
 from dfrot_engine.checkpoint.local import check_tokenizer, inspect_folder
 from dfrot_engine.errors import ModelError
+from dfrot_engine.outside_files import home_path
 from dfrot_engine.recipe import ModelSource
 
 __all__ = ["SAMPLE", "ModelFacts", "ModelFile", "fetch", "gguf_path", "inspect", "sample_path"]
@@ -102,7 +105,9 @@ def _local_path(source: ModelSource) -> Path | None:
     """The folder or GGUF file; None for an id on the Hub."""
     if source.id_or_path == SAMPLE:
         return sample_path()
-    path = Path(source.id_or_path).expanduser()
+    path = home_path(source.id_or_path)
+    if not _can_exist(path):
+        raise ModelError("The model's name is too long, or holds characters no name has.", "Check it.", MODEL_FIELD)
     if path.is_dir():
         return path.resolve()
     if path.is_file():
@@ -116,6 +121,16 @@ def _local_path(source: ModelSource) -> Path | None:
     if _looks_like_a_path(source.id_or_path):
         raise ModelError(f"There is no folder or file {path}.", "Check the path.", MODEL_FIELD)
     return None
+
+
+def _can_exist(path: Path) -> bool:
+    try:
+        os.stat(path)  # noqa: PTH116
+    except (ValueError, UnicodeError):
+        return False
+    except OSError as error:
+        return error.errno != errno.ENAMETOOLONG
+    return True
 
 
 def _looks_like_a_path(text: str) -> bool:

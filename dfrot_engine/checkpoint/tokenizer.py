@@ -12,6 +12,10 @@ from numpy.typing import NDArray
 from dfrot_engine.errors import ModelError
 
 
+def _is_of_the_library(error: BaseException) -> bool:
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
+
+
 class Tokenizer:
     """The model's tokenizer, without special tokens added."""
 
@@ -32,8 +36,14 @@ class Tokenizer:
             )
         try:
             return Tokenizer(tokenizers.Tokenizer.from_file(str(path)))
-        except Exception as error:  # the library raises bare Exception for any damage
-            raise ModelError(f"{path} is damaged: {error}.", "Download the model again.", "model.id_or_path") from None
+        except (
+            BaseException
+        ) as error:  # the library raises bare Exception for any damage, and its panics are not even one
+            if not _is_of_the_library(error):
+                raise
+            raise ModelError(
+                f"{path} is damaged: {str(error)[:200]}.", "Download the model again.", "model.id_or_path"
+            ) from None
 
     def encode(self, text: str) -> NDArray[np.int64]:
         return np.array(self._tokenizer.encode(text, add_special_tokens=False).ids, dtype=np.int64)

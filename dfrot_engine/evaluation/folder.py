@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from platformdirs import user_cache_path
 
 from dfrot_engine.adapter_folder import has_adapter
 from dfrot_engine.architectures.base import config_int
@@ -41,7 +42,7 @@ def evaluate_folder(
     tokens = Tokenizer.load(folder).encode(load_text(dataset, "evaluation"))
     tokens_BT = torch.from_numpy(evaluation_windows(tokens, length, num_windows))
     before, after = Metrics(), Metrics()
-    with tempfile.TemporaryDirectory(prefix="dfrot-evaluate-") as spill:
+    with tempfile.TemporaryDirectory(prefix="evaluate-", dir=user_cache_path("dfrot", ensure_exists=True)) as spill:
         reference = None
         if original is not None:
             job = _job_of(original, folder, device)
