@@ -23,6 +23,7 @@ from dfrot_engine.events import (
     MassiveTokensFound,
     Measured,
     PauseChanged,
+    Proved,
     RemainingTime,
     RotationTried,
     RunEnded,
@@ -38,6 +39,7 @@ from dfrot_engine.events import (
 )
 from dfrot_engine.options import RunOptions
 from dfrot_engine.plan import ModelSummary, Output, Plan, Problem, StageEstimate, make_plan
+from dfrot_engine.proof.types import ProofRow
 from dfrot_engine.recipe import Recipe, preset_names
 from dfrot_engine.run_list import RunInfo, list_runs
 from dfrot_engine.trial.types import TokenError, TrialResult, TrialRow
@@ -66,6 +68,8 @@ __all__ = [
     "PauseChanged",
     "Plan",
     "Problem",
+    "ProofRow",
+    "Proved",
     "Recipe",
     "RecipeError",
     "RemainingTime",

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from dfrot_engine.errors import DFRotError
+from dfrot_engine.proof.types import ProofRow
 from dfrot_engine.sensitivity.types import SensitivityResult
 from dfrot_engine.trial.types import TrialResult, TrialRow
 
@@ -142,6 +143,13 @@ class Evaluated(EventBase):
     baseline: float | None = None
 
 
+class Proved(EventBase):
+    """One row of the proof of what was written, as soon as it is known."""
+
+    event: Literal["proved"] = "proved"
+    row: ProofRow
+
+
 class RotationTried(EventBase):
     """One row of a trial, as soon as it is measured."""
 
@@ -202,6 +210,7 @@ Event = Annotated[
     | MassiveTokensFound
     | ChartSaved
     | Evaluated
+    | Proved
     | RotationTried
     | TrialFinished
     | SensitivityFinished
