@@ -18,6 +18,7 @@ from dfrot_engine.events import (
     ChartSaved,
     Evaluated,
     Event,
+    GenerationFinished,
     Logged,
     MassiveToken,
     MassiveTokensFound,
@@ -32,16 +33,19 @@ from dfrot_engine.events import (
     StageAdvanced,
     StageFinished,
     StageStarted,
+    TextWritten,
     TrialFinished,
     Warned,
     parse_event,
     read_events,
 )
+from dfrot_engine.generation.types import GenerationResult
 from dfrot_engine.options import RunOptions
 from dfrot_engine.plan import ModelSummary, Output, Plan, Problem, StageEstimate, make_plan
 from dfrot_engine.proof.types import ProofRow
 from dfrot_engine.recipe import Recipe, preset_names
 from dfrot_engine.run_list import RunInfo, list_runs
+from dfrot_engine.sensitivity.types import SensitivityResult
 from dfrot_engine.trial.types import TokenError, TrialResult, TrialRow
 from dfrot_engine.verdicts.types import Verdict
 
@@ -57,6 +61,8 @@ __all__ = [
     "DiskError",
     "Evaluated",
     "Event",
+    "GenerationFinished",
+    "GenerationResult",
     "HubError",
     "Logged",
     "MassiveToken",
@@ -80,10 +86,12 @@ __all__ = [
     "RunOptions",
     "RunStarted",
     "SensitivityFinished",
+    "SensitivityResult",
     "StageAdvanced",
     "StageEstimate",
     "StageFinished",
     "StageStarted",
+    "TextWritten",
     "TokenError",
     "TrialFinished",
     "TrialResult",

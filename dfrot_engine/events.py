@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from dfrot_engine.errors import DFRotError
+from dfrot_engine.generation.types import GenerationResult, Side
 from dfrot_engine.proof.types import ProofRow
 from dfrot_engine.sensitivity.types import SensitivityResult
 from dfrot_engine.trial.types import TrialResult, TrialRow
@@ -171,6 +172,21 @@ class SensitivityFinished(EventBase):
     result: SensitivityResult
 
 
+class TextWritten(EventBase):
+    """The next piece of a model's answer to a prompt, a token or a few."""
+
+    event: Literal["text_written"] = "text_written"
+    side: Side
+    text: str
+
+
+class GenerationFinished(EventBase):
+    """The answers as a whole; their process says `run_ended` after it."""
+
+    event: Literal["generation_finished"] = "generation_finished"
+    result: GenerationResult
+
+
 class Warned(EventBase):
     event: Literal["warned"] = "warned"
     message: str
@@ -214,6 +230,8 @@ Event = Annotated[
     | RotationTried
     | TrialFinished
     | SensitivityFinished
+    | TextWritten
+    | GenerationFinished
     | Warned
     | Logged
     | PauseChanged
