@@ -16,6 +16,7 @@ from dfrot_engine.cli_generate import add_generate, generate
 from dfrot_engine.cli_push import add_push
 from dfrot_engine.cli_rotations import add_rotations
 from dfrot_engine.cli_runs import add_runs
+from dfrot_engine.cli_serve_check import add_serve_check
 from dfrot_engine.cli_show import add_show
 from dfrot_engine.cli_verify import add_verify
 from dfrot_engine.errors import DFRotError, RecipeError
@@ -77,6 +78,7 @@ def build_parser() -> argparse.ArgumentParser:
     generation = add_generate(commands)
     _add_process_arguments(generation)
     generation.set_defaults(command=_generate)
+    add_serve_check(commands)
     add_rotations(commands)
     add_runs(commands)
     add_show(commands)

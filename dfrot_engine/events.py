@@ -14,6 +14,7 @@ from dfrot_engine.errors import DFRotError
 from dfrot_engine.generation.types import GenerationResult, Side
 from dfrot_engine.proof.types import ProofRow
 from dfrot_engine.sensitivity.types import SensitivityResult
+from dfrot_engine.serve_check.types import ServeCheck
 from dfrot_engine.trial.types import TrialResult, TrialRow
 
 JOURNAL = "events.jsonl"
@@ -187,6 +188,13 @@ class GenerationFinished(EventBase):
     result: GenerationResult
 
 
+class ServeChecked(EventBase):
+    """What a runtime made of a folder; its process says `run_ended` after it."""
+
+    event: Literal["serve_checked"] = "serve_checked"
+    result: ServeCheck
+
+
 class Warned(EventBase):
     event: Literal["warned"] = "warned"
     message: str
@@ -232,6 +240,7 @@ Event = Annotated[
     | SensitivityFinished
     | TextWritten
     | GenerationFinished
+    | ServeChecked
     | Warned
     | Logged
     | PauseChanged

@@ -180,7 +180,14 @@ def quantization_config(job: Job) -> dict[str, object]:
         quantization_status=QuantizationStatus.COMPRESSED,
         ignore=ignored,
     )
-    return config.model_dump(mode="json", exclude_none=True)
+    # transformers unpacks zero-points only of a model that it makes dense while loading; vLLM passes over the key.
+    dense: dict[str, object] = {"dequantize": True} if any(map(_packs_zero_points, targets)) else {}
+    return config.model_dump(mode="json", exclude_none=True) | dense
+
+
+def _packs_zero_points(schemes: LinearSchemes) -> bool:
+    assert schemes.weights is not None
+    return not schemes.weights.symmetric and _storage(schemes) == CompressionFormat.pack_quantized
 
 
 def _routers(names: Architecture) -> list[str]:

@@ -73,7 +73,6 @@ def small_recipe(model: Path, **fields: Any) -> Recipe:
         ("w8a8", {"exports": [{"kind": "gguf-q8_0"}]}),
         ("w8a8", {"exports": [{"kind": "gguf-f16"}]}),
         ("w8a8", {"skip": []}),
-        ("w4a4-r4", {"solver__kind": "rtn", "rotation__r4__block_size": 32}),
         ("w8a8", {"weights__format": "nvfp4", "activations__format": "nvfp4"}),
         ("w8a8", {"weights__format": "mxfp4", "activations__format": "mxfp4"}),
         ("w4a8", {"solver__kind": "rtn", "recovery__kind": "lora", "recovery__steps": 10, "recovery__rank": 4}),
@@ -107,6 +106,15 @@ def test_other_architectures_pass(name: str, tmp_path: Path) -> None:
     assert ended.status == "finished", ended
     assert len(rows_of(events)) == 2 * len(FULL) + 1
     assert all(row.passed for row in rows_of(events))
+
+
+@pytest.mark.parametrize("memory", ["auto", 1], ids=["whole", "block by block"])
+def test_a_checkpoint_with_r4_passes(memory: int | str, tmp_path: Path) -> None:
+    model = save_tiny_model("llama-tied", tmp_path / "m", hidden_size=64)
+    fields = {"solver__kind": "rtn", "rotation__r4__block_size": 32, "proof": "full"}
+    ended, events = run_tiny(tiny_recipe(model, "w4a4-r4", **PLAIN, **fields), tmp_path / "out", memory=memory)
+    assert ended.status == "finished", ended
+    assert [row.passed for row in rows_of(events)] == [True] * 5 + [True if memory == "auto" else None]
 
 
 def flip_byte(folder: Path, tensor: str, at: int = 3) -> None:
