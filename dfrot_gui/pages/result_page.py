@@ -34,7 +34,6 @@ from dfrot_gui.result_words import (
 from dfrot_gui.run_model import RunModel
 from dfrot_gui.run_progress import elapsed_s
 from dfrot_gui.run_state import RunState
-from dfrot_gui.run_tables import Table
 from dfrot_gui.run_words import Kpi, recipe_line
 from dfrot_gui.side_process import SideProcess
 from dfrot_gui.widgets import (
@@ -123,8 +122,6 @@ class ResultPage(Page):
 
     def report(self) -> Report:
         """What "Save report…" writes."""
-        texts = self.process_of(TEXT).state.written
-        answers = Table(("Model", "Answer"), tuple((side, text) for side, text in texts.items()))
         return report_of(
             self._model,
             self.subtitle_label.text(),
@@ -132,12 +129,8 @@ class ResultPage(Page):
             {name: (card.value, card.note) for name, card in self._kpis.items()},
             (self.errors, self.by_block, self.map, self.sensitivity.map),
             self.share.shown_verdicts(),
-            {"Texts": answers, "What suffers from rounding": self.sensitivity.rows.table},
+            {"Texts": self.text.table(), "What suffers most from rounding": self.sensitivity.worst()},
         )
-
-    def process_of(self, view: str) -> SideProcess:
-        """The engine's work for the text or the sensitivity."""
-        return {TEXT: self.text.process, SENSITIVITY: self.sensitivity.process}[view]
 
     def _save_report(self) -> None:
         ask_and_save(self, self.report(), "report")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QDoubleSpinBox, QProgressBar, QVBoxLayout, QWidget
 
 from dfrot_engine import SensitivityResult
@@ -21,6 +21,7 @@ MARK = "Click a cell to keep it at 8 bits. Linears that runtimes run as one matr
 NOT_RAISED = "This one cannot be raised: it has 8 bits, no bits of its own, or a format that is not raised."
 MAP_HEIGHT, TABLE_HEIGHT = 380, 300
 USUAL_BITS_MORE = 0.5
+MOST_REPORTED = 12
 
 
 class SensitivityPanel(QWidget):
@@ -60,6 +61,8 @@ class SensitivityPanel(QWidget):
         self.bits.setDecimals(2)
         self.bits.setSingleStep(0.1)
         self.bits.setSuffix(" bits")
+        self.bits.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+        self.bits.setMinimumWidth(90)
         self.bits.setAccessibleName("Average bits of a weight")
         self.clear_button.clicked.connect(lambda: self._mark(()))
         self.worst_button.clicked.connect(self._mark_worst)
@@ -77,6 +80,11 @@ class SensitivityPanel(QWidget):
         self.table = TableCard("Linears", self.rows, "Worst first; each rounded alone, everything else exact")
         self.table.setFixedHeight(TABLE_HEIGHT)
         return col(head, self._map_card, self._marks_card, self.table, None, spacing=16)
+
+    def worst(self) -> Table:
+        """The rows that matter most, for a report."""
+        table = self.rows.table
+        return Table(table.header, table.rows[:MOST_REPORTED])
 
     @property
     def marked(self) -> tuple[Raisable, ...]:
@@ -127,8 +135,7 @@ class SensitivityPanel(QWidget):
     def _take(self, result: SensitivityResult | None) -> None:
         self._result = result
         self.map.set_result(result)
-        rows = [(one.name, "–" if one.bits is None else str(one.bits), one.kl) for one in result.rows] if result else []
-        self.rows.set_table(Table(("Rounded alone", "Bits", "KL divergence"), tuple(rows)))
+        self.rows.set_table(_table(result))
         if result is not None:
             self.bits.setRange(result.average_bits, MOST_BITS)
             self.bits.setValue(result.average_bits + USUAL_BITS_MORE)
@@ -173,3 +180,9 @@ class SensitivityPanel(QWidget):
     @staticmethod
     def _protocol(result: SensitivityResult) -> str:
         return f"KL divergence in nats a token, over {result.tokens:,} tokens of the calibration text."
+
+
+def _table(result: SensitivityResult | None) -> Table:
+    rows = result.rows if result else ()
+    cells = ((one.name, "–" if one.bits is None else str(one.bits), 1_000 * one.kl) for one in rows)
+    return Table(("Rounded alone", "Bits", "KL divergence × 1,000"), tuple(cells))

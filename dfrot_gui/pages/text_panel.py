@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QTextCharFormat, QTextCursor
-from PySide6.QtWidgets import QCheckBox, QDoubleSpinBox, QPlainTextEdit, QSpinBox, QTextEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QDoubleSpinBox, QSpinBox, QTextEdit, QVBoxLayout, QWidget
 
 from dfrot_engine.generation.types import Answer, Side
 from dfrot_gui.run_model import RunModel
+from dfrot_gui.run_tables import Table
 from dfrot_gui.side_process import SideProcess
 from dfrot_gui.theme import Theme
 from dfrot_gui.widgets import Button, Card, Notice, box, col, label, row
@@ -24,6 +26,7 @@ class TextPanel(QWidget):
     def __init__(self, runs: RunModel, process: SideProcess) -> None:
         super().__init__()
         self._runs, self.process = runs, process
+        self._asked = ""
         self._build_fields()
         self.answers = {side: _text_box(f"Answer of the {side} model") for side in TITLES}
         self.notes = {side: label("", "small") for side in TITLES}
@@ -38,7 +41,9 @@ class TextPanel(QWidget):
         self.refresh()
 
     def _build_fields(self) -> None:
-        self.prompt = QPlainTextEdit(PROMPT)
+        self.prompt = QTextEdit()
+        self.prompt.setAcceptRichText(False)
+        self.prompt.setPlainText(PROMPT)
         self.prompt.setTabChangesFocus(True)
         self.prompt.setFixedHeight(76)
         self.prompt.setAccessibleName("Prompt")
@@ -48,6 +53,7 @@ class TextPanel(QWidget):
         self.temperature.setRange(0.0, 5.0)
         self.temperature.setSingleStep(0.1)
         self.temperature.setDecimals(2)
+        self.temperature.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         self.temperature.setAccessibleName("Temperature")
         self.temperature.setToolTip("0 takes the likeliest token every time; with more, both models draw alike")
         self.chat = QCheckBox("As a chat")
@@ -73,10 +79,16 @@ class TextPanel(QWidget):
             columns.append((card, 1))
         return col(asked, (row(*columns, spacing=16), 1), spacing=16)
 
+    def table(self) -> Table:
+        """What was asked and answered, for a report."""
+        texts = self.process.state.written
+        answers = ((title, texts[side]) for side, title in TITLES.items() if side in texts)
+        return Table(("", ""), (("Prompt", self._asked), *answers)) if texts else Table()
+
     def ask(self) -> None:
         recipe, options = self._runs.recipe, self._runs.options
-        folder = self._folder()
-        flags = [folder, f"--prompt={self.prompt.toPlainText()}", f"--tokens={self.tokens.value()}"]
+        self._asked = self.prompt.toPlainText()
+        flags = [self._folder(), f"--prompt={self._asked}", f"--tokens={self.tokens.value()}"]
         flags += [f"--temperature={self.temperature.value():g}", f"--seed={self.seed.value()}"]
         flags += [] if self.chat.isChecked() else ["--plain"]
         if recipe is not None:
@@ -155,7 +167,7 @@ def num_common(one: str, other: str) -> int:
     return next((number for number, (mine, its) in pairs if mine != its), min(len(one), len(other)))
 
 
-def _marked(shown: QPlainTextEdit, start: int) -> QTextEdit.ExtraSelection:
+def _marked(shown: QTextEdit, start: int) -> QTextEdit.ExtraSelection:
     look = QTextCharFormat()
     look.setBackground(QColor(Theme.get().t.warn_soft))
     cursor = QTextCursor(shown.document())
@@ -166,7 +178,7 @@ def _marked(shown: QPlainTextEdit, start: int) -> QTextEdit.ExtraSelection:
     return selection
 
 
-def _show(box_of_text: QPlainTextEdit, text: str) -> None:
+def _show(box_of_text: QTextEdit, text: str) -> None:
     """The end stays in view unless the user scrolled up."""
     bar = box_of_text.verticalScrollBar()
     is_at_end = bar.value() >= bar.maximum() - 2
@@ -180,8 +192,8 @@ def _pace(answer: Answer) -> str:
     return f"{answer.tokens:,} tokens{end} · {answer.tokens / max(answer.seconds, 1e-9):.1f} a second"
 
 
-def _text_box(name: str) -> QPlainTextEdit:
-    shown = QPlainTextEdit()
+def _text_box(name: str) -> QTextEdit:
+    shown = QTextEdit()
     shown.setReadOnly(True)
     shown.setTabChangesFocus(True)
     shown.setMinimumHeight(220)
@@ -193,6 +205,7 @@ def _spin(name: str, least: int, most: int, value: int) -> QSpinBox:
     spin = QSpinBox()
     spin.setRange(least, most)
     spin.setGroupSeparatorShown(True)
+    spin.setAlignment(Qt.AlignmentFlag.AlignHCenter)
     spin.setValue(value)
     spin.setAccessibleName(name)
     return spin

@@ -85,9 +85,16 @@ def test_both_models_write_side_by_side(qtbot: QtBot, make_page: MakePage, tmp_p
     assert panel.notes["original"].text() == "16 tokens · 8.0 a second"
     assert panel.notes["quantized"].text() == "16 tokens, cut off · 8.0 a second"
     assert panel.line.text().startswith("The same for the first 43 characters; from there on they differ.")
-    marked = panel.answers["original"].extraSelections()[0].cursor.selectedText()  # pyright: ignore
+    selections = panel.answers["original"].extraSelections()
+    cursor = selections[0].cursor  # pyright: ignore[reportAttributeAccessIssue]
+    marked = cursor.selectedText()
     assert fake_side.ORIGINAL[:43] + marked == fake_side.ORIGINAL
     assert panel.ask_button.isVisible()
+    assert page.report().tables["Texts"].rows == (
+        ("Prompt", "Why is the sky blue?\nShortly."),
+        ("Original", fake_side.ORIGINAL),
+        ("Quantized", fake_side.QUANTIZED),
+    )
     told = arguments(tmp_path, "generate")
     assert told[2:4] == ["generate", str(tmp_path / "out")]
     assert {
