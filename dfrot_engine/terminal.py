@@ -30,7 +30,7 @@ from dfrot_engine.events import (
     TrialFinished,
     Warned,
 )
-from dfrot_engine.generation.types import GenerationResult
+from dfrot_engine.generation.text import print_answers
 from dfrot_engine.options import RunOptions
 from dfrot_engine.plan_types import Plan
 from dfrot_engine.proof.table import print_proof
@@ -270,15 +270,6 @@ def print_trial(result: TrialResult, console: Console | None = None) -> None:
     )
     for sentence in (result.sentence, *result.notes):
         console.print(sentence, style="bold" if sentence == result.sentence else "", soft_wrap=True)
-
-
-def print_answers(result: GenerationResult, console: Console) -> None:
-    """What each model wrote, and how fast."""
-    for answer in result.answers:
-        pace = answer.tokens / max(answer.seconds, 1e-9)
-        end = "" if answer.has_ended else ", cut off there"
-        console.print(f"[bold]{answer.side}[/], {answer.tokens:,} tokens, {pace:.1f} a second{end}")
-        console.print(answer.text, soft_wrap=True, markup=False)
 
 
 def print_numbers(numbers: Mapping[str, Any], console: Console | None = None) -> None:

@@ -212,6 +212,7 @@ def test_a_click_on_a_cell_says_which(qtbot: QtBot) -> None:
     chart.resize(900, 300)
     chart.show()
     chart.set_result(fake_side.sensitivity_result())
+    assert chart._image.image is not None
     assert chart._image.image.shape == (7, 30)
     assert "block 4 · v_proj" in chart.readout(4.2, 1.9)
     assert "0.004 nats" in chart.readout(4.2, 1.9)
@@ -222,11 +223,11 @@ def test_a_click_on_a_cell_says_which(qtbot: QtBot) -> None:
             return chart.view.mapViewToScene(QPointF(29.0, 6.0))
 
     with qtbot.waitSignal(chart.clicked) as clicked:
-        chart._mouse_clicked(Click())  # pyright: ignore[reportArgumentType]
+        chart._mouse_clicked(Click())
     assert clicked.args == [fake_side.name_of(29, "mlp.down_proj")]
     chart.set_marked([fake_side.name_of(29, "mlp.down_proj")])
     assert "marked for 8" in chart.readout(29.0, 6.0)
-    assert chart._marks.getData()[0].tolist() == [29]
+    assert list(chart._marks.getData()[0]) == [29]  # pyright: ignore[reportArgumentType]
     chart.set_result(None)
     assert chart.readout(29.0, 6.0) == ""
 
