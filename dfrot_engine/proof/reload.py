@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from math import expm1
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +45,10 @@ _WEIGHTS_ALONE = _Precision(Limits(0.002, 0.001), Limits(0.02, 0.01))
 _EIGHT_BITS = _Precision(Limits(0.005, 0.005), Limits(0.03, 0.03))
 _FOUR_BITS = _Precision(Limits(0.03, 0.05), Limits(0.10, 0.15))
 _MANY_CODES = {"int8", "fp8"}
+# With few codes one flipped code moves everything behind it, and the model with it: noise of this size, relative, in
+# front of the first block shows by how much. The last bit of float32 is worth as much.
+_NOISE = 1e-7
+_NOISE_KL, _NOISE_ERRORS = 1.5, 4  # how much farther a reloaded model may be; standard errors of log-perplexity
 #: Export → limits where the reference is the original, whose weights these files round.
 ROUNDED_ANEW = {
     "rotated-bf16": Limits(0.03, 0.03),
@@ -53,22 +58,30 @@ ROUNDED_ANEW = {
 
 
 def reference_logits(
-    job: Job, work: WorkDir, kind: str, tokens_BT: Tensor, room: Room, *, adapter: bool = True
+    job: Job, work: WorkDir, kind: str, tokens_BT: Tensor, room: Room, *, adapter: bool = True, noisy: bool = False
 ) -> LogitsOf:
     """What a checkpoint of this kind should compute: the engine's forward with what the files carry, in float32.
 
     Args:
         adapter: whether low-rank factors count, which lie beside a compressed-tensors checkpoint.
+        noisy: with the last bits of the embeddings changed.
     """
     if kind in ROUNDED_ANEW:
         return original_logits(job, tokens_BT, lambda _index: None, room)
     job = replace(job, recipe=_as_carried(job.recipe, kind))
-    change = _with_carried(job, adapter=adapter and kind == "compressed-tensors")
+    change = _with_carried(job, adapter=adapter and kind == "compressed-tensors", noisy=noisy)
     return quantized_logits(job, work, RotationSet.load(work.rotations), tokens_BT, room, change=change)
 
 
 def prove_reload(
-    kind: str, recipe: Recipe, reference: LogitsOf, logits: LogitsOf, tokens: Tensor, *, is_float32: bool
+    kind: str,
+    recipe: Recipe,
+    reference: LogitsOf,
+    logits: LogitsOf,
+    tokens: Tensor,
+    *,
+    is_float32: bool,
+    noisy: LogitsOf | None = None,
 ) -> list[ProofRow]:
     """Perplexity and KL divergence of a reloaded checkpoint against its reference.
 
@@ -76,6 +89,7 @@ def prove_reload(
         kind: of the export.
         tokens: [B, T] windows of the text.
         is_float32: whether the checkpoint was loaded so.
+        noisy: the reference with noise; the limits are at least as wide as what that does.
     """
     before, after = Metrics(), Metrics()
     for window, tokens_T in enumerate(tokens):
@@ -85,9 +99,14 @@ def prove_reload(
         before.add(expected, tokens_T)
         after.add(found, tokens_T, expected)
     limits = limits_of(kind, recipe, is_float32=is_float32)
+    if noisy is not None:
+        moved = _moved_by(noisy, reference, tokens)
+        limits = Limits(max(limits.perplexity, moved.perplexity), max(limits.kl, moved.kl))
     what = "the original" if kind in ROUNDED_ANEW else "the engine's own forward of the same codes"
     relative = abs(after.perplexity / before.perplexity - 1)
     on = f"on {after.tokens:,} tokens, against {what}"
+    if noisy is not None:
+        on += ", which the last bit of its embeddings moves almost as far as the limit"
     rows = (
         ("Perplexity", relative, limits.perplexity, f"perplexity {after.perplexity:.3f} and {before.perplexity:.3f}"),
         ("KL divergence", after.kl_divergence, limits.kl, f"same top token {after.top1_agreement:.1%}"),
@@ -110,11 +129,38 @@ def limits_of(kind: str, recipe: Recipe, *, is_float32: bool) -> Limits:
     """By what the reference rounds; see the constants above."""
     if kind in ROUNDED_ANEW:
         return ROUNDED_ANEW[kind]
-    schemes = (recipe.activations, *(one.activations for one in recipe.overrides))
-    formats = {scheme.format for scheme in schemes if scheme is not None}
-    rounded = _EIGHT_BITS if formats <= _MANY_CODES else _FOUR_BITS
-    limits = rounded if formats and kind != "gguf" else _WEIGHTS_ALONE
+    formats = _activation_formats(recipe) if kind != "gguf" else set()
+    limits = _FOUR_BITS if has_few_codes(kind, recipe) else _EIGHT_BITS if formats else _WEIGHTS_ALONE
     return limits.float32 if is_float32 else limits.half
+
+
+def has_few_codes(kind: str, recipe: Recipe) -> bool:
+    """Whether activations have so few codes that the last bits of a sum decide over what the model says."""
+    return kind == "compressed-tensors" and not _activation_formats(recipe) <= _MANY_CODES
+
+
+def _activation_formats(recipe: Recipe) -> set[str]:
+    schemes = (recipe.activations, *(one.activations for one in recipe.overrides))
+    return {scheme.format for scheme in schemes if scheme is not None}
+
+
+def _moved_by(noisy: LogitsOf, reference: LogitsOf, tokens: Tensor) -> Limits:
+    """How far noise moves the reference, and a little farther."""
+    metrics, differences = Metrics(), list[Tensor]()
+    for window, tokens_T in enumerate(tokens):
+        expected, found = reference(window), noisy(window)
+        metrics.add(found, tokens_T, expected)
+        differences.append(_nll(found, tokens_T) - _nll(expected, tokens_T))
+    difference_N = torch.cat(differences)
+    error = float(difference_N.std()) / len(difference_N) ** 0.5
+    return Limits(expm1(min(_NOISE_ERRORS * error, 1.0)), _NOISE_KL * metrics.kl_divergence)
+
+
+def _nll(logits_TV: Tensor, tokens_T: Tensor) -> Tensor:
+    """Of each predicted token."""
+    return torch.nn.functional.cross_entropy(
+        logits_TV[:-1].float(), tokens_T[1:].to(logits_TV.device), reduction="none"
+    )
 
 
 def _as_carried(recipe: Recipe, kind: str) -> Recipe:
@@ -142,10 +188,17 @@ def _not_finite(output: str) -> ProofRow:
     )
 
 
-def _with_carried(job: Job, *, adapter: bool) -> Callable[[int, nn.Module], None]:
+def _with_carried(job: Job, *, adapter: bool, noisy: bool) -> Callable[[int, nn.Module], None]:
     """Linears whose activations a checkpoint leaves at 16 bits read them as they are; low-rank factors may go."""
+    generator = torch.Generator().manual_seed(0)
+
+    def shaken(_block: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        noise = _NOISE * torch.randn(args[0].shape, generator=generator).to(args[0])
+        return (args[0] * (1 + noise), *args[1:])
 
     def change(index: int, block: nn.Module) -> None:
+        if noisy and index == 0:
+            block.register_forward_pre_hook(shaken)
         schemes = block_schemes(job, index)
         for linear in job.architecture.block_at(index).linears:
             module = block.get_submodule(linear.name)

@@ -6,6 +6,7 @@ import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -24,7 +25,7 @@ from dfrot_engine.job import Job
 from dfrot_engine.marker import FAILED, mark_failed, mark_passed
 from dfrot_engine.progress import Report
 from dfrot_engine.proof.files import prove_files, prove_model
-from dfrot_engine.proof.reload import computes_in_float32, prove_reload, reference_logits
+from dfrot_engine.proof.reload import computes_in_float32, has_few_codes, prove_reload, reference_logits
 from dfrot_engine.proof.text import NEW_TOKENS, PROMPTS, continuations, marks, prompts_of, prove_text
 from dfrot_engine.proof.types import ProofRow, failures
 from dfrot_engine.recipe import Evaluation, Export
@@ -177,16 +178,19 @@ def _reload(
     if not fits and (job.architecture.experts_per_token or export.kind in GGUF_KINDS):
         proof.take(_not_done("reload", export.kind, "these files cannot be read block by block, and do not fit whole"))
         return []
-    reference = reference_logits(job, proof.work, export.kind, windows_BT, room, adapter=fits)
+    expected = partial(reference_logits, job, proof.work, export.kind, windows_BT, room, adapter=fits)
+    reference = expected()
+    noisy = expected(noisy=True) if has_few_codes(export.kind, job.recipe) else None
+    prove = partial(prove_reload, export.kind, job.recipe, reference, tokens=windows_BT, noisy=noisy)
     folder = output_folder(job, export)
     if not fits:
         logits = streamed_logits(folder, job.architecture, windows_BT, job.device, room, lambda _index: say(0))
-        proof.take(*prove_reload(export.kind, job.recipe, reference, logits, windows_BT, is_float32=False))
+        proof.take(*prove(logits, is_float32=False))
         return []
     is_float32 = fits_whole(job, 2) and computes_in_float32(job.recipe)
     model = load_model(folder, job.device, torch.float32 if is_float32 else None)
     logits = logits_of(model, windows_BT)
-    proof.take(*prove_reload(export.kind, job.recipe, reference, logits, windows_BT, is_float32=is_float32))
+    proof.take(*prove(logits, is_float32=is_float32))
     written_BT = continuations(model, prompts_BT, lambda tokens: say(_WINDOWS + tokens))
     return [_Reloaded(export.kind, _perplexity(logits, windows_BT), written_BT)]
 
