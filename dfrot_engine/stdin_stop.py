@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import _thread
 import argparse
 import contextlib
 import json
+import signal
 import sys
 import threading
 
@@ -20,6 +20,7 @@ def add_stdin_stop(parser: argparse.ArgumentParser) -> None:
 
 def interrupt_on_stdin() -> None:
     """From now on, raise KeyboardInterrupt in the main thread when the window asks for a stop, or is gone."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have had it ignored
     threading.Thread(target=_wait, daemon=True).start()
 
 
@@ -28,4 +29,5 @@ def _wait() -> None:
         with contextlib.suppress(ValueError, AttributeError):
             if json.loads(line).get("command") == "cancel":
                 break
-    _thread.interrupt_main()
+    # To this very thread, since it may be waiting for the network.
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)

@@ -22,7 +22,7 @@ from dfrot_gui.run_tables import Table, shown_value
 from dfrot_gui.theme import Theme
 
 #: What a picture is as wide as, in a browser and on a page.
-_WIDTH = 680
+_WIDTH = 620
 _PDF_DPI = 96
 _STYLE = """
 body { font-family: Inter, 'Noto Sans', 'DejaVu Sans', sans-serif; font-size: 14px; color: #14161f; margin: 32px; }
@@ -112,9 +112,13 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str | int | float]], t
         return ""
     heads = "".join(f"<th>{escape(text)}</th>" for text in header)
     head = f"<tr>{heads}</tr>" if any(header) else ""
-    lines = ("".join(f"<td>{escape(shown_value(value))}</td>" for value in one) for one in rows)
+    lines = ("".join(f"<td>{_cell(value)}</td>" for value in one) for one in rows)
     body = "".join(f"<tr>{line}</tr>" for line in lines)
     return f"<h2>{escape(title)}</h2><table cellpadding='5' cellspacing='0'>{head}{body}</table>"
+
+
+def _cell(value: str | int | float) -> str:
+    return escape(shown_value(value)).replace("\n", "<br>")
 
 
 def _protocol(protocol: Mapping[str, Any]) -> str:

@@ -124,7 +124,9 @@ class SharePanel(QWidget):
     def _refresh_check(self) -> None:
         state, is_active = self.checking.state, self.checking.is_active
         self.check_button.setEnabled(not is_active and bool(self._folder()))
-        lines = [f"{TITLES[one.check]}: {one.verdict}. {one.note}".strip() for one in state.proof]
+        # The note of what was not done begins with these words.
+        words = [one.note if one.passed is None else f"{one.verdict}. {one.note}" for one in state.proof]
+        lines = [f"{TITLES[one.check]}: {text}".strip() for one, text in zip(state.proof, words, strict=True)]
         if is_active:
             self.check_result.show_message("inset", "Checking…", "\n".join(lines))
         elif state.status in ("failed", "cancelled"):

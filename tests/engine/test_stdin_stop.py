@@ -65,5 +65,5 @@ def test_a_line_or_the_end_of_input_stops(said: bytes) -> None:
         child.stdin.flush()
         if b"cancel" not in said:
             child.stdin.close()
-        assert child.wait(30) != 0
-        assert time.monotonic() - started < 25
+        assert child.wait(40) != 0
+        assert time.monotonic() - started < 35
