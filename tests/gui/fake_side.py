@@ -57,10 +57,10 @@ def texts() -> Iterator[Event]:
     yield StageAdvanced(stage="load", step=2, steps=3, label="Reading the original model")
     yield StageStarted(stage="write", steps=1)
     answers: dict[Side, str] = {"quantized": QUANTIZED, "original": ORIGINAL}
-    for at in range(0, len(ORIGINAL), 4):
+    for at in range(0, len(ORIGINAL), 2):
         for side, text in answers.items():
-            if text[at : at + 4]:
-                yield TextWritten(side=side, text=text[at : at + 4])
+            if text[at : at + 2]:
+                yield TextWritten(side=side, text=text[at : at + 2])
     told = tuple(
         Answer(side=side, text=text, tokens=16, seconds=2.0, has_ended=side == "original")
         for side, text in answers.items()

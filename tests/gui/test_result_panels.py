@@ -106,6 +106,7 @@ def test_both_models_write_side_by_side(qtbot: QtBot, make_page: MakePage, tmp_p
         "--original=sample",
         "--stdin-commands",
     } <= set(told)
+    qtbot.wait(100)  # for the layout
     assert_uncut(page)
 
 
@@ -192,6 +193,7 @@ def test_the_map_marks_what_is_raised_together(qtbot: QtBot, make_page: MakePage
     assert panel._map_card.subtitle_label.text() == NOT_RAISED
     click(panel.clear_button)
     assert panel.map.marked() == frozenset()
+    qtbot.wait(100)  # for the layout
     assert_uncut(page)
 
 
@@ -271,6 +273,7 @@ def test_a_push_is_private_and_asks_for_a_name(qtbot: QtBot, make_page: MakePage
     with qtbot.waitSignal(share.pushing.ended, timeout=20_000):
         click(share.push_button)
     assert {"--public", "--yes"} <= set(arguments(tmp_path, "push"))
+    qtbot.wait(100)  # for the layout
     assert_uncut(page)
 
 
@@ -309,13 +312,13 @@ def test_the_html_report_stands_alone(make_page: MakePage, tmp_path: Path, monke
     choose(monkeypatch, tmp_path / "r.html")
     click(page.report_button)
     assert Theme.get().t.name == "dark"
+    pictures = page.report().pictures
     Theme.get().set_mode("light")
     text = (tmp_path / "r.html").read_text(encoding="utf-8")
     for words in ("17.65 → 21.84", "Perplexity rises from 17.65", "vllm serve", "[calibration]", "Row 17 had no"):
         assert words in text
     assert text.count("<img src='data:image/png;base64,") == 3
     assert "<img src='p" not in text
-    pictures = page.report().pictures
     image = QImage.fromData(pictures["Massive activations"])
     assert image.pixelColor(2, image.height() - 2).lightness() > 200  # of the light theme
 
