@@ -27,7 +27,7 @@ from dfrot_engine.events import (
 from dfrot_engine.exporters.limits import file_problems
 from dfrot_engine.follow import dismiss, joined_job, lead
 from dfrot_engine.job import Job, changed_files, choose_device
-from dfrot_engine.memory import PeakMemory
+from dfrot_engine.memory import PeakMemory, return_freed_memory
 from dfrot_engine.options import RunOptions
 from dfrot_engine.plan import Plan, make_plan
 from dfrot_engine.progress import Control, Report, cancellable
@@ -212,6 +212,7 @@ def _run_stage(stage: Stage, job: Job, work: WorkDir, fingerprint: str, report: 
     # The report tells of all stages' files, so it is to be written anew as well.
     work.forget(stage.name, REPORTED)
     lead(stage, fingerprint, job.ranks)
+    return_freed_memory(cycles=True)
     with PeakMemory() as memory:
         stage.run(job, work, fingerprint, _with_memory(report, memory))
     job.check_model_files()

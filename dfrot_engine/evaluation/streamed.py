@@ -20,6 +20,7 @@ from dfrot_engine.forward.attention import ATTENTION
 from dfrot_engine.forward.block import BlockFactory
 from dfrot_engine.forward.room import Room
 from dfrot_engine.forward.stream import batches, pass_on
+from dfrot_engine.memory import return_freed_memory
 from dfrot_engine.outer import finish_logits
 from dfrot_engine.overlap import read_ahead
 
@@ -53,6 +54,7 @@ def streamed_logits(
             block = filler.fill(filler.blocks[index], next(blocks))
             hidden = pass_on(room.states, factory, block, index, hidden, between=lambda index=index: say(index))
             del block  # before the next one is read
+            return_freed_memory(cycles=True)
         norm = filler.fill(filler.norm, reader.block(f"{names.final_norm.name}."))
         head = filler.fill(filler.head, reader.block(f"{names.head_tensor}."))
 
