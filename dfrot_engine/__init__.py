@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         ChartSaved,
         Evaluated,
         Event,
+        GenerationFinished,
         Logged,
         MassiveToken,
         MassiveTokensFound,
@@ -40,16 +41,19 @@ if TYPE_CHECKING:
         StageAdvanced,
         StageFinished,
         StageStarted,
+        TextWritten,
         TrialFinished,
         Warned,
         parse_event,
         read_events,
     )
+    from dfrot_engine.generation.types import GenerationResult
     from dfrot_engine.options import RunOptions
     from dfrot_engine.plan import ModelSummary, Output, Plan, Problem, StageEstimate, make_plan
     from dfrot_engine.proof.types import ProofRow
     from dfrot_engine.recipe import Recipe, preset_names
     from dfrot_engine.run_list import RunInfo, list_runs
+    from dfrot_engine.sensitivity.types import SensitivityResult
     from dfrot_engine.trial.types import TokenError, TrialResult, TrialRow
     from dfrot_engine.verdicts.types import Verdict
 
@@ -59,11 +63,13 @@ __version__ = "0.1.0"
 _ROOMS = (
     "dfrot_engine.errors",
     "dfrot_engine.events",
+    "dfrot_engine.generation.types",
     "dfrot_engine.options",
     "dfrot_engine.plan",
     "dfrot_engine.proof.types",
     "dfrot_engine.recipe",
     "dfrot_engine.run_list",
+    "dfrot_engine.sensitivity.types",
     "dfrot_engine.trial.types",
     "dfrot_engine.verdicts.types",
 )
@@ -78,6 +84,8 @@ __all__ = [
     "DiskError",
     "Evaluated",
     "Event",
+    "GenerationFinished",
+    "GenerationResult",
     "HubError",
     "Logged",
     "MassiveToken",
@@ -101,11 +109,13 @@ __all__ = [
     "RunOptions",
     "RunStarted",
     "SensitivityFinished",
+    "SensitivityResult",
     "ServeChecked",
     "StageAdvanced",
     "StageEstimate",
     "StageFinished",
     "StageStarted",
+    "TextWritten",
     "TokenError",
     "TrialFinished",
     "TrialResult",

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dfrot_engine import __version__
+from dfrot_engine.cli_generate import add_generate, generate
 from dfrot_engine.cli_push import add_push
 from dfrot_engine.cli_rotations import add_rotations
 from dfrot_engine.cli_runs import add_runs
@@ -75,6 +76,9 @@ def build_parser() -> argparse.ArgumentParser:
     trial.set_defaults(command=_trial)
     _add_sensitivity(commands)
     _add_evaluate(commands)
+    generation = add_generate(commands)
+    _add_process_arguments(generation)
+    generation.set_defaults(command=_generate)
     add_serve_check(commands)
     add_rotations(commands)
     add_runs(commands)
@@ -274,6 +278,11 @@ def _sensitivity(arguments: argparse.Namespace) -> int:
         stdin_commands=arguments.stdin_commands,
     )
     return _EXITS[ended.status]
+
+
+def _generate(arguments: argparse.Namespace) -> int:
+    _refuse_ranks("generate")
+    return _EXITS[generate(arguments).status]
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:

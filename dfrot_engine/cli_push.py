@@ -9,6 +9,7 @@ from typing import Any
 
 from dfrot_engine.errors import DFRotError
 from dfrot_engine.events import Event, RunEnded, StageAdvanced
+from dfrot_engine.stdin_stop import add_stdin_stop, interrupt_on_stdin
 
 
 def add_push(commands: Any) -> None:
@@ -19,6 +20,7 @@ def add_push(commands: Any) -> None:
     parser.add_argument("--yes", action="store_true", help="replace the files of a repository without asking")
     parser.add_argument("--unproven", action="store_true", help="push also what was not proved, or failed its proof")
     parser.add_argument("--json", action="store_true", help="print events as JSON lines")
+    add_stdin_stop(parser)
     parser.set_defaults(command=_push)
 
 
@@ -26,6 +28,8 @@ def _push(arguments: argparse.Namespace) -> int:
     from dfrot_engine.checkpoint.hub_push import push_folder
 
     report = _print_json if arguments.json else _print
+    if arguments.stdin_commands:
+        interrupt_on_stdin()
     try:
         push_folder(
             arguments.folder.expanduser(),

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from dfrot_engine.errors import DFRotError
+from dfrot_engine.generation.types import GenerationResult, Side
 from dfrot_engine.proof.types import ProofRow
 from dfrot_engine.sensitivity.types import SensitivityResult
 from dfrot_engine.serve_check.types import ServeCheck
@@ -174,6 +175,21 @@ class SensitivityFinished(EventBase):
     result: SensitivityResult
 
 
+class TextWritten(EventBase):
+    """The next piece of a model's answer to a prompt, a token or a few."""
+
+    event: Literal["text_written"] = "text_written"
+    side: Side
+    text: str
+
+
+class GenerationFinished(EventBase):
+    """The answers as a whole; their process says `run_ended` after it."""
+
+    event: Literal["generation_finished"] = "generation_finished"
+    result: GenerationResult
+
+
 class ServeChecked(EventBase):
     """What a runtime made of a folder; its process says `run_ended` after it."""
 
@@ -224,6 +240,8 @@ Event = Annotated[
     | RotationTried
     | TrialFinished
     | SensitivityFinished
+    | TextWritten
+    | GenerationFinished
     | ServeChecked
     | Warned
     | Logged

@@ -1,4 +1,4 @@
-"""A run, a trial or a sensitivity pass as a process of its own: where events go, how commands and Ctrl-C come in."""
+"""A run, a trial or other engine work as a process of its own: where events go, how commands and Ctrl-C come in."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ import torch
 from dfrot_engine.distributed import Ranks, joined
 from dfrot_engine.events import Event, RunEnded
 from dfrot_engine.follow import follow
+from dfrot_engine.generation.run import run_generation
+from dfrot_engine.generation.types import Question
 from dfrot_engine.options import RunOptions
 from dfrot_engine.progress import Control
 from dfrot_engine.ranks import place
@@ -29,8 +31,8 @@ from dfrot_engine.standard_output import discard_output
 from dfrot_engine.terminal import TerminalProgress, quiet_libraries
 from dfrot_engine.trial.run import run_trial
 
-#: Engine work: (recipe, options, where events go, what the user asked) → its last event.
-Work = Callable[[Recipe, RunOptions, Callable[[Event], None], Control], RunEnded]
+#: Engine work: (where events go, what the user asked) → its last event.
+Work = Callable[[Callable[[Event], None], Control], RunEnded]
 
 _STOPS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 _STOPPING = b"Stopping after this step, which keeps what is finished. Once more ends at once.\n"
@@ -45,8 +47,8 @@ def run_process(recipe: Recipe, options: RunOptions, *, as_json: bool, stdin_com
     """
     with joined(options.device) as ranks:
         if ranks.is_first:
-            work = partial(run, ranks=ranks)
-            return _as_process(work, recipe, options, as_json=as_json, stdin_commands=stdin_commands)
+            work = partial(run, recipe, options, ranks=ranks)
+            return _as_process(work, options, as_json=as_json, stdin_commands=stdin_commands)
         if stdin_commands:
             os.nice(_NICENESS)
         return _follow(recipe, options, ranks)
@@ -63,18 +65,24 @@ def _follow(recipe: Recipe, options: RunOptions, ranks: Ranks) -> RunEnded:
 
 def trial_process(recipe: Recipe, options: RunOptions, *, as_json: bool, stdin_commands: bool) -> RunEnded:
     """Try rotations for a recipe, in the same way."""
-    return _as_process(run_trial, recipe, options, as_json=as_json, stdin_commands=stdin_commands)
+    return _as_process(partial(run_trial, recipe, options), options, as_json=as_json, stdin_commands=stdin_commands)
 
 
 def sensitivity_process(
     ask: Ask, recipe: Recipe, options: RunOptions, *, as_json: bool, stdin_commands: bool
 ) -> RunEnded:
     """Measure what rounding each linear alone costs, in the same way."""
-    work = partial(run_sensitivity, ask)
-    return _as_process(work, recipe, options, as_json=as_json, stdin_commands=stdin_commands)
+    work = partial(run_sensitivity, ask, recipe, options)
+    return _as_process(work, options, as_json=as_json, stdin_commands=stdin_commands)
 
 
-def _as_process(work: Work, recipe: Recipe, options: RunOptions, *, as_json: bool, stdin_commands: bool) -> RunEnded:
+def generation_process(question: Question, options: RunOptions, *, as_json: bool, stdin_commands: bool) -> RunEnded:
+    """Have two models answer a prompt, in the same way."""
+    work = partial(run_generation, question, options)
+    return _as_process(work, options, as_json=as_json, stdin_commands=stdin_commands)
+
+
+def _as_process(work: Work, options: RunOptions, *, as_json: bool, stdin_commands: bool) -> RunEnded:
     use_threads(options.threads)
     quiet_libraries()
     control = Control()
@@ -84,9 +92,9 @@ def _as_process(work: Work, recipe: Recipe, options: RunOptions, *, as_json: boo
                 os.nice(_NICENESS)
                 threading.Thread(target=_read_commands, args=(control,), daemon=True).start()
             with _protocol_output() as emit:
-                return work(recipe, options, emit, control)
+                return work(emit, control)
         with _heard_or_not(TerminalProgress(options)) as show:
-            return work(recipe, options, show, control)
+            return work(show, control)
 
 
 def use_threads(threads: int) -> None:

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from dfrot_engine.events import (
     Event,
+    GenerationFinished,
     Logged,
     MassiveTokensFound,
     Measured,
@@ -29,6 +30,7 @@ from dfrot_engine.events import (
     TrialFinished,
     Warned,
 )
+from dfrot_engine.generation.text import print_answers
 from dfrot_engine.options import RunOptions
 from dfrot_engine.plan_types import Plan
 from dfrot_engine.proof.table import print_proof
@@ -85,7 +87,8 @@ class TerminalProgress:
         match event:
             case RunStarted():
                 where = f" → {event.output_dir}" if event.output_dir else ""
-                self._print(f"[bold]{event.model}[/] · {event.recipe_name} · {event.device}{where}")
+                recipe = f" · {event.recipe_name}" if event.recipe_name else ""
+                self._print(f"[bold]{event.model}[/]{recipe} · {event.device}{where}")
             case StageStarted():
                 self._running = self._bars.add_task("", stage=event.stage, label="", left="", total=event.steps)
                 self._tasks[event.stage] = self._running
@@ -107,6 +110,10 @@ class TerminalProgress:
                 self._has_table = True
                 self._bars.stop()
                 print_sensitivity(event.result, self._console)
+            case GenerationFinished():
+                self._has_table = True
+                self._bars.stop()
+                print_answers(event.result, self._console)
             case Proved() | Logged() | Warned():
                 self._tell(event)
             case RunEnded():

@@ -106,6 +106,7 @@ def _make_result_page(window: MainWindow, runs: RunModel) -> QWidget:
 
     page = ResultPage(runs)
     page.run_requested.connect(lambda: window.go_to(RUN))
+    page.recipe_wanted.connect(window.take_recipe)
     return page
 
 

@@ -1,4 +1,4 @@
-"""One engine process at a time behind Qt signals: what a run and a trial have in common."""
+"""One engine process at a time behind Qt signals: what runs, trials and other engine work have in common."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dfrot_gui.run_worker import CANCEL_GRACE_S, Command, RunThread, engine_comm
 
 
 class EngineProcess(QObject):
-    """Starts `dfrot <command> RECIPE …` in a thread of its own and hands on the states it emits.
+    """Starts `dfrot <command> [RECIPE] …` in a thread of its own and hands on the states it emits.
 
     Args:
         engine: program and first arguments of the engine; the installed one by default.
@@ -43,18 +43,23 @@ class EngineProcess(QObject):
     def is_active(self) -> bool:
         return self._thread is not None
 
-    def start(self, command: str, recipe: Recipe, flags: Sequence[str], state: RunState) -> None:
-        """Start; `state` is what is known before the first event."""
+    def start(self, command: str, recipe: Recipe | None, flags: Sequence[str], state: RunState) -> None:
+        """Start; `state` is what is known before the first event, and None is for commands that take no recipe."""
         assert not self.is_active, "one process at a time"
-        self._recipe_folder = QTemporaryDir()
-        recipe_path = Path(self._recipe_folder.path()) / "recipe.toml"
-        recipe.save(recipe_path)
-        line = [*self._engine, command, str(recipe_path), *flags, "--json", "--stdin-commands"]
+        line = [*self._engine, command, *self._saved(recipe), *flags, "--json", "--stdin-commands"]
         self._thread = RunThread(line, state, self._grace_s, self._again, self)
         self._thread.state_changed.connect(self._on_state)
         self._thread.finished.connect(self._on_finished)
         self.state_changed.emit(self._thread.state)
         self._thread.start()
+
+    def _saved(self, recipe: Recipe | None) -> tuple[str, ...]:
+        if recipe is None:
+            return ()
+        self._recipe_folder = QTemporaryDir()
+        recipe_path = Path(self._recipe_folder.path()) / "recipe.toml"
+        recipe.save(recipe_path)
+        return (str(recipe_path),)
 
     def send(self, command: Command) -> None:
         if self._thread:

@@ -10,6 +10,7 @@ from PySide6.QtCore import QObject, Qt, QTimer
 from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut, QShowEvent
 from PySide6.QtWidgets import QMainWindow, QMessageBox, QStackedWidget, QWidget
 
+from dfrot_engine import Recipe
 from dfrot_gui.about import show_about
 from dfrot_gui.notify import RunNotifier, Tray, system_tray
 from dfrot_gui.pages.model_page import ModelPage
@@ -246,7 +247,11 @@ class MainWindow(QMainWindow):
             self.notice.show_message("warn", f"The recipe in {past.work_dir} cannot be read.", can_act=False)
             self._top.show()
             return
-        self.recipe.set_recipe(past.recipe)
+        self.take_recipe(past.recipe)
+
+    def take_recipe(self, recipe: Recipe) -> None:
+        """Go on with a recipe on the Recipe page."""
+        self.recipe.set_recipe(recipe)
         self.go_to(RECIPE)
 
     def _forget_run(self) -> None:

@@ -15,6 +15,8 @@ from dfrot_engine import (
     DFRotError,
     Evaluated,
     Event,
+    GenerationFinished,
+    GenerationResult,
     Logged,
     MassiveToken,
     MassiveTokensFound,
@@ -26,9 +28,12 @@ from dfrot_engine import (
     RotationTried,
     RunEnded,
     RunStarted,
+    SensitivityFinished,
+    SensitivityResult,
     StageAdvanced,
     StageFinished,
     StageStarted,
+    TextWritten,
     TrialFinished,
     TrialResult,
     TrialRow,
@@ -47,8 +52,8 @@ MAX_LOG_LINES = 2_000
 class RunState:
     """Everything the pages show. `curves` are keyed by the measured name, `blocks` by block index.
 
-    `tried` and `trial` are a trial's rows so far and its result. `left_s` is what the engine said would remain, at
-    `left_since_s` after the start without pauses.
+    `tried` and `trial` are a trial's rows so far and its result, `written` and `generation` the answers to a prompt.
+    `left_s` is what the engine said would remain, at `left_since_s` after the start without pauses.
     """
 
     status: Status = "idle"
@@ -70,6 +75,9 @@ class RunState:
     proof: tuple[ProofRow, ...] = ()
     tried: tuple[TrialRow, ...] = ()
     trial: TrialResult | None = None
+    sensitivity: SensitivityResult | None = None
+    written: Mapping[str, str] = field(default_factory=dict)
+    generation: GenerationResult | None = None
     warnings: tuple[StageWarning, ...] = ()
     log: Series[LogLine] = field(default_factory=Series[LogLine])
     message: str = ""
@@ -250,6 +258,11 @@ def _proved(state: RunState, event: Proved) -> RunState:
     return _logged(new, event.time, "prove", text, is_warning=row.passed is False)
 
 
+def _text_written(state: RunState, event: TextWritten) -> RunState:
+    text = state.written.get(event.side, "") + event.text
+    return replace(state, written={**state.written, event.side: text})
+
+
 def _warned(state: RunState, event: Warned) -> RunState:
     text = f"Warning: {event.message} {event.remedy}".strip()
     warning = StageWarning(state.stage, event.message, event.remedy)
@@ -311,6 +324,9 @@ _FOLDS: dict[type, Callable[[RunState, Any], RunState]] = {
     Proved: _proved,
     RotationTried: lambda state, event: replace(state, tried=(*state.tried, event.row)),
     TrialFinished: lambda state, event: replace(state, trial=event.result),
+    SensitivityFinished: lambda state, event: replace(state, sensitivity=event.result),
+    TextWritten: _text_written,
+    GenerationFinished: lambda state, event: replace(state, generation=event.result),
     Warned: _warned,
     Logged: lambda state, event: _logged(state, event.time, event.stage, event.message),
     PauseChanged: _pause_changed,

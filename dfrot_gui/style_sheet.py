@@ -188,6 +188,12 @@ QPlainTextEdit {
     font-family: "$mono"; font-size: 12px; color: $muted; background: $inset; border: 1px solid $line;
     border-radius: 8px; padding: 6px;
 }
+QTextEdit {
+    background: $card; color: $text; border: 1px solid $line_strong; border-radius: 8px; padding: 6px; outline: none;
+    selection-background-color: $primary; font-size: 13px;
+}
+QTextEdit[readOnly="true"] { background: $inset; border-color: $line; }
+QTextEdit:focus { border: 2px solid $focus; padding: 5px; }
 QTableView {
     gridline-color: $line; selection-background-color: $accent_soft; selection-color: $text;
     alternate-background-color: $inset;

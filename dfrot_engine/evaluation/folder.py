@@ -35,8 +35,7 @@ def evaluate_folder(
         ModelError: no such folder, or the two do not share a tokenizer.
         DataError: the text cannot be used.
     """
-    if not (folder / "config.json").is_file():
-        raise ModelError(f"{folder} holds no checkpoint (no config.json).", "Give the output folder of a run.")
+    check_checkpoint(folder)
     wanted = Evaluation(dataset=dataset, seq_len=seq_len, num_windows=num_windows)
     length = wanted.window(_max_length(folder))
     tokens = Tokenizer.load(folder).encode(load_text(dataset, "evaluation"))
@@ -82,8 +81,23 @@ def _job_of(original: str, folder: Path, device: str) -> Job:
     model_dir = source.fetch(model, lambda _done, _total, _label: None)
     options = RunOptions.model_validate({"output_dir": folder, "device": device})
     job = Job.prepare(Recipe(model=model), options, original, model_dir)
+    check_same_tokenizer(folder, model_dir, original)
+    return job
+
+
+def check_checkpoint(folder: Path) -> None:
+    """Raises:
+    ModelError: there is nothing in the folder that could be loaded.
+    """
+    if not (folder / "config.json").is_file():
+        raise ModelError(f"{folder} holds no checkpoint (no config.json).", "Give the output folder of a run.")
+
+
+def check_same_tokenizer(folder: Path, model_dir: Path, original: str) -> None:
+    """Raises:
+    ModelError: a folder and the original, which lies in `model_dir`, cut text differently.
+    """
     if (model_dir / "tokenizer.json").read_bytes() != (folder / "tokenizer.json").read_bytes():
         raise ModelError(
             f"{folder} and {original} have different tokenizers.", "Compare a checkpoint with its own original."
         )
-    return job

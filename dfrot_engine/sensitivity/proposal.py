@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from dfrot_engine.architectures.base import Architecture
+from dfrot_engine.formats import FORMATS
 from dfrot_engine.plan_linears import PlannedLinear
 from dfrot_engine.recipe import ActivationScheme, Override, Recipe, WeightScheme
-from dfrot_engine.sensitivity.types import Proposal
+from dfrot_engine.sensitivity.types import Proposal, Raisable, SensitivityResult
 
 _EXPERTS = ("", "experts")
 # What runtimes load; between 4 and 8 bits there is no format that exporters write.
@@ -35,7 +36,12 @@ class _Unit:
 def average_bits(linears: Sequence[PlannedLinear]) -> float:
     """Bits of a weight on average over the linears whose weights are rounded, scales not counted."""
     rounded = [linear for linear in linears if linear.weights is not None]
-    return sum(map(_bits, rounded)) / max(1, sum(map(_num_weights, rounded)))
+    return sum(map(_bits, rounded)) / max(1, num_weights(rounded))
+
+
+def num_weights(linears: Iterable[PlannedLinear]) -> int:
+    """Of the linears whose weights are rounded."""
+    return sum(_num_weights(linear) for linear in linears if linear.weights is not None)
 
 
 def propose(
@@ -50,7 +56,7 @@ def propose(
         kl: nats per token by full name of a linear, or the pattern of a block's experts.
         bits: wanted average of `average_bits`.
     """
-    rounded = sum(_num_weights(linear) for linear in linears if linear.weights is not None)
+    rounded = num_weights(linears)
     room = bits * rounded - average_bits(linears) * rounded
     raised: list[PlannedLinear] = []
     for unit in sorted(_units(kl, linears, architecture), key=lambda one: -one.kl / one.cost):
@@ -72,6 +78,33 @@ def with_proposal(recipe: Recipe, proposal: Proposal) -> Recipe:
     """The recipe with the proposal's overrides behind its own, so that they win."""
     name = f"{recipe.name}, {proposal.bits_after:.2f} bits"
     return recipe.model_copy(update={"name": name, "overrides": recipe.overrides + proposal.overrides})
+
+
+def raisable(
+    kl: Mapping[str, float], linears: Sequence[PlannedLinear], architecture: Architecture
+) -> tuple[Raisable, ...]:
+    """Everything that could get 8 bits, what gains the most for each bit more first; `kl` as for `propose`."""
+    units = sorted(_units(kl, linears, architecture), key=lambda one: -one.kl / one.cost)
+    return tuple(
+        Raisable(
+            linears=tuple(dict.fromkeys(linear.pattern for linear in unit.linears)),
+            overrides=tuple(_overrides(unit.linears, architecture)),
+            bits=unit.cost,
+        )
+        for unit in units
+    )
+
+
+def bits_with(result: SensitivityResult, raised: Iterable[Raisable]) -> float:
+    """Average bits of a weight when these get 8."""
+    return result.average_bits + sum(one.bits for one in raised) / max(1, result.num_weights)
+
+
+def with_raised(recipe: Recipe, result: SensitivityResult, raised: Sequence[Raisable]) -> Recipe:
+    """The recipe with 8 bits for these, as exceptions behind its own, so that they win."""
+    name = f"{recipe.name}, {bits_with(result, raised):.2f} bits"
+    more = tuple(override for one in raised for override in one.overrides)
+    return recipe.model_copy(update={"name": name, "overrides": recipe.overrides + more})
 
 
 def _units(kl: Mapping[str, float], linears: Sequence[PlannedLinear], architecture: Architecture) -> Iterator[_Unit]:
@@ -142,4 +175,4 @@ def _num_weights(linear: PlannedLinear) -> int:
 
 
 def _format_bits(name: str) -> int:
-    return int(name.removeprefix("int"))
+    return FORMATS[name].bits

@@ -21,6 +21,7 @@ from dfrot_engine.events import (
     Warned,
 )
 from dfrot_engine.exporters.limits import export_problems
+from dfrot_engine.formats import FORMATS
 from dfrot_engine.forward.block import BlockFactory
 from dfrot_engine.forward.quantized_block import block_schemes
 from dfrot_engine.job import Job
@@ -34,7 +35,7 @@ from dfrot_engine.rotations.rotation_set import RotationSet
 from dfrot_engine.run import LOAD, load_job
 from dfrot_engine.sensitivity.budget import Source, cost_of, num_passes, sources_of
 from dfrot_engine.sensitivity.measure import Bench, Say, divergences, rounded_streams, streams_of
-from dfrot_engine.sensitivity.proposal import propose, with_proposal
+from dfrot_engine.sensitivity.proposal import average_bits, num_weights, propose, raisable, with_proposal
 from dfrot_engine.sensitivity.settings import refuse, short_recipe
 from dfrot_engine.sensitivity.types import KV_CACHE, Ask, Proposal, SensitivityResult, SensitivityRow
 from dfrot_engine.side_run import ending, finishing, plan_without_output, say_started
@@ -79,7 +80,7 @@ def _measure_all(ask: Ask, recipe: Recipe, options: RunOptions, report: Report) 
     if proposal is not None and ask.out is not None:
         with_proposal(recipe, proposal).save(ask.out)
         proposal = proposal.model_copy(update={"out": str(ask.out)})
-    return _result(bench, recipe, rows, proposal)
+    return _result(bench, work, recipe, rows, proposal)
 
 
 def starting_rotations(job: Job) -> RotationSet:
@@ -103,7 +104,7 @@ def _bits(job: Job, source: Source) -> int | None:
     """Of the weights; None for several, or none."""
     schemes, table = block_schemes(job, source.block), job.architecture.block_at(source.block)
     own = [one.weights for name, one in schemes.items() if table.named(name).kind == source.linear]
-    bits = {None if weights is None else int(weights.format.removeprefix("int")) for weights in own}
+    bits = {None if weights is None else FORMATS[weights.format].bits for weights in own}
     return bits.pop() if len(bits) == 1 else None
 
 
@@ -119,7 +120,7 @@ def _proposal(ask: Ask, bench: Bench, work: Workload, rows: Sequence[Sensitivity
 
 
 def _result(
-    bench: Bench, recipe: Recipe, rows: Sequence[SensitivityRow], proposal: Proposal | None
+    bench: Bench, work: Workload, recipe: Recipe, rows: Sequence[SensitivityRow], proposal: Proposal | None
 ) -> SensitivityResult:
     by_kind: dict[str, float] = defaultdict(float)
     by_block = [0.0] * bench.job.architecture.num_blocks
@@ -137,6 +138,10 @@ def _result(
         tokens=num_samples * (seq_len - 1),
         num_samples=num_samples,
         seq_len=seq_len,
+        linears=tuple(dict.fromkeys(row.linear for row in rows)),
+        raisable=raisable({row.name: row.kl for row in rows}, work.linears, work.architecture),
+        average_bits=average_bits(work.linears),
+        num_weights=num_weights(work.linears),
         proposal=proposal,
     )
 

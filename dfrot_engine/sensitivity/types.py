@@ -72,11 +72,28 @@ class Proposal(_Frozen):
     kl_after: float | None = None
 
 
+class Raisable(_Frozen):
+    """Linears that get 8 bits together, since runtimes run them as one matrix.
+
+    Args:
+        linears: full names, as in the rows.
+        overrides: to be appended to the recipe's own.
+        bits: more for all their weights.
+    """
+
+    linears: tuple[str, ...]
+    overrides: tuple[Override, ...]
+    bits: int
+
+
 class SensitivityResult(_Frozen):
     """The table of a pass.
 
     Args:
         rows: worst first.
+        linears: what was rounded, in the order of the blocks' linears.
+        raisable: what could get 8 bits; linears in none of them have as many, or a format that is not raised.
+        average_bits: of the weights that are rounded, scales not counted; num_weights: how many these are.
         by_kind: linear → sum over the blocks, worst first; by_block: sums in the order of the blocks.
         notes: what limits it, one sentence each.
         tokens: predictions that were compared.
@@ -91,4 +108,8 @@ class SensitivityResult(_Frozen):
     tokens: int
     num_samples: int
     seq_len: int
+    linears: tuple[str, ...] = ()
+    raisable: tuple[Raisable, ...] = ()
+    average_bits: float = 0.0
+    num_weights: int = 0
     proposal: Proposal | None = None

@@ -1,7 +1,8 @@
-"""What came out: numbers, the paper's figure, tables, files; and an honest word when the rotation did not help."""
+"""What came out: numbers, the paper's figure, texts side by side, what suffers, files; and an honest word on it all."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from PySide6.QtCore import Qt, Signal
@@ -15,8 +16,12 @@ from dfrot_gui.charts.card import ChartCard
 from dfrot_gui.charts.rotation_by_block import RotationByBlockChart
 from dfrot_gui.charts.token_error import TokenErrorChart
 from dfrot_gui.pages.empty_page import EmptyPage
-from dfrot_gui.pages.result_files import FilesCard
 from dfrot_gui.pages.result_tables import TableCard
+from dfrot_gui.pages.save_report import ask_and_save, report_of
+from dfrot_gui.pages.sensitivity_panel import SensitivityPanel
+from dfrot_gui.pages.share_panel import SharePanel
+from dfrot_gui.pages.text_panel import TextPanel
+from dfrot_gui.report import Report
 from dfrot_gui.result_words import (
     agreement_kpi,
     headline,
@@ -24,13 +29,13 @@ from dfrot_gui.result_words import (
     massive_error_kpi,
     perplexity_kpi,
     size_kpi,
-    snippets,
     verdict,
 )
 from dfrot_gui.run_model import RunModel
 from dfrot_gui.run_progress import elapsed_s
 from dfrot_gui.run_state import RunState
 from dfrot_gui.run_words import Kpi, recipe_line
+from dfrot_gui.side_process import SideProcess
 from dfrot_gui.widgets import (
     Button,
     Card,
@@ -49,6 +54,8 @@ from dfrot_gui.widgets import (
 
 ERROR_HEIGHT, SECOND_HEIGHT, THIRD_HEIGHT = 410, 250, 300
 WORST, ALL = "Worst first", "All tokens"
+NUMBERS, TEXT, SENSITIVITY, USE = "Numbers", "Text", "Sensitivity", "Use and share"
+PUSH_AGAIN = "Push again: what has arrived is not sent again."
 KPIS = ("Perplexity", "Same top choice", "Massive-token error", "Checkpoint")
 
 
@@ -69,12 +76,17 @@ class ResultPage(Page):
     """Listens to a RunModel; shows what there is, also of a run that stopped early."""
 
     run_requested = Signal()
+    #: A recipe to go on with on the Recipe page.
+    recipe_wanted = Signal(object)
 
-    def __init__(self, model: RunModel) -> None:
+    def __init__(self, model: RunModel, engine: Sequence[str] = ()) -> None:
+        self.report_button = Button("Save report…", "file-text", tip="Save numbers, charts and recipe as HTML or PDF")
+        self.again_button = Button("Quantize again", "sliders", tip="Take this recipe to the Recipe page, to change it")
         self.open_button = Button("Open folder", "folder-open", tip="Open the output folder")
-        super().__init__("Results", "", (self.open_button,))
+        super().__init__("Results", "", (self.report_button, self.again_button, self.open_button))
         self._model = model
         self._shown: _Shown | None = None
+        self._of_run: tuple[str, tuple[str, ...]] = ("", ())
         self._build_charts()
         self._kpis = {name: KpiCard(name) for name in KPIS}
         self.comparison = TableCard("Comparison", model.comparison)
@@ -82,17 +94,23 @@ class ResultPage(Page):
             "Massive tokens", model.massive_tokens, "The largest, and their error in each rotation"
         )
         self.proof = TableCard("Proof", model.proof, "What was written against what was computed")
-        self.files = FilesCard()
+        self._build_panels(engine)
         self.warnings = ProblemList(name="Warnings of the run")
         self.empty = EmptyPage(
             "chart-line", "No results yet", "They appear here as soon as a run has measured something.", "Go to the run"
         )
         self._stack = QStackedWidget()
         self._stack.addWidget(self.empty)
-        self._stack.addWidget(scrolled(self._content()))
+        for content in (self._content(), *(col(panel) for panel in (self.text, self.sensitivity, self.share))):
+            self._stack.addWidget(scrolled(content))
+        self.add(self.views)
         self.add(self._stack, 1)
         self.empty.requested.connect(self.run_requested)
         self.open_button.clicked.connect(self.files.open_folder)
+        self.report_button.clicked.connect(self._save_report)
+        self.again_button.clicked.connect(lambda: self.recipe_wanted.emit(self._model.recipe))
+        self.sensitivity.recipe_wanted.connect(self.recipe_wanted)
+        self.views.changed.connect(lambda _: self._show_view())
         model.changed.connect(self._show_state)
         self._show_state()
 
@@ -101,6 +119,46 @@ class ResultPage(Page):
 
     def verdict_text(self) -> str:
         return self._verdict.accessibleName()
+
+    def report(self) -> Report:
+        """What "Save report…" writes."""
+        return report_of(
+            self._model,
+            self.subtitle_label.text(),
+            (self._headline.text(), self._verdict_text.text()),
+            {name: (card.value, card.note) for name, card in self._kpis.items()},
+            (self.errors, self.by_block, self.map, self.sensitivity.map),
+            self.share.shown_verdicts(),
+            {"Texts": self.text.table(), "What suffers most from rounding": self.sensitivity.worst()},
+        )
+
+    def _save_report(self) -> None:
+        ask_and_save(self, self.report(), "report")
+
+    def _build_panels(self, engine: Sequence[str]) -> None:
+        self.views = Segmented((NUMBERS, TEXT, SENSITIVITY, USE), name="View")
+        self.text = TextPanel(self._model, SideProcess(engine, parent=self))
+        self.sensitivity = SensitivityPanel(self._model, SideProcess(engine, parent=self))
+        checking, pushing = SideProcess(engine, parent=self), SideProcess(engine, again=PUSH_AGAIN, parent=self)
+        self.share = SharePanel(self._model, checking, pushing)
+        self.files = self.share.files
+        self._sides = (self.text.process, self.sensitivity.process, checking, pushing)
+
+    def _show_view(self) -> None:
+        views = (NUMBERS, TEXT, SENSITIVITY, USE)
+        self._stack.setCurrentIndex(1 + views.index(self.views.current()) if self.views.isVisibleTo(self) else 0)
+
+    def _follow_run(self, state: RunState) -> None:
+        """What was found out about another run is of no use for this one; a run that goes on goes first."""
+        if (state.run_id, state.outputs) != self._of_run:
+            self._of_run = state.run_id, state.outputs
+            for side in self._sides:
+                side.forget()
+        if self._model.is_active:
+            for side in self._sides[:2]:
+                side.stop()
+        for panel in (self.text, self.sensitivity):
+            panel.refresh()
 
     def _build_charts(self) -> None:
         self.errors, self.by_block, self.map = TokenErrorChart(), RotationByBlockChart(), ActivationMapChart()
@@ -142,7 +200,6 @@ class ResultPage(Page):
             self._map_card,
             self.massive,
             self.proof,
-            self.files,
             self.warnings,
             None,
             spacing=16,
@@ -165,14 +222,17 @@ class ResultPage(Page):
         has_results = (
             state.status == "finished" or bool(state.evaluated or state.proof) or self._model.token_errors() is not None
         )
-        self._stack.setCurrentIndex(1 if has_results else 0)
+        self.views.setVisible(has_results)
+        self._show_view()
+        self._follow_run(state)
         self.open_button.setVisible(bool(state.outputs))
+        self.report_button.setVisible(has_results)
+        self.again_button.setVisible(has_results and self._model.recipe is not None)
         self.set_subtitle(_subtitle(self._model, state) if has_results else "")
         if has_results:
             self._show_numbers(state)
             self._show_charts()
-            folder = state.outputs[0] if state.outputs else ""
-            self.files.set_files(folder, snippets(self._model.recipe, folder))
+            self.share.set_outputs()
             self.warnings.set_problems(
                 [
                     Problem(field="", severity="warning", message=one.message, remedy=one.remedy)

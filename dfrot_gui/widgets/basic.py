@@ -192,6 +192,14 @@ class KpiCard(Card):
         self.add(self._note)
         self.set_value(value, note, role)
 
+    @property
+    def value(self) -> str:
+        return self._value.text()
+
+    @property
+    def note(self) -> str:
+        return self._note.text()
+
     def set_value(self, value: str, note: str = "", role: Role = "small") -> None:
         self._value.setText(value)
         self._note.setText(note)

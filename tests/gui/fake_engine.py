@@ -1,6 +1,7 @@
 """An engine that speaks the protocol and computes nothing: a whole run with plausible numbers, or one that misbehaves.
 
-As a program: `python fake_engine.py --behave whole run RECIPE --output DIR [--work DIR] --json`, or `trial RECIPE`.
+As a program: `python fake_engine.py --behave whole run RECIPE --output DIR [--work DIR] --json`, or `trial RECIPE`,
+or one of the commands in `fake_side.py`.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ from dfrot_engine.events import JOURNAL
 
 # As a program this file stands alone; the window's tests import it as a module.
 sys.path.insert(0, str(Path(__file__).parents[2]))
+from tests.gui.fake_side import COMMANDS
 from tests.gui.fake_trial import whole_trial
 
 STAGES = ("load", "calibrate", "rotate", "quantize", "export", "evaluate")
@@ -273,6 +275,12 @@ def main() -> int:
         return 2
     if args.behave == "silent":
         time.sleep(600)
+    if args.command in COMMANDS:
+        # What it was told, for tests to look at.
+        with (args.recipe.parent / f"{args.command}.args").open("w", encoding="utf-8") as file:
+            json.dump(sys.argv[1:], file)
+        events = COMMANDS[args.command][args.behave == "failed"]()
+        return obey(FakeEngine(args.behave, args.recipe.parent), events)
     if args.command == "trial":
         return obey(FakeEngine(args.behave, args.recipe.parent), whole_trial())
     options = RunOptions(output_dir=args.output, work_dir=args.work)

@@ -9,7 +9,8 @@ import pytest
 from dfrot_engine.architectures import Architecture, architecture_of
 from dfrot_engine.plan_linears import planned_linears
 from dfrot_engine.recipe import ActivationScheme, Override, Recipe, WeightScheme
-from dfrot_engine.sensitivity.proposal import average_bits, propose, with_proposal
+from dfrot_engine.sensitivity.proposal import average_bits, num_weights, propose, raisable, with_proposal, with_raised
+from dfrot_engine.sensitivity.types import SensitivityResult
 
 CONFIG = {
     "model_type": "llama",
@@ -98,3 +99,32 @@ def test_linears_left_alone_stay_so() -> None:
     proposal = propose(divergences(recipe), planned_linears(recipe, architecture()), architecture(), 8.0)
     assert proposal.bits_after == pytest.approx(8.0)
     assert not any("k_proj" in name for name in proposal.raised)
+
+
+def test_what_a_user_marks_gets_the_bits_that_were_promised() -> None:
+    linears = planned_linears(W4, architecture())
+    kl = divergences(W4) | {"model.layers.1.self_attn.k_proj": 2.0}
+    units = raisable(kl, linears, architecture())
+    assert units[0].linears == tuple(f"model.layers.1.self_attn.{letter}_proj" for letter in "qkv")
+    assert sorted(name for unit in units for name in unit.linears) == sorted(
+        one.name for one in linears if not one.is_head
+    )
+    result = SensitivityResult(
+        model="m",
+        recipe_name=W4.name,
+        rows=(),
+        by_kind={},
+        by_block=(),
+        notes=(),
+        tokens=1,
+        num_samples=1,
+        seq_len=2,
+        average_bits=average_bits(linears),
+        num_weights=num_weights(linears),
+    )
+    recipe = with_raised(W4, result, units[:2])
+    after = planned_linears(recipe, architecture())
+    assert [one.name for one in after if one.weights and one.weights.format == "int8"] == [
+        one.name for one in linears if one.name in (*units[0].linears, *units[1].linears)
+    ]
+    assert recipe.name == f"custom, {average_bits(after):.2f} bits"

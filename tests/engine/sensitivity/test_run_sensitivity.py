@@ -217,3 +217,19 @@ def test_searched_clips_are_measured_at_the_whole_range(model: Path) -> None:
         return tiny_recipe(model, "w4a4kv4-paper", **fields)
 
     assert result_of(recipe("search")).rows == result_of(recipe(1.0)).rows
+
+
+def test_floats_are_measured_and_never_raised(model: Path) -> None:
+    recipe = tiny_recipe(model, "w8a8", rotation__r1__kind="hadamard").with_field("weights.format", "fp8")
+    result = result_of(recipe.with_field("activations.format", "fp8"), Ask(num_samples=1, seq_len=16))
+    assert {row.bits for row in result.rows} == {8}
+    assert result.raisable == ()
+    assert result.average_bits == 8
+
+
+def test_the_result_says_what_could_get_more_bits(model: Path) -> None:
+    result = result_of(tiny_recipe(model, rotation__r1__kind="hadamard"), Ask(num_samples=1, seq_len=16))
+    names = [row.name for row in result.rows if row.bits == 4]
+    assert sorted(name for unit in result.raisable for name in unit.linears) == sorted(names)
+    assert result.linears[:3] == ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
+    assert 4 <= result.average_bits < 8

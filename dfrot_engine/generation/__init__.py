@@ -1,0 +1,1 @@
+"""What the original and the quantized model answer to the same prompt, token after token."""
