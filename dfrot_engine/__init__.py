@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dfrot_engine.errors import (
+    AccessError,
     Cancelled,
     DataError,
     DeviceError,
@@ -46,6 +47,7 @@ from dfrot_engine.verdicts.types import Verdict
 __version__ = "0.1.0"
 
 __all__ = [
+    "AccessError",
     "BlockQuantized",
     "Cancelled",
     "ChartSaved",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.fake_hub.server import FakeHub
 
 _API = re.compile(
-    r"/api/(models|datasets)/([^/]+/[^/]+|[^/]+?)(?:/(revision|tree|paths-info|refs)(?:/([^/]+))?(?:/(.*))?)?"
+    r"/api/(models|datasets)/([^/]+/[^/]+|[^/]+?)(?:/(revision|tree|paths-info|refs|commits)(?:/([^/]+))?(?:/(.*))?)?"
 )
 _RESOLVE = re.compile(r"(?:/(datasets))?/((?:[^/]+/)?[^/]+)/resolve/([^/]+)/(.+)")
 _STORAGE = re.compile(r"/_storage/(models|datasets)/((?:[^/]+/)?[^/]+?)/(.+)")
@@ -72,8 +72,9 @@ class Handler(BaseHTTPRequestHandler):
         if token is not None and token not in self.hub.tokens:
             return self._error(401, "", "Invalid credentials in Authorization header")
         user = self.hub.tokens[token] if token else None
-        if path in ("/api/models", "/api/datasets"):
-            return self._list(path.rpartition("/")[2], user)
+        whole = {"/api/whoami-v2": self._who, "/api/models": self._list, "/api/datasets": self._list}
+        if path in whole:
+            return whole[path](path.rpartition("/")[2], user)
         if match := _API.fullmatch(path):
             kind, repo_id, verb, revision, rest = (urllib.parse.unquote(part or "") for part in match.groups())
             return self._api(self._find(kind, repo_id, user), verb, revision or "main", rest)
@@ -86,6 +87,12 @@ class Handler(BaseHTTPRequestHandler):
             if repo is not None and name in repo.files():
                 return self._send_file(repo.path / name, {"ETag": f'"{repo.entry(name)["lfs"]["oid"]}"'})
         return self._error(404, "", "Sorry, we can't find the page you are looking for.")
+
+    def _who(self, _kind: str, user: str | None) -> None:
+        if user is None:
+            return self._error(401, "", "Invalid username or password.")
+        access = {"displayName": f"{user}-token", "role": "read"}
+        return self._json({"type": "user", "name": user, "auth": {"type": "access_token", "accessToken": access}})
 
     def _find(self, kind: str, repo_id: str, user: str | None) -> Repo | None:
         repo = self.hub.repo(kind, repo_id)
@@ -106,8 +113,16 @@ class Handler(BaseHTTPRequestHandler):
         elif verb == "tree":
             self._tree(repo, rest.strip("/"))
         elif verb == "refs":
-            main = {"name": "main", "ref": "refs/heads/main", "targetCommit": repo.sha}
-            self._json({"branches": [main], "tags": [], "converts": []})
+            self._json(repo.refs())
+        elif verb == "commits":
+            commit = {
+                "id": repo.sha,
+                "title": "Upload",
+                "message": "",
+                "authors": [],
+                "date": "2026-01-01T00:00:00.000Z",
+            }
+            self._json([commit])
         elif verb == "paths-info":
             self._json([repo.entry(name) for name in self._wanted_paths() if name in repo.files()])
         else:
