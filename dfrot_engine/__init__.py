@@ -24,11 +24,13 @@ from dfrot_engine.events import (
     MassiveTokensFound,
     Measured,
     PauseChanged,
+    Proved,
     RemainingTime,
     RotationTried,
     RunEnded,
     RunStarted,
     SensitivityFinished,
+    ServeChecked,
     StageAdvanced,
     StageFinished,
     StageStarted,
@@ -39,6 +41,7 @@ from dfrot_engine.events import (
 )
 from dfrot_engine.options import RunOptions
 from dfrot_engine.plan import ModelSummary, Output, Plan, Problem, StageEstimate, make_plan
+from dfrot_engine.proof.types import ProofRow
 from dfrot_engine.recipe import Recipe, preset_names
 from dfrot_engine.run_list import RunInfo, list_runs
 from dfrot_engine.trial.types import TokenError, TrialResult, TrialRow
@@ -68,6 +71,8 @@ __all__ = [
     "PauseChanged",
     "Plan",
     "Problem",
+    "ProofRow",
+    "Proved",
     "Recipe",
     "RecipeError",
     "RemainingTime",
@@ -78,6 +83,7 @@ __all__ = [
     "RunOptions",
     "RunStarted",
     "SensitivityFinished",
+    "ServeChecked",
     "StageAdvanced",
     "StageEstimate",
     "StageFinished",

@@ -12,9 +12,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dfrot_engine import __version__
+from dfrot_engine.cli_push import add_push
 from dfrot_engine.cli_rotations import add_rotations
 from dfrot_engine.cli_runs import add_runs
+from dfrot_engine.cli_serve_check import add_serve_check
 from dfrot_engine.cli_show import add_show
+from dfrot_engine.cli_verify import add_verify
 from dfrot_engine.errors import DFRotError, RecipeError
 from dfrot_engine.options import RunOptions
 from dfrot_engine.ranks import other_ranks, place
@@ -71,9 +74,12 @@ def build_parser() -> argparse.ArgumentParser:
     trial.set_defaults(command=_trial)
     _add_sensitivity(commands)
     _add_evaluate(commands)
+    add_serve_check(commands)
     add_rotations(commands)
     add_runs(commands)
     add_show(commands)
+    add_verify(commands)
+    add_push(commands)
     return parser
 
 

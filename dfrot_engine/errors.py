@@ -51,6 +51,10 @@ class RunError(DFRotError):
     """A run met numbers it cannot go on with, for example NaN activations."""
 
 
+class ProofError(RunError):
+    """What was written is not what was computed, or not what the original computes."""
+
+
 class Cancelled(DFRotError):
     """The user stopped the run; everything finished so far is kept."""
 

@@ -11,7 +11,9 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from dfrot_engine.errors import DFRotError
+from dfrot_engine.proof.types import ProofRow
 from dfrot_engine.sensitivity.types import SensitivityResult
+from dfrot_engine.serve_check.types import ServeCheck
 from dfrot_engine.trial.types import TrialResult, TrialRow
 
 JOURNAL = "events.jsonl"
@@ -142,6 +144,13 @@ class Evaluated(EventBase):
     baseline: float | None = None
 
 
+class Proved(EventBase):
+    """One row of the proof of what was written, as soon as it is known."""
+
+    event: Literal["proved"] = "proved"
+    row: ProofRow
+
+
 class RotationTried(EventBase):
     """One row of a trial, as soon as it is measured."""
 
@@ -161,6 +170,13 @@ class SensitivityFinished(EventBase):
 
     event: Literal["sensitivity_finished"] = "sensitivity_finished"
     result: SensitivityResult
+
+
+class ServeChecked(EventBase):
+    """What a runtime made of a folder; its process says `run_ended` after it."""
+
+    event: Literal["serve_checked"] = "serve_checked"
+    result: ServeCheck
 
 
 class Warned(EventBase):
@@ -202,9 +218,11 @@ Event = Annotated[
     | MassiveTokensFound
     | ChartSaved
     | Evaluated
+    | Proved
     | RotationTried
     | TrialFinished
     | SensitivityFinished
+    | ServeChecked
     | Warned
     | Logged
     | PauseChanged

@@ -19,6 +19,7 @@ from dfrot_engine.plan_linears import PlannedLinear
 from dfrot_engine.plan_network import network_bytes, network_seconds
 from dfrot_engine.plan_outputs import outputs_of, scale_bytes
 from dfrot_engine.plan_places import gigabytes
+from dfrot_engine.plan_proof import proof_estimate
 from dfrot_engine.plan_recovery import recovery_bytes, recovery_seconds
 from dfrot_engine.plan_solver import share_of_expert, solver_bytes, solver_seconds, solver_words, stream_count
 from dfrot_engine.plan_types import StageEstimate
@@ -160,6 +161,8 @@ def stage_estimates(work: Workload) -> tuple[StageEstimate, ...]:
     stages += [_rotate(work), _quantize(work)]
     if recipe.exports:
         stages.append(_export(work))
+        if recipe.proof != "none":
+            stages.append(proof_estimate(work))
     if recipe.evaluation is not None:
         stages.append(evaluation_estimate(work, recipe.evaluation))
     return tuple(stages)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 from platformdirs import user_cache_path
 
 from dfrot_engine.checkpoint.facts import ModelFacts
+from dfrot_engine.marker import MARKER, has_failed, read_marker
 from dfrot_engine.options import RunOptions
 from dfrot_engine.plan_types import Problem, StageEstimate
 from dfrot_engine.recipe import Recipe
@@ -18,8 +18,6 @@ from dfrot_engine.whole_file import DRAFT
 
 OUTPUT_FIELD = "options.output_dir"
 WORK_FIELD = "options.work_dir"
-# The marker an export leaves (exporters/base.py, which loads torch).
-MARKER = "dfrot.json"
 # A full disk makes the whole computer fail; this much is left free.
 RESERVE_BYTES = 200_000_000
 
@@ -90,6 +88,8 @@ def _writable_problems(folder: Path, field: str) -> list[Problem]:
 def _occupied_problems(folder: Path, recipe: Recipe, options: RunOptions, model_folder: Path | None) -> list[Problem]:
     if not folder.is_dir() or not _has_entries(folder) or is_own_output(folder, recipe):
         return []
+    if _has_failed_whole(folder):
+        return []
     if not options.overwrite:
         return [
             Problem.error(
@@ -112,11 +112,12 @@ def _occupied_problems(folder: Path, recipe: Recipe, options: RunOptions, model_
 
 def is_own_output(folder: Path, recipe: Recipe) -> bool:
     """Whether the folder was written by this very recipe, so that writing it again loses nothing."""
-    try:
-        marker = json.loads((folder / MARKER).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(marker, dict) and marker.get("recipe_fingerprint") == recipe.fingerprint()
+    return read_marker(folder).get("recipe_fingerprint") == recipe.fingerprint()
+
+
+def _has_failed_whole(folder: Path) -> bool:
+    """Whether the proofs of everything that was written there have failed."""
+    return has_failed(folder) and all(has_failed(marker.parent) for marker in folder.rglob(MARKER))
 
 
 def _has_entries(folder: Path) -> bool:

@@ -54,6 +54,7 @@ from dfrot_engine.recipe_sections import (
     LoRARecovery,
     ModelSource,
     Override,
+    ProofKind,
     Qronos,
     Recovery,
     ScaleRecovery,
@@ -129,6 +130,7 @@ class Recipe(Section):
         tuple[str, ...], Field(title="Left alone", description="Globs of linears that stay as they are")
     ] = ("lm_head",)
     exports: Annotated[tuple[Export, ...], Field(title="Files to write")] = (Export(),)
+    proof: ProofKind = "full"
     evaluation: Annotated[Evaluation | None, Field(title="Evaluation")] = None
 
     @model_validator(mode="after")

@@ -258,6 +258,15 @@ def held_out_sequences(num_samples: int) -> int:
     return num_samples // 4 if num_samples >= LEAST_FOR_HOLD_OUT else 0
 
 
+ProofKind = Annotated[
+    Literal["full", "quick", "none"],
+    Field(
+        title="Proof",
+        description="Of what was written: 'full' folds, reloads and lets it write; 'quick' only reads the files back",
+    ),
+]
+
+
 ExportKind = Literal["compressed-tensors", "rotated-bf16", "gguf", "gguf-q8_0", "gguf-f16"]
 #: Exports that hold the codes of the quantize stage, whose scales are float16 there whatever the model's own dtype.
 FLOAT16_CODES = ("gguf",)

@@ -34,3 +34,8 @@ def builtin_text_path(purpose: str) -> Path:
 def runtimes_path() -> Path:
     """The table of what runtimes load."""
     return resources_dir() / "runtimes.toml"
+
+
+def serve_check_path() -> Path:
+    """The script that runtimes' own environments run."""
+    return resources_dir() / "serve_check.py"

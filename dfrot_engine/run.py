@@ -1,4 +1,4 @@
-"""The main path: plan, then load → calibrate → rotate → quantize → export → evaluate, each resumable."""
+"""The main path: plan, then load → calibrate → rotate → quantize → export → prove → evaluate, each resumable."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from dfrot_engine.card.card import write_cards
 from dfrot_engine.checkpoint import source
 from dfrot_engine.distributed import Ranks
 from dfrot_engine.errors import Cancelled, DFRotError, DiskError, RecipeError
@@ -34,14 +35,14 @@ from dfrot_engine.recipe import Recipe
 from dfrot_engine.run_errors import explained, is_own_mistake
 from dfrot_engine.run_index import ENVIRONMENT, keep_note, note_of
 from dfrot_engine.run_report import outputs_are_there, write_report
-from dfrot_engine.stages import calibrate, evaluate, export, quantize, rotate
+from dfrot_engine.stages import calibrate, evaluate, export, prove, quantize, rotate
 from dfrot_engine.stages.base import Stage
 from dfrot_engine.time_left import with_remaining_time
 from dfrot_engine.work_dir import WorkDir
 
 LOAD = "load"
 REPORTED = "report"
-STAGES = (calibrate.STAGE, rotate.STAGE, quantize.STAGE, export.STAGE, evaluate.STAGE)
+STAGES = (calibrate.STAGE, rotate.STAGE, quantize.STAGE, export.STAGE, prove.STAGE, evaluate.STAGE)
 _SOURCE = "source.json"
 _MEMORY_EVERY_S = 1.0
 
@@ -93,6 +94,8 @@ def _run_in(
         job = _load(plan, recipe, options, work, report, ranks)
         _run_stages(job, work, with_remaining_time(report, plan.stages))
         write_report(job, work)
+        if not work.is_done(REPORTED, _last_fingerprint(job)):  # the user may have edited the card since
+            write_cards(job, work)
         work.mark_done(REPORTED, _last_fingerprint(job))
         if not options.keep_work:
             work.drop_intermediate_files()

@@ -11,17 +11,15 @@ from pathlib import Path
 
 from dfrot_engine.errors import DFRotError, DiskError
 from dfrot_engine.events import JOURNAL
-from dfrot_engine.plan_places import MARKER, is_own_output
+from dfrot_engine.marker import ADDED, NOT_LOADED
+from dfrot_engine.plan_places import is_own_output
 from dfrot_engine.recipe import Recipe
-from dfrot_engine.report_file import REPORT
 from dfrot_engine.run_index import RunNote, forget_note, read_notes
 from dfrot_engine.run_record import read_run
 from dfrot_engine.whole_file import DRAFT
 from dfrot_engine.work_lock import is_in_use, locked
 from dfrot_engine.work_names import LOCK, OWN_NAMES, OWNER, WRITTEN
 
-#: What later steps put beside the files that the export has listed.
-_ADDED = (REPORT, MARKER)
 #: A run without a journal is none, so that what a kill leaves could not be deleted any more.
 _TO_THE_END = ("", JOURNAL, OWNER, LOCK)
 
@@ -117,7 +115,8 @@ def _outputs(note: RunNote) -> tuple[list[Path], list[Path], list[str]]:
         if user:
             kept.append(f"{folder} stays: the run {user} has written the same files there.")
             continue
-        own = [path for name in dict.fromkeys((*names, *_ADDED)) if (path := _inside(folder, name)) is not None]
+        listed = (*names, *(name + NOT_LOADED for name in names), *ADDED)
+        own = [path for name in dict.fromkeys(listed) if (path := _inside(folder, name)) is not None]
         files += own
         folders += [folder, *(one for path in own for one in path.parents if one.is_relative_to(folder))]
     ours = {*files, *folders, note.work_dir}

@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from dfrot_engine.checkpoint.local import CONFIG, has_weights
-from dfrot_engine.exporters.base import MARKER
 from dfrot_engine.job import Job
+from dfrot_engine.marker import has_failed, read_marker
 from dfrot_engine.report_file import REPORT, weight_bytes
-from dfrot_engine.stages import evaluate, note_clips, quantize, rotate
+from dfrot_engine.stages import evaluate, note_clips, prove, quantize, rotate
 from dfrot_engine.stages.export import output_folder
 from dfrot_engine.whole_file import write_text
 from dfrot_engine.work_dir import WorkDir
 
-_STAGES = ("load", "calibrate", "rotate", "quantize", "export", "evaluate")
+_STAGES = ("load", "calibrate", "rotate", "quantize", "export", "prove", "evaluate")
 
 
 def write_report(job: Job, work: WorkDir) -> None:
@@ -33,12 +33,8 @@ def outputs_are_there(job: Job) -> bool:
 
 
 def _is_ours(folder: Path, job: Job) -> bool:
-    try:
-        marker = json.loads((folder / MARKER).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    is_ours = isinstance(marker, dict) and marker.get("recipe_fingerprint") == job.recipe.fingerprint()
-    return is_ours and (folder / CONFIG).is_file() and has_weights(folder)
+    is_ours = read_marker(folder).get("recipe_fingerprint") == job.recipe.fingerprint() and not has_failed(folder)
+    return is_ours and (folder / CONFIG).is_file() and (has_weights(folder) or any(folder.glob("*.gguf")))
 
 
 def _content(job: Job, work: WorkDir) -> dict[str, Any]:
@@ -52,6 +48,7 @@ def _content(job: Job, work: WorkDir) -> dict[str, Any]:
         "recipe": job.recipe.model_dump(mode="json"),
         "device": job.device.type,
         **(numbers or {}),
+        **(work.read_json(prove.RESULT) or {} if prove.STAGE.is_needed(job) else {}),
         "outputs": outputs,
         "output_bytes": {kind: weight_bytes(Path(folder)) for kind, folder in outputs.items()},
         "stages": {name: work.facts(name) for name in _STAGES if work.facts(name)},

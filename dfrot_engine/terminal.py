@@ -18,6 +18,7 @@ from dfrot_engine.events import (
     Logged,
     MassiveTokensFound,
     Measured,
+    Proved,
     RemainingTime,
     RunEnded,
     RunStarted,
@@ -30,6 +31,8 @@ from dfrot_engine.events import (
 )
 from dfrot_engine.options import RunOptions
 from dfrot_engine.plan_types import Plan
+from dfrot_engine.proof.table import print_proof
+from dfrot_engine.proof.types import TITLES, ProofRow
 from dfrot_engine.report_file import read_report
 from dfrot_engine.rotation_names import rotation_name
 from dfrot_engine.sensitivity.table import print_sensitivity
@@ -104,14 +107,23 @@ class TerminalProgress:
                 self._has_table = True
                 self._bars.stop()
                 print_sensitivity(event.result, self._console)
-            case Logged(stage="measure"):
-                self._print(escape(event.message))
-            case Warned():
-                self._print(f"[yellow]Note:[/] {escape(f'{event.message} {event.remedy}')}")
+            case Proved() | Logged() | Warned():
+                self._tell(event)
             case RunEnded():
                 self._end(event)
             case _:
                 pass
+
+    def _tell(self, event: Proved | Logged | Warned) -> None:
+        if isinstance(event, Proved):
+            row = event.row
+            if row.passed is False:
+                words = f"{TITLES[row.check]}, {row.output or 'model'}: {row.note}"
+                self._print(f"[red]{escape(words)}[/]")
+        elif isinstance(event, Warned):
+            self._print(f"[yellow]Note:[/] {escape(f'{event.message} {event.remedy}')}")
+        elif event.stage == "measure":
+            self._print(escape(event.message))
 
     def _print(self, text: str) -> None:
         self._bars.console.print(text, soft_wrap=True)
@@ -201,6 +213,8 @@ def print_report(report: Mapping[str, Any], console: Console | None = None) -> N
         print_numbers(report, console)
     if report.get("tasks"):
         print_tasks(report, console)
+    if report.get("proof"):
+        print_proof([ProofRow.model_validate(row) for row in report["proof"]], console)
     errors = report.get("token_error", {})
     if errors:
         table = Table("Relative error of a token's activations", "Mean", "99.9 %", "Massive tokens")

@@ -6,7 +6,7 @@ from dfrot_engine.events import JOURNAL
 from dfrot_engine.report_file import REPORT
 
 #: What a stage leaves for the next one; a finished run drops them.
-STAGE_FOLDERS = ("calibrate", "rotate", "quantize", "evaluate", "export")
+STAGE_FOLDERS = ("calibrate", "rotate", "quantize", "prove", "evaluate", "export")
 #: Which files the export wrote into which output folder.
 WRITTEN = "written.json"
 LOCK = "lock"
@@ -26,6 +26,7 @@ OWN_NAMES = (
     "rotation.json",
     "massive.json",
     "evaluation.json",
+    "proof.json",
     "recovery.json",
     "experts.json",
     "clips.json",

@@ -81,7 +81,7 @@ def make_window(settings: Settings, confirm_close: Confirm | None = None) -> Mai
     )
     recipe.plan_now()
     trials = TrialModel()
-    recipe_page = RecipePage(recipe, trials)
+    recipe_page = RecipePage(recipe, trials, settings)
     return MainWindow(
         recipe,
         runs,

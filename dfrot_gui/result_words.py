@@ -9,6 +9,7 @@ from pathlib import Path
 from dfrot_engine import Output, Recipe, Verdict
 from dfrot_engine.charts import TokenErrors
 from dfrot_engine.nvidia import gpu_capabilities
+from dfrot_engine.proof.types import failures
 from dfrot_engine.recipe import Export
 from dfrot_engine.report_file import weight_bytes
 from dfrot_engine.units import format_bytes
@@ -64,6 +65,8 @@ def headline(state: RunState) -> str:
     agreement = state.metric("top1_agreement")
     if agreement:
         sentences.append(f"The quantized model keeps {100 * agreement.value:.1f} % of the original's top-1 choices.")
+    for row in failures(state.proof)[:1]:
+        sentences.append(f"The proof failed: {row.note}. Do not use what was written.")
     if is_lossy(state):
         sentences.append("That is a real loss: more bits, such as W4A8 or W8A8, keep more of the model.")
     return " ".join(sentences)

@@ -19,7 +19,7 @@ from dfrot_gui.engine_process import EngineProcess
 from dfrot_gui.run_parts import ChartFile
 from dfrot_gui.run_progress import TYPICAL_SECONDS
 from dfrot_gui.run_state import RunState, replay
-from dfrot_gui.run_tables import TableModel, comparison_table, massive_table
+from dfrot_gui.run_tables import TableModel, comparison_table, massive_table, proof_table
 from dfrot_gui.run_worker import CANCEL_GRACE_S
 
 FOLLOW_MS = 2_000
@@ -71,6 +71,7 @@ class RunModel(QObject):
         self._looks.answered.connect(self._take_look)
         self.massive_tokens = TableModel(self)
         self.comparison = TableModel(self)
+        self.proof = TableModel(self)
 
     @property
     def is_active(self) -> bool:
@@ -201,8 +202,11 @@ class RunModel(QObject):
 
     def _set_state(self, state: RunState) -> None:
         is_new_work = state.charts != self.state.charts
+        is_new_proof = state.proof != self.state.proof
         is_new_massive = state.massive is not self.state.massive
         self.state = state
+        if is_new_proof:
+            self.proof.set_table(proof_table(state.proof))
         if is_new_massive:
             self.massive_tokens.set_table(massive_table(state.massive_tokens))
         if is_new_work:

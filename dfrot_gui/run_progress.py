@@ -15,6 +15,7 @@ TYPICAL_SECONDS: Mapping[str, float] = {
     "rotate": 30.0,
     "quantize": 30.0,
     "export": 3.0,
+    "prove": 15.0,
     "evaluate": 15.0,
 }
 MIN_SECONDS_FOR_ESTIMATE = 5.0

@@ -20,6 +20,8 @@ from dfrot_engine import (
     MassiveTokensFound,
     Measured,
     PauseChanged,
+    ProofRow,
+    Proved,
     RemainingTime,
     RotationTried,
     RunEnded,
@@ -33,6 +35,7 @@ from dfrot_engine import (
     Warned,
     read_events,
 )
+from dfrot_engine.proof.types import TITLES
 from dfrot_engine.work_lock import is_in_use
 from dfrot_gui.run_parts import ChartFile, LogLine, Point, Series, StageState, StageStatus, StageWarning
 
@@ -64,6 +67,7 @@ class RunState:
     massive: MassiveTokensFound | None = None
     charts: Mapping[str, ChartFile] = field(default_factory=dict)
     evaluated: tuple[Evaluated, ...] = ()
+    proof: tuple[ProofRow, ...] = ()
     tried: tuple[TrialRow, ...] = ()
     trial: TrialResult | None = None
     warnings: tuple[StageWarning, ...] = ()
@@ -161,6 +165,7 @@ def _run_started(state: RunState, event: RunStarted) -> RunState:
         massive=old.massive,
         charts={name: chart for name, chart in old.charts.items() if chart.stage in event.stages},
         evaluated=old.evaluated if "evaluate" in event.stages else (),
+        proof=old.proof if "prove" in event.stages else (),
         warnings=tuple(one for one in old.warnings if one.stage in event.stages),
         log=old.log,
         started=event.time,
@@ -179,6 +184,7 @@ def _stage_started(state: RunState, event: StageStarted) -> RunState:
         curves={name: curve for name, curve in state.curves.items() if not name.startswith(f"{stage}/")},
         charts={name: chart for name, chart in state.charts.items() if chart.stage != stage},
         evaluated=() if stage == "evaluate" else state.evaluated,
+        proof=() if stage in ("export", "prove") else state.proof,
         warnings=tuple(one for one in state.warnings if one.stage != stage),
     )
     return _logged(new, event.time, stage, "started")
@@ -235,6 +241,13 @@ def _evaluated(state: RunState, event: Evaluated) -> RunState:
     original = f" (original {event.baseline:.5g})" if has_baseline else ""
     text = f"{event.metric.replace('_', ' ')} {event.value:.5g}{original}"
     return _logged(replace(state, evaluated=(*state.evaluated, event)), event.time, "evaluate", text)
+
+
+def _proved(state: RunState, event: Proved) -> RunState:
+    row = event.row
+    text = f"{TITLES[row.check]} ({row.output or 'model'}): {row.verdict}. {row.note}".strip()
+    new = replace(state, proof=(*state.proof, row))
+    return _logged(new, event.time, "prove", text, is_warning=row.passed is False)
 
 
 def _warned(state: RunState, event: Warned) -> RunState:
@@ -295,6 +308,7 @@ _FOLDS: dict[type, Callable[[RunState, Any], RunState]] = {
     MassiveTokensFound: lambda state, event: replace(state, massive=event),
     ChartSaved: _chart_saved,
     Evaluated: _evaluated,
+    Proved: _proved,
     RotationTried: lambda state, event: replace(state, tried=(*state.tried, event.row)),
     TrialFinished: lambda state, event: replace(state, trial=event.result),
     Warned: _warned,

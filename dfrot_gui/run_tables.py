@@ -12,8 +12,10 @@ from typing import Any
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, Qt
 from PySide6.QtGui import QFont
 
-from dfrot_engine import MassiveToken
+from dfrot_engine import MassiveToken, ProofRow
 from dfrot_engine.charts import TokenErrors
+from dfrot_engine.proof.table import shown
+from dfrot_engine.proof.types import TITLES
 from dfrot_gui.theme import series_label
 
 Value = str | int | float
@@ -62,6 +64,14 @@ def massive_table(tokens: Sequence[MassiveToken]) -> Table:
         for token in tokens
     )
     return Table(("Block", "Site", "Position", "Text", "Largest |h|", *map(series_label, kinds)), rows)
+
+
+def proof_table(rows: Sequence[ProofRow]) -> Table:
+    """One row per thing that was checked of what was written."""
+    shown_rows = tuple(
+        (TITLES[row.check], row.output or "model", shown(row.figure), shown(row.limit), row.verdict) for row in rows
+    )
+    return Table(("Proof", "Of", "Found", "Limit", "Result"), shown_rows)
 
 
 def shown_text(text: str) -> str:

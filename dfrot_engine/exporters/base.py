@@ -13,6 +13,7 @@ from torch import Tensor
 
 from dfrot_engine.checkpoint.reader import CheckpointReader
 from dfrot_engine.job import Job
+from dfrot_engine.marker import MARKER
 from dfrot_engine.outer import folded_norm_parts
 from dfrot_engine.rotations.fold import fold_writer
 from dfrot_engine.rotations.rotation_set import RotationSet
@@ -20,8 +21,6 @@ from dfrot_engine.work_dir import WorkDir
 
 #: Writes a whole checkpoint into an empty folder; yields after each block, so that the caller can report.
 Exporter = Callable[[Job, WorkDir, Path], Iterator[int]]
-
-MARKER = "dfrot.json"
 
 _COPIED = (
     "tokenizer.json",

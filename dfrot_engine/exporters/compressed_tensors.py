@@ -89,7 +89,7 @@ def _packed_block(job: Job, index: int, stored: dict[str, Tensor]) -> Iterator[t
     for linear in names.block_at(index).linears:
         own, stored_name = schemes[linear.name], names.stored_name(prefix + linear.name)
         weight, of_input = stored_weight(stored, linear.name, own), _input_parts(stored, linear.name)
-        yield from _packed_linear(stored_name, weight, _carried(linear, own), of_input)
+        yield from _packed_linear(stored_name, weight, carried(linear, own), of_input)
 
 
 def _packed_linear(
@@ -144,7 +144,7 @@ def _storage(schemes: LinearSchemes) -> CompressionFormat:
     return plain or CompressionFormat.pack_quantized
 
 
-def _carried(linear: Linear, schemes: LinearSchemes) -> LinearSchemes:
+def carried(linear: Linear, schemes: LinearSchemes) -> LinearSchemes:
     """What a checkpoint says of a linear: runtimes run experts of packed integers with activations of 16 bits."""
     weights = schemes.weights
     is_packed = linear.expert is not None and weights is not None and not FORMATS[weights.format].is_float
@@ -162,7 +162,7 @@ def quantization_config(job: Job) -> dict[str, object]:
     for index in range(names.num_blocks):
         own = block_schemes(job, index)
         for linear in names.block_at(index).linears:
-            by_kind[linear.kind][index] = _carried(linear, own[linear.name])
+            by_kind[linear.kind][index] = carried(linear, own[linear.name])
     for kind, by_block in by_kind.items():
         pattern = f"{_pattern(names, kind)}$"
         if len(set(by_block.values())) == 1:
@@ -180,7 +180,14 @@ def quantization_config(job: Job) -> dict[str, object]:
         quantization_status=QuantizationStatus.COMPRESSED,
         ignore=ignored,
     )
-    return config.model_dump(mode="json", exclude_none=True)
+    # transformers unpacks zero-points only of a model that it makes dense while loading; vLLM passes over the key.
+    dense: dict[str, object] = {"dequantize": True} if any(map(_packs_zero_points, targets)) else {}
+    return config.model_dump(mode="json", exclude_none=True) | dense
+
+
+def _packs_zero_points(schemes: LinearSchemes) -> bool:
+    assert schemes.weights is not None
+    return not schemes.weights.symmetric and _storage(schemes) == CompressionFormat.pack_quantized
 
 
 def _routers(names: Architecture) -> list[str]:

@@ -55,7 +55,7 @@ def write_codes(job: Job, work: WorkDir, folder: Path) -> Iterator[int]:
         prefix = job.architecture.block_prefix(index)
         schemes |= {prefix + name: scheme for name, scheme in block_schemes(job, index).items()}
     types = {f"{name}.weight": code_type(one.weights) or "" for name, one in schemes.items() if one.weights}
-    yield from _write(job, _stored_parts(job, work), types, folder)
+    yield from _write(job, stored_parts(job, work), types, folder)
 
 
 def write_folded(job: Job, work: WorkDir, folder: Path, *, kind: str) -> Iterator[int]:
@@ -104,7 +104,7 @@ def _write(job: Job, parts: Iterator[Part], types: Mapping[str, str], folder: Pa
     write_marker(job, folder)
 
 
-def _stored_parts(job: Job, work: WorkDir) -> Iterator[Part]:
+def stored_parts(job: Job, work: WorkDir) -> Iterator[Part]:
     """As the quantize stage left them."""
     outer, _ = work.load_block("quantize", "outer")
     yield dict(outer_tensors(job, outer)) | {f"{job.architecture.head_tensor}.weight": stored_head(job, outer)}
@@ -135,7 +135,7 @@ def _layout(job: Job, types: Mapping[str, str]) -> list[list[_Planned]]:
     for index in range(sizes.num_blocks):
         prefix = sizes.block_prefix(index)
         groups.append({name: shape for name, shape in shapes.items() if name.startswith(prefix)})
-    rows = _reordered_rows(job)
+    rows = reordered_rows(job)
     layout: list[list[_Planned]] = []
     for group in groups:
         planned = []
@@ -149,7 +149,7 @@ def _layout(job: Job, types: Mapping[str, str]) -> list[list[_Planned]]:
     return layout
 
 
-def _reordered_rows(job: Job) -> dict[str, Tensor]:
+def reordered_rows(job: Job) -> dict[str, Tensor]:
     """Full names of the linears whose rows llama.cpp wants in another order."""
     sizes = job.architecture
     if not GGUF_ARCHITECTURES[sizes.model_type].interleaved_rope:

@@ -83,7 +83,8 @@ def _compressed_tensors(recipe: Recipe, linears: Sequence[PlannedLinear], model:
     problems += _expert_problems(linears)
     weights = (found for linear in linears for found in _weight_limits(linear))
     activations = (found for linear in linears for found in _activation_limits(linear))
-    return problems + problems_by_field(weights) + problems_by_field(activations)
+    found = (*weights, *_zero_point_limits(linears))
+    return problems + problems_by_field(found) + problems_by_field(activations)
 
 
 def _expert_problems(linears: Sequence[PlannedLinear]) -> list[Problem]:
@@ -191,13 +192,23 @@ def _weight_limits(linear: PlannedLinear) -> Iterator[Found]:
             f"Nobody tried whether runtimes load experts in {scheme.format} from this export ({linear.short_name}).",
             f"Choose int4 for the experts, or {MEASURE_ONLY}.",
         )
-    is_packed = scheme.format != "int8" or linear.activations is None or linear.expert is not None
-    if not scheme.symmetric and is_packed:
-        yield (
-            f"{field}.symmetric",
-            f"transformers cannot load asymmetric weights that are packed ({linear.short_name}).",
-            f"Make the weights symmetric, or {MEASURE_ONLY}.",
-        )
+
+
+def _zero_point_limits(linears: Sequence[PlannedLinear]) -> Iterator[Found]:
+    """transformers unpacks zero-points only of a model made dense while loading, which rounds no activations."""
+    rounds_inputs = any(linear.weights and linear.activations for linear in linears)
+    for linear in linears:
+        scheme = linear.weights
+        if scheme is None or scheme.symmetric:
+            continue
+        is_packed = scheme.format != "int8" or linear.activations is None
+        if linear.expert is not None or (is_packed and rounds_inputs):
+            where = "of experts" if linear.expert is not None else "beside rounded activations"
+            yield (
+                f"{linear.weights_field}.symmetric",
+                f"transformers cannot load asymmetric weights that are packed {where} ({linear.short_name}).",
+                f"Make the weights symmetric, or {MEASURE_ONLY}.",
+            )
 
 
 def _activation_limits(linear: PlannedLinear) -> Iterator[Found]:

@@ -12,11 +12,10 @@ from torch import Tensor
 
 from dfrot_engine.adapter_folder import has_adapter
 from dfrot_engine.calibration.datasets import evaluation_windows, load_text
-from dfrot_engine.checkpoint.headers import read_headers, whole_model_bytes
 from dfrot_engine.checkpoint.tokenizer import Tokenizer
 from dfrot_engine.errors import RunError
 from dfrot_engine.evaluation.metrics import Metrics
-from dfrot_engine.evaluation.models import LogitsOf, original_logits, quantized_logits, reloaded_logits
+from dfrot_engine.evaluation.models import LogitsOf, fits_whole, original_logits, quantized_logits, reloaded_logits
 from dfrot_engine.evaluation.streamed import streamed_logits
 from dfrot_engine.evaluation.tasks import harness_version, run_tasks
 from dfrot_engine.events import Evaluated, StageAdvanced, StageStarted
@@ -54,7 +53,7 @@ def run(job: Job, work: WorkDir, _fingerprint: str, report: Report) -> None:
     def advance(step: int, label: str) -> None:
         report(StageAdvanced(stage=NAME, step=step, steps=steps, label=label))
 
-    fits = ranks.told(_fits_whole(job))
+    fits = ranks.told(fits_whole(job))
     before, after, measured = _measured(job, work, fits, tokens_BT, advance, report)
     before, after = before.together(ranks), after.together(ranks)
     measured = next(filter(None, ranks.all_facts(measured)))  # of a rank that had windows
@@ -191,15 +190,6 @@ def _measured_model(
         return reloaded_logits(folder, tokens_BT, job.device), f"{export.kind}, loaded by transformers{adapter}"
     logits = streamed_logits(folder, job.architecture, tokens_BT, job.device, room, say)
     return logits, f"{export.kind}, by the modules of transformers, block by block"
-
-
-def _fits_whole(job: Job) -> bool:
-    """Whether the written model may lie in memory unpacked."""
-    sizes = job.architecture
-    untied_head = sizes.vocab_size * sizes.hidden_size if sizes.tied else 0
-    num_bytes = whole_model_bytes(read_headers(job.model_dir).values(), untied_head)
-    free = torch.cuda.mem_get_info()[0] if job.device.type == "cuda" else num_bytes
-    return num_bytes <= min(job.options.memory_budget, free)
 
 
 def _report_numbers(dataset: str, numbers: dict[str, float], report: Report) -> None:

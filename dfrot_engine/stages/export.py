@@ -9,8 +9,8 @@ from pathlib import Path
 from dfrot_engine.checkpoint.local import CONFIG
 from dfrot_engine.events import StageAdvanced, StageStarted
 from dfrot_engine.exporters import exporter_of
-from dfrot_engine.exporters.base import MARKER
 from dfrot_engine.job import Job
+from dfrot_engine.marker import MARKER, change_marker, seal
 from dfrot_engine.progress import Report
 from dfrot_engine.recipe import Export
 from dfrot_engine.stages.base import Stage
@@ -38,6 +38,8 @@ def run(job: Job, work: WorkDir, _fingerprint: str, report: Report) -> None:
                     stage=NAME, step=number * num_blocks + done, steps=steps, label=f"{export.kind}: block {done}"
                 )
             )
+        change_marker(draft, {"export": export.model_dump(mode="json")})
+        seal(draft)
         folder = output_folder(job, export)
         names = sorted(path.relative_to(draft).as_posix() for path in draft.rglob("*") if path.is_file())
         # Whoever deletes the run must be able to leave what users have put beside its files.

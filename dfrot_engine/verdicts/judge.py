@@ -189,6 +189,7 @@ def _judge(runtime: Runtime, asked: _Asked, capability: int | None, generation: 
         difference=difference,
         activation_bits=activation_bits,
         weight_bits=_bits(found, "weight_bits", "weights") if does_load else (),
+        has_own_scale=any(one.rule.own_scale for one in found if one.rule),
         kv_cache_bits=(FORMATS[kv.format].bits if kv and kv_flag else 16) if does_load else None,
         reason=reason,
         linear=worst.linear if len({one.outcome for one in found}) > 1 else "",

@@ -36,9 +36,28 @@ class Rule(_Row):
     outcome: Outcome
     activation_bits: int | None = None
     weight_bits: int | None = None
+    own_scale: bool = False
     reason: str
     how: Literal["ran", "read", "not-tried"]
     source: str
+
+
+class Check(_Row):
+    """How `dfrot serve-check` gets a runtime and starts it.
+
+    Args:
+        name: on the command line.
+        steps: what pip installs, one call after the other.
+        without: what is uninstalled again.
+        num_bytes: of the whole environment, about.
+        environment: variables it is started with.
+    """
+
+    name: str
+    steps: tuple[tuple[str, ...], ...]
+    without: tuple[str, ...] = ()
+    num_bytes: int
+    environment: dict[str, str] = {}
 
 
 class RotationFact(_Row):
@@ -59,6 +78,7 @@ class Runtime(_Row):
         ways: flags it can be started with; "" is none.
         commands: kind of files, a folder or one GGUF file → template; it cannot be given what has none.
         kv_flags: format of the KV cache → flag that asks for it.
+        check: None where `dfrot serve-check` cannot start it.
         rotation: what becomes of R4; the first that fits, and "not-tried" where none does.
     """
 
@@ -68,6 +88,7 @@ class Runtime(_Row):
     ways: tuple[str, ...] = ("",)
     commands: Flags
     kv_flags: Flags = {}
+    check: Check | None = None
     rotation: tuple[RotationFact, ...] = ()
     rules: tuple[Rule, ...]
 

@@ -26,6 +26,7 @@ class Verdict(BaseModel):
         activation_bits, weight_bits: all that occur in the quantized linears, fewest first; none where it does not
             load or nobody looked. Activations are what the runtime computes with, whatever the recipe says.
         difference: what it does otherwise than the recipe says, for example "16-bit activations".
+        has_own_scale: whether it computes the scales of activations by a formula or in a precision of its own.
         kv_cache_bits: None where it does not load.
         linear: the first one that decides, where the linears fare differently; else "".
         command: shell command or Python code; "" where it does not load.
@@ -42,6 +43,7 @@ class Verdict(BaseModel):
     difference: str = ""
     activation_bits: tuple[int, ...] = ()
     weight_bits: tuple[int, ...] = ()
+    has_own_scale: bool = False
     kv_cache_bits: int | None = None
     reason: str
     linear: str = ""

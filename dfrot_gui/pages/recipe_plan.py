@@ -18,6 +18,7 @@ ICONS = {
     "rotate": "arrows-clockwise",
     "quantize": "hash",
     "export": "floppy-disk",
+    "prove": "seal-check",
     "evaluate": "chart-line-up",
 }
 

@@ -8,6 +8,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QStackedWidget, QVBoxLayout
 
 from dfrot_engine import Problem
+from dfrot_engine.proof.types import failures
 from dfrot_engine.units import duration_text
 from dfrot_gui.charts.activation_map import ActivationMapChart
 from dfrot_gui.charts.card import ChartCard
@@ -59,6 +60,7 @@ class _Shown:
     run_id: str
     charts: tuple
     evaluated: tuple
+    proof: tuple
     outputs: tuple
     num_warnings: int
 
@@ -79,6 +81,7 @@ class ResultPage(Page):
         self.massive = TableCard(
             "Massive tokens", model.massive_tokens, "The largest, and their error in each rotation"
         )
+        self.proof = TableCard("Proof", model.proof, "What was written against what was computed")
         self.files = FilesCard()
         self.warnings = ProblemList(name="Warnings of the run")
         self.empty = EmptyPage(
@@ -127,6 +130,7 @@ class ResultPage(Page):
             (self.comparison, SECOND_HEIGHT),
             (self._map_card, THIRD_HEIGHT),
             (self.massive, THIRD_HEIGHT),
+            (self.proof, SECOND_HEIGHT),
         )
         for card, height in heights:
             card.setFixedHeight(height)
@@ -137,6 +141,7 @@ class ResultPage(Page):
             row((self._block_card, 5), (self.comparison, 4), spacing=16),
             self._map_card,
             self.massive,
+            self.proof,
             self.files,
             self.warnings,
             None,
@@ -150,13 +155,16 @@ class ResultPage(Page):
             state.run_id,
             tuple(state.charts.items()),
             state.evaluated,
+            state.proof,
             state.outputs,
             len(state.warnings),
         )
         if shown == self._shown:
             return
         self._shown = shown
-        has_results = state.status == "finished" or bool(state.evaluated) or self._model.token_errors() is not None
+        has_results = (
+            state.status == "finished" or bool(state.evaluated or state.proof) or self._model.token_errors() is not None
+        )
         self._stack.setCurrentIndex(1 if has_results else 0)
         self.open_button.setVisible(bool(state.outputs))
         self.set_subtitle(_subtitle(self._model, state) if has_results else "")
@@ -184,7 +192,7 @@ class ResultPage(Page):
         for name, kpi in zip(KPIS, kpis, strict=True):
             self._kpis[name].set_value(kpi.value, kpi.note, kpi.role)
         told, words = verdict(errors, own), headline(state)
-        kind = "warn" if is_lossy(state) or (told is not None and not told.is_good) else "good"
+        kind = "warn" if is_lossy(state) or failures(state.proof) or (told is not None and not told.is_good) else "good"
         self._verdict.set_kind(kind)
         self._verdict_icon.set_icon("check-circle" if kind == "good" else "warning", kind)
         for text, widget in ((words, self._headline), (told.text if told else "", self._verdict_text)):
@@ -203,6 +211,7 @@ class ResultPage(Page):
             self._error_card.set_subtitle(tokens if errors else "")
         if chart is not self.map.map:
             self.map.set_map(chart)
+        self.proof.setVisible(self._model.proof.rowCount() > 0)
         self.massive.setVisible(self._model.massive_tokens.rowCount() > 0)
 
 

@@ -13,6 +13,7 @@ from dfrot_engine.recipe import Recipe
 from dfrot_engine.run import run
 
 TINY: dict[str, Any] = {
+    "proof": "quick",
     "calibration.num_samples": 4,
     "calibration.seq_len": 64,
     "evaluation.seq_len": 64,

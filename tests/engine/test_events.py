@@ -15,6 +15,8 @@ from dfrot_engine import (
     MassiveToken,
     MassiveTokensFound,
     Measured,
+    ProofRow,
+    Proved,
     RemainingTime,
     RotationTried,
     RunEnded,
@@ -44,6 +46,7 @@ EXAMPLES: tuple[EventBase, ...] = (
     BlockQuantized(block=0, relative_error={"mlp.down_proj": 0.1}, seconds=0.5, bytes=12),
     MassiveTokensFound(count=1, rows=10, tokens=(TOKEN,)),
     Evaluated(dataset="builtin", metric="perplexity", value=8.0, baseline=None),
+    Proved(row=ProofRow(check="tensors", output="gguf", what="243 tensors", figure=0.0, limit=0.0, passed=True)),
     RotationTried(row=ROWS[0]),
     TrialFinished(result=RESULT),
     RunEnded(status="failed", message="It broke.", remedy="Mend it.", field="calibration.seed"),
@@ -62,7 +65,7 @@ def test_every_event_has_a_name_of_its_own() -> None:
     union, *_ = typing.get_args(Event)
     classes = typing.get_args(union)
     names = [one.model_fields["event"].default for one in classes]
-    assert len(set(names)) == len(classes) == 17
+    assert len(set(names)) == len(classes) == 19
 
 
 def test_time_is_kept() -> None:

@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.fake_hub import uploads
 from tests.fake_hub.listing import page_of, select, tree
 
 if TYPE_CHECKING:
@@ -18,10 +19,12 @@ if TYPE_CHECKING:
     from tests.fake_hub.server import FakeHub
 
 _API = re.compile(
-    r"/api/(models|datasets)/([^/]+/[^/]+|[^/]+?)(?:/(revision|tree|paths-info|refs|commits)(?:/([^/]+))?(?:/(.*))?)?"
+    r"/api/(models|datasets)/([^/]+/[^/]+|[^/]+?)(?:/(revision|tree|paths-info|refs|commits|preupload|commit)(?:/([^/]+))?(?:/(.*))?)?"
 )
 _RESOLVE = re.compile(r"(?:/(datasets))?/((?:[^/]+/)?[^/]+)/resolve/([^/]+)/(.+)")
 _STORAGE = re.compile(r"/_storage/(models|datasets)/((?:[^/]+/)?[^/]+?)/(.+)")
+_LFS_BATCH = re.compile(r"/([^/]+/[^/]+)[.]git/info/lfs/objects/batch")
+_LFS_OBJECT = re.compile(r"/_lfs/[^/]+/[^/]+/([0-9a-f]{64})")
 _PIECE_BYTES = 1 << 18
 
 
@@ -47,6 +50,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._answer()
 
+    def do_PUT(self) -> None:
+        self._answer()
+
     def _answer(self) -> None:
         from tests.fake_hub.server import Request
 
@@ -68,10 +74,12 @@ class Handler(BaseHTTPRequestHandler):
         finally:
             self.hub.log(Request(self.command, self.path, self._status, self.headers.get("Range"), token))
 
-    def _route(self, path: str, token: str | None) -> None:
+    def _route(self, path: str, token: str | None) -> None:  # noqa: PLR0911  a route each
         if token is not None and token not in self.hub.tokens:
             return self._error(401, "", "Invalid credentials in Authorization header")
         user = self.hub.tokens[token] if token else None
+        if (answer := self._upload(path, user)) is not None:
+            return self._reply(answer)
         whole = {"/api/whoami-v2": self._who, "/api/models": self._list, "/api/datasets": self._list}
         if path in whole:
             return whole[path](path.rpartition("/")[2], user)
@@ -94,6 +102,19 @@ class Handler(BaseHTTPRequestHandler):
         access = {"displayName": f"{user}-token", "role": "read"}
         return self._json({"type": "user", "name": user, "auth": {"type": "access_token", "accessToken": access}})
 
+    def _upload(self, path: str, user: str | None) -> uploads.Answer | None:
+        """Of what is no business of one repository that is there; None for other paths."""
+        if path == "/api/repos/create":
+            return uploads.create(self.hub, self._body, user)
+        if path == "/api/validate-yaml":
+            return 200, {"errors": [], "warnings": []}
+        if match := _LFS_BATCH.fullmatch(path):
+            return uploads.batch(self.hub, match[1], self._body)
+        if self.command == "PUT" and (match := _LFS_OBJECT.fullmatch(path)):
+            self.hub.objects[match[1]] = self._body
+            return 200, {}
+        return None
+
     def _find(self, kind: str, repo_id: str, user: str | None) -> Repo | None:
         repo = self.hub.repo(kind, repo_id)
         if repo is not None and repo.is_visible(user):
@@ -110,6 +131,10 @@ class Handler(BaseHTTPRequestHandler):
             return
         if not repo.resolves(revision):
             self._error(404, "RevisionNotFound", f"Invalid rev id: {revision}")
+        elif verb == "preupload":
+            self._reply(uploads.preupload(repo, self._body))
+        elif verb == "commit":
+            self._reply(uploads.commit(self.hub, repo, self._body))
         elif verb == "tree":
             self._tree(repo, rest.strip("/"))
         elif verb == "refs":
@@ -181,6 +206,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def _json(self, value: Any, headers: dict[str, str] | None = None) -> None:
         self._send(200, json.dumps(value).encode(), headers or {})
+
+    def _reply(self, answer: uploads.Answer) -> None:
+        status, value = answer
+        self._send(status, json.dumps(value).encode(), {})
 
     def _error(self, status: int, code: str, message: str) -> None:
         headers = {"X-Error-Message": message} | ({"X-Error-Code": code} if code else {})

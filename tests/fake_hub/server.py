@@ -95,6 +95,8 @@ class FakeHub:
         self.page_size = 0
         self.faults: list[Fault] = []
         self.requests: list[Request] = []
+        #: Large files that have arrived, by SHA-256.
+        self.objects: dict[str, bytes] = {}
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
         self._repos: dict[tuple[str, str], Repo] = {}

@@ -80,8 +80,8 @@ def trials() -> Iterator[TrialModel]:
 
 
 @pytest.fixture
-def recipe_page(qtbot, recipe_model: RecipeModel, trials: TrialModel) -> RecipePage:
-    page = RecipePage(recipe_model, trials)
+def recipe_page(qtbot, recipe_model: RecipeModel, trials: TrialModel, settings: Settings) -> RecipePage:
+    page = RecipePage(recipe_model, trials, settings)
     qtbot.addWidget(page)
     return page
 

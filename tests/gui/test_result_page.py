@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import reduce
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,9 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QAbstractButton, QApplication
 from pytestqt.qtbot import QtBot
 
-from dfrot_engine import Evaluated, Recipe, RunEnded
+from dfrot_engine import Evaluated, ProofRow, Proved, Recipe, RunEnded, StageStarted
 from dfrot_engine.charts import TokenErrors
+from dfrot_engine.proof.types import ProofCheck
 from dfrot_gui import result_words
 from dfrot_gui.pages.result_page import ResultPage
 from dfrot_gui.result_words import headline, is_lossy, massive_error_kpi, size_kpi, snippets, verdict
@@ -74,6 +76,36 @@ def test_an_early_end_shows_what_there_is(page: ResultPage, runs: RunModel, tmp_
     assert "stopped early" in page.subtitle_label.text()
     assert page.files.isHidden()
     assert "not evaluated" in page.kpi("Perplexity").accessibleName()
+
+
+def proved(check: ProofCheck, passed: bool | None, note: str = "") -> Proved:
+    row = ProofRow(check=check, output="compressed-tensors", what="w", figure=2.0, limit=0.0, passed=passed, note=note)
+    return Proved(row=row)
+
+
+def test_the_proof_is_a_table(page: ResultPage, runs: RunModel, tmp_path: Path) -> None:
+    runs.open(past_run(tmp_path))
+    assert page.proof.isHidden()
+    runs._set_state(reduce(fold, [proved("files", True), proved("text", None)], runs.state))
+    assert not page.proof.isHidden()
+    assert runs.proof.table.rows[0] == ("Files are as written", "compressed-tensors", "2", "0", "passed")
+    assert runs.proof.table.rows[1][-1] == "not done"
+    assert "proof failed" not in page.verdict_text()
+
+
+def test_a_failed_proof_is_the_headline(page: ResultPage, runs: RunModel) -> None:
+    state = reduce(fold, islice(fake_engine.whole_run(Path("/out")), 3), RunState())
+    runs._set_state(fold(state, proved("tensors", False, "'model.norm.weight' differs")))
+    assert "The proof failed: 'model.norm.weight' differs." in page.verdict_text()
+    assert page.verdict_text().endswith("Do not use what was written.")
+
+
+def test_a_new_export_forgets_the_old_proof() -> None:
+    begun = reduce(fold, islice(fake_engine.whole_run(Path("/out")), 3), RunState())
+    state = fold(begun, proved("files", False, "old"))
+    assert fold(state, StageStarted(stage="evaluate", steps=1)).proof
+    assert not fold(state, StageStarted(stage="export", steps=1)).proof
+    assert not fold(state, StageStarted(stage="prove", steps=1)).proof
 
 
 def test_hiding_a_rotation_hides_it_in_both_charts(page: ResultPage, runs: RunModel, tmp_path: Path) -> None:

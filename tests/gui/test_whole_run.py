@@ -34,7 +34,7 @@ from tests.gui.user import (
     visible_texts,
 )
 
-STAGES = ("load", "calibrate", "rotate", "quantize", "export", "evaluate")
+STAGES = ("load", "calibrate", "rotate", "quantize", "export", "prove", "evaluate")
 SERIES = ("none", "random-orthogonal", "hadamard", "dfrot")
 NUM_BLOCKS = 6
 ENGINE_STARTS_MS = 60_000

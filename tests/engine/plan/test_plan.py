@@ -17,7 +17,15 @@ from dfrot_engine import Plan, Recipe, RecipeError, RunOptions, make_plan, prese
 def test_nothing_is_wrong_with_the_base(plan: Callable[..., Plan]) -> None:
     made = plan()
     assert made.problems == ()
-    assert [stage.stage for stage in made.stages] == ["load", "calibrate", "rotate", "quantize", "export", "evaluate"]
+    assert [stage.stage for stage in made.stages] == [
+        "load",
+        "calibrate",
+        "rotate",
+        "quantize",
+        "export",
+        "prove",
+        "evaluate",
+    ]
     made.raise_problems()
 
 
@@ -63,6 +71,7 @@ def test_summaries_are_for_people(plan: Callable[..., Plan]) -> None:
         "rotate": "100 iterations on 4,096 rows",
         "quantize": "14 linears, round to nearest",
         "export": "about 58 kB",
+        "prove": "Read the files back, fold again, reload, write text",
         "evaluate": "3 windows of 128 tokens",
     }
 

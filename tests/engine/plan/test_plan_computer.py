@@ -12,7 +12,6 @@ from types import SimpleNamespace
 import pytest
 
 from dfrot_engine import Plan, RunOptions, plan_checks, plan_places
-from dfrot_engine.exporters.base import MARKER
 from tests.engine.plan.conftest import BASE, found
 
 
@@ -51,10 +50,6 @@ def test_own_output_may_be_written_again(plan: Callable[..., Plan], options: Run
     for damaged in ("{", "[]", "{}"):
         marker.write_text(damaged)
         assert found(plan(), "options.output_dir").severity == "error"
-
-
-def test_marker_has_the_name_the_exporters_write() -> None:
-    assert plan_places.MARKER == MARKER
 
 
 def test_folders_that_are_never_replaced(plan: Callable[..., Plan], model: Path) -> None:

@@ -109,7 +109,7 @@ def test_rotations_that_are_only_measured(plan: Callable[..., Plan]) -> None:
         ([("activations", ACT4 | {"clip_ratio": "search"})], "activations.clip_ratio"),
         ([("activations", {"format": "int6"})], "activations.format"),
         ([("weights.format", "int3")], "weights.format"),
-        ([("weights.symmetric", False)], "weights.symmetric"),
+        ([("weights.symmetric", False), ("activations", {"format": "int8"})], "weights.symmetric"),
         ([("weights", None)], "weights"),
         ([("skip", ["*"])], "weights"),
         ([("weights", None), ("activations", ACT4)], "activations"),

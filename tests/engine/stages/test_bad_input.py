@@ -117,4 +117,11 @@ def test_damaged_work_files_are_made_again(model: Path, tmp_path: Path) -> None:
 
 
 def test_stages_follow_the_plan() -> None:
-    assert [stage.name for stage in main_path.STAGES] == ["calibrate", "rotate", "quantize", "export", "evaluate"]
+    assert [stage.name for stage in main_path.STAGES] == [
+        "calibrate",
+        "rotate",
+        "quantize",
+        "export",
+        "prove",
+        "evaluate",
+    ]

@@ -175,6 +175,22 @@ def test_the_heads_input_is_rounded_too(symmetric: bool, model: Path, tmp_path: 
     assert relative_error(exact_input @ weight.T, expected) > 0.02
 
 
+@pytest.mark.parametrize("weights", [INT4, {"format": "int8", "granularity": "per-channel"}])
+def test_asymmetric_weights_alone_are_made_dense_while_loading(
+    weights: dict[str, Any], model: Path, tmp_path: Path
+) -> None:
+    """transformers does not unpack zero-points otherwise."""
+    recipe = mixed(model, "w4a16", weights=weights | {"symmetric": False}, overrides=[], skip=["lm_head"])
+    output = finished(recipe, tmp_path / "out")
+    config = json.loads((output / "config.json").read_text())["quantization_config"]
+    assert config["dequantize"] is True
+    assert config["config_groups"]["group_0"]["weights"]["symmetric"] is False
+    # The dense weights are rounded to bfloat16, the checkpoint's dtype.
+    assert relative_error(reloaded(output), engine_logits(recipe, model, output)) < 0.01
+    symmetric = finished(mixed(model, "w4a16", overrides=[], skip=["lm_head"]), tmp_path / "symmetric")
+    assert "dequantize" not in json.loads((symmetric / "config.json").read_text())["quantization_config"]
+
+
 def test_a_head_left_alone_stays_as_it_was(model: Path, tmp_path: Path) -> None:
     output = finished(mixed(model, skip=["lm_head"]), tmp_path / "out")
     assert set(outer_of(output)) == {"embedding", "final_norm", "head"}

@@ -246,7 +246,7 @@ def stop_at(stage: str, step: int):
 
 
 @pytest.mark.parametrize(
-    ("stage", "step"), [("calibrate", 1), ("rotate", 2), ("quantize", 1), ("export", 1), ("evaluate", 1)]
+    ("stage", "step"), [("calibrate", 1), ("rotate", 2), ("quantize", 1), ("export", 1), ("prove", 1), ("evaluate", 1)]
 )
 def test_a_stopped_run_resumes_to_the_same_files(stage: str, step: int, model: Path, tmp_path: Path) -> None:
     recipe = tiny_recipe(model)
@@ -261,7 +261,7 @@ def test_a_stopped_run_resumes_to_the_same_files(stage: str, step: int, model: P
     if stage == "quantize":
         assert [event.block for event in events if isinstance(event, BlockQuantized)] == [1]
     reused = {event.stage for event in events if isinstance(event, StageFinished) and event.reused}
-    order = ["calibrate", "rotate", "quantize", "export", "evaluate"]
+    order = ["calibrate", "rotate", "quantize", "export", "prove", "evaluate"]
     assert reused == set(order[: order.index(stage)])
 
 

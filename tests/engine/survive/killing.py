@@ -19,8 +19,10 @@ from tests.engine.survive.warm import Warm
 #: Before the first stage has begun, and after the last one is done.
 FIRST, LAST = "load", "report"
 _OF_THIS_START = ("events.jsonl", "stages.json", "owner.json", "options.json", "lock", "kept.json", "written.json")
+_OF_THIS_START += ("block_error.png",)  # drawn from the journal
 
 _COMMON = (
+    "proof=quick",
     "calibration.num_samples=4",
     "calibration.seq_len=64",
     "evaluation.seq_len=64",

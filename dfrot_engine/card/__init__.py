@@ -1,0 +1,1 @@
+"""The model card of an output folder: README.md and its figures."""
