@@ -18,7 +18,7 @@ ICONS = {
     "rotate": "arrows-clockwise",
     "quantize": "hash",
     "export": "floppy-disk",
-    "prove": "seal-check",
+    "prove": "check-circle",
     "evaluate": "chart-line-up",
 }
 

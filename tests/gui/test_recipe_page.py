@@ -10,7 +10,8 @@ from PySide6.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QLab
 
 from dfrot_engine import Problem, Recipe
 from dfrot_engine.recipe import RotationPlan
-from dfrot_gui.pages import recipe_cards
+from dfrot_gui import icons
+from dfrot_gui.pages import recipe_cards, recipe_plan
 from dfrot_gui.pages.recipe_page import RecipePage
 from dfrot_gui.recipe_form.editors import ChoiceEditor
 from dfrot_gui.recipe_model import RecipeModel
@@ -381,3 +382,8 @@ def test_every_bad_file_is_a_sentence(page: RecipePage, tmp_path: Path, monkeypa
     page.load(path)
     assert page._model.recipe == before or text == ""
     assert text == "" or len(shown[0].split()) > 5
+
+
+def test_every_stage_of_a_plan_has_an_icon(page: RecipePage) -> None:
+    for name in recipe_plan.ICONS.values():
+        icons.icon(name)
