@@ -17,6 +17,7 @@ from dfrot_gui.hub_actions import Progress
 
 # The client reports every 10 MB of a connection.
 SPEED_OVER_S = 15.0
+SPEED_FROM_S = 0.5
 
 _LOG = logging.getLogger(__name__)
 
@@ -136,7 +137,7 @@ class Download(QObject):
         if len(self._points) < 2:
             return 0.0
         (first_s, first), (last_s, last) = self._points[0], self._points[-1]
-        return max(0.0, (last - first) / (last_s - first_s)) if last_s > first_s else 0.0
+        return max(0.0, (last - first) / (last_s - first_s)) if last_s - first_s >= SPEED_FROM_S else 0.0
 
     def _take_end(self, error: DFRotError | None) -> None:
         status: Status = "stopped" if isinstance(error, Cancelled) else "failed" if error is not None else "finished"

@@ -130,12 +130,13 @@ class ModelPage(Page):
         self.fits_chip.clicked.connect(lambda is_on: self._filter(fitting_only=is_on))
         self.downloaded_chip = Button("Downloaded", kind="chip", tip="Needs no network")
         self.downloaded_chip.clicked.connect(lambda is_on: self._filter(downloaded_only=is_on))
-        for chip in (self.fits_chip, self.downloaded_chip):
-            chip.setMinimumHeight(self.family_choice.sizeHint().height())
-        chips = (self.family_choice, self.size_choice, self.fits_chip, self.downloaded_chip)
         layout = FlowLayout()
-        for chip in chips:
-            layout.addWidget(chip)
+        for editor in (self.family_choice, self.size_choice):
+            layout.addWidget(editor)
+        for chip in (self.fits_chip, self.downloaded_chip):
+            centred = box(row(chip))
+            centred.setMinimumHeight(self.family_choice.sizeHint().height())
+            layout.addWidget(centred)
         return box(layout)
 
     def _build_list(self) -> Card:
