@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dfrot_engine.errors import (
+        AccessError,
         Cancelled,
         DataError,
         DeviceError,
@@ -75,6 +76,7 @@ _ROOMS = (
 )
 
 __all__ = [
+    "AccessError",
     "BlockQuantized",
     "Cancelled",
     "ChartSaved",

@@ -31,6 +31,10 @@ class HubError(DFRotError):
     """The Hub could not be reached or refused the request."""
 
 
+class AccessError(HubError):
+    """The model is gated: its publisher decides who may read it, on the model's page."""
+
+
 class DataError(DFRotError):
     """The calibration or evaluation text cannot be used."""
 

@@ -7,6 +7,7 @@ import logging
 import signal
 import sys
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QIcon
@@ -16,6 +17,7 @@ from dfrot_engine import Plan, Recipe, RunOptions, __version__
 from dfrot_engine.recipe import ModelSource
 from dfrot_engine.resources import resources_dir
 from dfrot_gui.computer import total_ram
+from dfrot_gui.hub_actions import HubActions
 from dfrot_gui.hub_search import HubSearch
 from dfrot_gui.main_window import HISTORY, PRODUCT, RECIPE, RESULTS, RUN, Confirm, MainWindow
 from dfrot_gui.pages.model_facts import ModelLook
@@ -26,6 +28,9 @@ from dfrot_gui.run_model import RunModel
 from dfrot_gui.settings import Settings
 from dfrot_gui.theme import Theme
 from dfrot_gui.trial_model import TrialModel
+
+if TYPE_CHECKING:
+    from dfrot_engine.checkpoint.hub import Order
 
 # After the first paint, and before the window makes the pages with charts, so that no turn of the event loop is long.
 CHARTS_DELAY_MS = 400
@@ -64,13 +69,19 @@ def make_window(settings: Settings, confirm_close: Confirm | None = None) -> Mai
     """The window with the real engine and the real Hub behind it."""
     memory = total_ram()
     recipe = RecipeModel(_make_plan, settings.output_root)
-    recipe.set_model(settings.last_model or "sample")
+    recipe.set_model(settings.last_model or "sample", settings.last_revision)
     runs = RunModel()
     search = HubSearch(_search_models, _local_models, memory)
-    model_page = ModelPage(search, lambda source: _look_at(source, recipe.recipe, recipe.options), memory, settings)
+    model_page = ModelPage(
+        search,
+        lambda source, revision: _look_at(ModelSource(id_or_path=source, revision=revision), recipe),
+        memory,
+        settings,
+        HubActions(),
+    )
     recipe.plan_now()
     trials = TrialModel()
-    recipe_page = RecipePage(recipe, trials)
+    recipe_page = RecipePage(recipe, trials, settings)
     return MainWindow(
         recipe,
         runs,
@@ -132,17 +143,23 @@ def _make_plan(recipe: Recipe, options: RunOptions) -> Plan:
     return make_plan(recipe, options)
 
 
-def _look_at(source: str, recipe: Recipe, options: RunOptions) -> ModelLook:
+def _look_at(model: ModelSource, recipe: RecipeModel) -> ModelLook:
     from dfrot_engine.checkpoint.source import inspect
 
-    model = ModelSource(id_or_path=source)
-    return ModelLook(inspect(model), _make_plan(recipe.model_copy(update={"model": model}), options))
+    return ModelLook(inspect(model), _make_plan(recipe.recipe.model_copy(update={"model": model}), recipe.options))
 
 
-def _search_models(query: str, *, limit: int = 30, family: str | None = None, max_parameters: int | None = None):
+def _search_models(
+    query: str,
+    *,
+    limit: int = 30,
+    family: str | None = None,
+    max_parameters: int | None = None,
+    order: Order = "downloads",
+):
     from dfrot_engine.checkpoint.hub import search_models
 
-    return search_models(query, limit=limit, family=family, max_parameters=max_parameters)
+    return search_models(query, limit=limit, family=family, max_parameters=max_parameters, order=order)
 
 
 def _local_models():

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from PySide6.QtCore import QObject, Qt, QTimer
-from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut, QShowEvent
+from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QKeySequence, QShortcut, QShowEvent
 from PySide6.QtWidgets import QMainWindow, QMessageBox, QStackedWidget, QWidget
 
 from dfrot_engine import Recipe
@@ -79,6 +79,7 @@ class MainWindow(QMainWindow):
         self.stack = QStackedWidget()
         self._build((model_page, recipe_page, QWidget(), QWidget(), QWidget()))
         self._connect()
+        self.setAcceptDrops(True)
         self.go_to(MODEL)
         if not settings.geometry.isEmpty():
             self.restoreGeometry(settings.geometry)
@@ -105,6 +106,12 @@ class MainWindow(QMainWindow):
             for number, step in enumerate(tuple(self._unmade), start=1):
                 QTimer.singleShot(number * PAGE_DELAY_MS, self, lambda step=step: self._make_page(step))
 
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802
+        self.model_page.dragEnterEvent(event)
+
+    def dropEvent(self, event: QDropEvent) -> None:  # noqa: N802
+        self.model_page.dropEvent(event)
+
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802
         if self.runs.is_active and self._closing != "stop":
             event.ignore()
@@ -117,6 +124,7 @@ class MainWindow(QMainWindow):
             self.hide()  # stopping loses nothing, so nobody is asked or kept waiting
             self.trials.stop()
             self.trials.wait(CLOSE_TIMEOUT_MS)
+        self.model_page.stop()
         self._settings.geometry = self.saveGeometry()
         self._settings.sync()
         event.accept()
@@ -151,6 +159,7 @@ class MainWindow(QMainWindow):
         self.sidebar.mode_chosen.connect(self._set_mode)
         self.sidebar.help_asked.connect(self._show_help)
         self.model_page.model_used.connect(self._use_model)
+        self.model_page.opened.connect(lambda _: self.go_to(MODEL))
         self.recipe_page.start_requested.connect(self._start_run)
         self.notice.activated.connect(self._resume_run)
         self.recipe.plan_changed.connect(self._show_done)
@@ -164,8 +173,8 @@ class MainWindow(QMainWindow):
         Theme.get().set_mode(mode)
         self._settings.theme = mode
 
-    def _use_model(self, source: str) -> None:
-        self.recipe.set_model(source)
+    def _use_model(self, source: str, revision: str) -> None:
+        self.recipe.set_model(source, revision)
         self.go_to(RECIPE)
 
     def _start_run(self) -> None:

@@ -10,6 +10,8 @@ from PySide6.QtCore import QByteArray, QSettings, QStandardPaths
 
 from dfrot_gui.theme import Mode
 
+MAX_RECENT = 8
+
 
 class Settings:
     """Typed access to QSettings; pass a file path to keep tests apart from the user's settings."""
@@ -43,6 +45,35 @@ class Settings:
     @last_model.setter
     def last_model(self, value: str) -> None:
         self._store.setValue("model/last", value)
+
+    @property
+    def last_revision(self) -> str:
+        """Of `last_model`; "main" for most."""
+        return self._text("model/revision") or "main"
+
+    @last_revision.setter
+    def last_revision(self, value: str) -> None:
+        self._store.setValue("model/revision", value)
+
+    @property
+    def recent_models(self) -> tuple[str, ...]:
+        """Folders and files that were opened, the latest first."""
+        value = self._store.value("model/recent", [])
+        paths = [value] if isinstance(value, str) else value if isinstance(value, list) else []
+        return tuple(path for path in paths if isinstance(path, str) and path)
+
+    def add_recent_model(self, path: str) -> None:
+        paths = list(dict.fromkeys((path, *self.recent_models)))
+        self._store.setValue("model/recent", paths[:MAX_RECENT])
+
+    @property
+    def is_recipe_simple(self) -> bool:
+        """Whether the Recipe page shows only the few things most people choose."""
+        return self._text("recipe/view") == "simple"
+
+    @is_recipe_simple.setter
+    def is_recipe_simple(self, value: bool) -> None:
+        self._store.setValue("recipe/view", "simple" if value else "advanced")
 
     @property
     def model_folder(self) -> str:

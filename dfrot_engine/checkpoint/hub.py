@@ -5,22 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx2
-from huggingface_hub import get_session, scan_cache_dir
-from huggingface_hub.errors import CacheNotFound
+from huggingface_hub import get_session
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
 
+from dfrot_engine.architectures import ARCHITECTURES
+from dfrot_engine.architectures.vision import seeing
 from dfrot_engine.checkpoint import hub_errors
 from dfrot_engine.checkpoint.headers import DTYPE_BITS
-from dfrot_engine.checkpoint.hub_cache import cache_folder, is_downloaded
+from dfrot_engine.checkpoint.hub_cache import is_downloaded, scan
 from dfrot_engine.checkpoint.hub_errors import CLIENT_ERRORS, explain_connection
 from dfrot_engine.checkpoint.local import has_weights, inspect_folder
 from dfrot_engine.errors import HubError, ModelError
 
 SEARCH_TIMEOUT_S = 6.0
-_FIELDS = ("downloads", "likes", "private", "gated", "tags", "safetensors", "config")
+_FIELDS = ("downloads", "likes", "createdAt", "private", "gated", "tags", "safetensors", "config")
+
+#: Orders of a search → the Hub's names for them, which it sorts largest first.
+Order = Literal["downloads", "likes", "newest"]
+_SORTS: dict[Order, str] = {"downloads": "downloads", "likes": "likes", "newest": "createdAt"}
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,7 @@ class HubModel:
         architecture: class name from config.json; "" if unknown.
         num_parameters, bytes: of the safetensors; None if the Hub does not say.
         license: identifier; "" if unknown.
+        created: ISO date of the repository; "" if unknown.
     """
 
     id: str
@@ -43,6 +49,7 @@ class HubModel:
     private: bool
     downloaded: bool
     license: str
+    created: str = ""
 
 
 def search_models(
@@ -51,14 +58,15 @@ def search_models(
     limit: int = 30,
     family: str | None = None,
     max_parameters: int | None = None,
+    order: Order = "downloads",
     endpoint: str | None = None,
 ) -> tuple[HubModel, ...]:
-    """Text-generation models with safetensors whose names hold the words, most downloaded first.
+    """Language models with safetensors whose names hold the words, the first in that order.
 
     One request that is not retried: an answer or an error within seconds.
 
     Args:
-        family: a model_type such as "llama"; None for all.
+        family: a model_type such as "llama", whose models may see as well; None for all that only read.
         max_parameters: leave out larger models, and those of unknown size.
         endpoint: address of the Hub; None for HF_ENDPOINT or the public one.
     Raises:
@@ -66,9 +74,9 @@ def search_models(
     """
     filters = ["safetensors", *([family] if family else [])]
     parameters: dict[str, Any] = {
-        "pipeline_tag": "text-generation",
+        "pipeline_tag": "image-text-to-text" if ARCHITECTURES.get(family or "") is seeing else "text-generation",
         "filter": filters,
-        "sort": "downloads",
+        "sort": _SORTS[order],
         "limit": limit,
         "expand": list(_FIELDS),
     }
@@ -84,9 +92,8 @@ def search_models(
 
 def local_models() -> tuple[HubModel, ...]:
     """Models in the Hub cache whose weights are complete, by name; asks no network."""
-    try:
-        cache = scan_cache_dir(cache_folder())
-    except (CacheNotFound, ValueError, OSError):  # no cache yet
+    cache = scan()
+    if cache is None:
         return ()
     models: list[HubModel] = []
     for repo in sorted(cache.repos, key=lambda repo: repo.repo_id):
@@ -141,6 +148,7 @@ def _from_search(item: dict[str, Any]) -> HubModel:
         private=bool(item.get("private")),
         downloaded=is_downloaded(item["id"]),
         license=next((tag.removeprefix("license:") for tag in tags if tag.startswith("license:")), ""),
+        created=str(item.get("createdAt") or ""),
     )
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from huggingface_hub import constants, snapshot_download, try_to_load_from_cache
-from huggingface_hub.errors import HFValidationError
+from huggingface_hub import HFCacheInfo, constants, scan_cache_dir, snapshot_download, try_to_load_from_cache
+from huggingface_hub.errors import CacheNotFound, HFValidationError
 
 from dfrot_engine.checkpoint.facts import COMPANIONS, ModelFile
 from dfrot_engine.checkpoint.hub_errors import explain
 from dfrot_engine.checkpoint.local import CONFIG, TOKENIZER_FILES, has_weights
+from dfrot_engine.errors import DiskError
 
 NOT_IN_SUBFOLDERS = ("*/*",)
 
@@ -58,6 +59,39 @@ def missing_bytes(model_id: str, commit: str, files: tuple[ModelFile, ...]) -> i
         for file in files
         if not isinstance(try_to_load_from_cache(model_id, file.name, revision=commit), str)
     )
+
+
+def scan() -> HFCacheInfo | None:
+    """What the cache holds; None where there is none yet or it cannot be read."""
+    try:
+        return scan_cache_dir(cache_folder())
+    except (CacheNotFound, ValueError, OSError):
+        return None
+
+
+def cached_bytes(model_id: str) -> int:
+    """What a model takes in the cache, with all its revisions."""
+    cache = scan()
+    repos = cache.repos if cache is not None else ()
+    return sum(repo.size_on_disk for repo in repos if (repo.repo_type, repo.repo_id) == ("model", model_id))
+
+
+def delete_cached(model_id: str) -> int:
+    """Remove a model with all its revisions from the cache; returns the bytes that are free again.
+
+    Raises:
+        DiskError: files of it cannot be removed.
+    """
+    cache = scan()
+    if cache is None:
+        return 0
+    mine = [repo for repo in cache.repos if (repo.repo_type, repo.repo_id) == ("model", model_id)]
+    strategy = cache.delete_revisions(*(revision.commit_hash for repo in mine for revision in repo.revisions))
+    strategy.execute()
+    left = [repo.repo_path for repo in mine if repo.repo_path.exists()]
+    if left:  # the client only logs what it could not remove
+        raise DiskError(f"'{model_id}' could not be deleted.", f"Check who may write in {left[0]}.", "model.id_or_path")
+    return strategy.expected_freed_size
 
 
 def sweep_incomplete(model_id: str) -> None:

@@ -20,10 +20,10 @@ from huggingface_hub.errors import (
 )
 
 from dfrot_engine.checkpoint.json_files import MODEL_FIELD
-from dfrot_engine.errors import DFRotError, DiskError, HubError, ModelError
+from dfrot_engine.errors import AccessError, DFRotError, DiskError, HubError, ModelError
 
 PUBLIC_HUB = "https://huggingface.co"
-SIGN_IN = "Sign in with `hf auth login`"
+SIGN_IN = "Sign in on the window's Model page or with `hf auth login`"
 
 #: Everything the client raises for a request that did not go well.
 CLIENT_ERRORS = (OSError, httpx2.HTTPError, HFValidationError, RuntimeError)
@@ -96,14 +96,14 @@ def _unknown(model_id: str) -> ModelError:
     )
 
 
-def _gated(model_id: str, page: str) -> HubError:
+def _gated(model_id: str, page: str) -> AccessError:
     if get_token() is None:
-        return HubError(
+        return AccessError(
             f"'{model_id}' is gated: its publisher wants to know who you are.",
             f"Accept the conditions at {page}. {SIGN_IN}, then try again.",
             MODEL_FIELD,
         )
-    return HubError(
+    return AccessError(
         f"You are signed in, but have no access to the gated model '{model_id}' yet.",
         f"Ask for it at {page} and wait until it is granted.",
         MODEL_FIELD,

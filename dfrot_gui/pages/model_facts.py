@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING, NamedTuple
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QGridLayout, QLabel, QProgressBar, QVBoxLayout
 
-from dfrot_engine import DFRotError, ModelSummary, Plan, Problem
+from dfrot_engine import AccessError, DFRotError, Plan, Problem
 from dfrot_engine.units import format_bytes, format_parameters
 from dfrot_gui.background import Latest
+from dfrot_gui.hub_actions import HubActions
 from dfrot_gui.hub_search import ModelRow
+from dfrot_gui.pages.account_dialog import open_page
+from dfrot_gui.pages.model_download import ModelDownload
+from dfrot_gui.pages.model_words import NAMES, revision_text, size_text, summary_values
+from dfrot_gui.pages.revision_choice import MAIN, RevisionChoice
 from dfrot_gui.widgets import (
     Button,
     Card,
@@ -32,17 +37,6 @@ if TYPE_CHECKING:
     from dfrot_engine.checkpoint.source import ModelFacts
 
 MAX_FILES = 8
-NAMES = (
-    "Parameters",
-    "Size",
-    "Architecture",
-    "Layers × hidden",
-    "Attention",
-    "Weights",
-    "Hadamard",
-    "License",
-    "Revision",
-)
 
 
 class ModelLook(NamedTuple):
@@ -52,19 +46,23 @@ class ModelLook(NamedTuple):
     plan: Plan
 
 
-LookAt = Callable[[str], ModelLook]
+#: (model, revision) → its headers and plan.
+LookAt = Callable[[str, str], ModelLook]
 
 
 class ModelFactsPanel(Card):
     """Looks a model up in the background and shows what it is, what it needs and whether it can be used."""
 
-    used = Signal(str)
+    used = Signal(str, str)  # model, revision
+    sign_in_requested = Signal()
 
-    def __init__(self, look_at: LookAt, memory_bytes: int) -> None:
+    def __init__(self, look_at: LookAt, memory_bytes: int, actions: HubActions, files: ModelDownload) -> None:
         super().__init__(margins=(20, 18, 8, 18), spacing=14)
         self.setAccessibleName("Chosen model")
         self._look_at = look_at
         self._memory_bytes = memory_bytes
+        self._actions = actions
+        self.download = files
         self._row: ModelRow | None = None
         self._looker = Latest(self)
         self._looker.answered.connect(self._show_look)
@@ -73,29 +71,38 @@ class ModelFactsPanel(Card):
         self.use_button.clicked.connect(self.use)
         self.notice = Notice("Try again", is_narrow=True)
         self.notice.activated.connect(self.look_again)
+        self.revision = RevisionChoice(actions.revisions)
+        self.revision.chosen.connect(self.look_again)
         self._build_head()
+        self._build_access()
         self._build_facts()
         self._build_memory()
         self.files = QVBoxLayout()
         self.files.setSpacing(9)
         self._files_box = box(col(label("FILES", "caps"), self.files, spacing=10))
-        inner = col(self._facts_box, self._memory_box, self.notice, self._files_box, None, spacing=14)
+        parts = (self._revision_box, self._facts_box, self._memory_box, self.notice, self._access_box, self._files_box)
+        inner = col(*parts, None, spacing=14)
         inner.setContentsMargins(0, 0, 12, 0)
         area = scrolled(inner, on_card=True)
         self.add(self._head)
         self.add(area, 1)
-        self.add(row((self.use_button, 1), 12, spacing=0))
+        below = col(self.download, self.use_button, spacing=10)
+        below.setContentsMargins(0, 0, 12, 0)
+        self.add(below)
         self.show_row(None)
 
     @property
     def model(self) -> ModelRow | None:
         return self._row
 
-    def show_row(self, model: ModelRow | None) -> None:
+    def show_row(self, model: ModelRow | None, revision: str = MAIN) -> None:
         """Show what the list knows of a model, and look up the rest."""
         self._row = model
-        for part in (self._head, self._facts_box, self._memory_box, self._files_box):
+        for part in (self._head, self._revision_box, self._facts_box):
             part.setVisible(False)
+        is_remote = model is not None and model.kind == "hub"
+        self.revision.set_model(model.source if model is not None and is_remote else "", revision)
+        self._clear_look()
         self.use_button.setEnabled(False)
         if model is None:
             self._looker.drop()
@@ -103,6 +110,7 @@ class ModelFactsPanel(Card):
             self.notice.show_message("inset", "No model chosen", text, can_act=False)
             return
         self._head.show()
+        self._revision_box.setVisible(is_remote)
         self._name.setText(model.name)
         self._name.setToolTip(model.source)
         self._owner.setText(model.owner)
@@ -115,14 +123,15 @@ class ModelFactsPanel(Card):
     def look_again(self) -> None:
         if self._row is None:
             return
-        source, look_at = self._row.source, self._look_at
+        self._clear_look()
+        source, revision, look_at = self._row.source, self.revision.revision, self._look_at
         self.notice.show_message("inset", "Reading the model's headers…", can_act=False)
-        self._looker.ask(lambda: look_at(source))
+        self._looker.ask(lambda: look_at(source, revision))
 
     def use(self) -> None:
         """Take the model if it is known to work."""
         if self._row is not None and self.use_button.isEnabled():
-            self.used.emit(self._row.source)
+            self.used.emit(self._row.source, self.revision.revision)
 
     def _build_head(self) -> None:
         self._name = label("", "h2", wrap=True)
@@ -132,6 +141,37 @@ class ModelFactsPanel(Card):
         line.addWidget(self._badge, 0, Qt.AlignmentFlag.AlignVCenter)
         line.setContentsMargins(0, 0, 12, 0)
         self._head = box(line)
+
+    def _build_access(self) -> None:
+        self.page_button = Button("Open licence page", "arrow-square-out", tip="Its conditions are accepted there")
+        self.page_button.clicked.connect(self._open_page)
+        sign_in = Button("Sign in…", "sign-in", tip="With an access token of your account")
+        sign_in.clicked.connect(self.sign_in_requested)
+        self._access_box = box(row(self.page_button, sign_in, None, spacing=6))
+        line = row(label("Use revision", "small"), (self.revision, 1), spacing=14)
+        line.setContentsMargins(0, 0, 0, 0)
+        self._revision_box = box(line)
+
+    def _open_page(self) -> None:
+        if self._row is not None:
+            open_page(self._actions.page(self._row.source))
+
+    def _clear_look(self) -> None:
+        """Nothing of the model before, or of another revision, stays on screen."""
+        for part in (self._memory_box, self._files_box, self._access_box):
+            part.setVisible(False)
+        self.use_button.setEnabled(False)
+        self._show_download(None)
+
+    def _show_download(self, facts: ModelFacts | None) -> None:
+        model = self._row
+        if model is None or model.kind != "hub":
+            self.download.set_model("", MAIN, 0, is_kept=False)
+            return
+        missing = facts.download_bytes if facts is not None else 0
+        total = sum(file.bytes for file in facts.files) if facts is not None else 0
+        is_kept = model.is_downloaded or missing < total
+        self.download.set_model(model.source, self.revision.revision, missing, is_kept=is_kept)
 
     def _build_facts(self) -> None:
         grid = QGridLayout()
@@ -177,14 +217,16 @@ class ModelFactsPanel(Card):
         facts, plan = look
         summary = plan.model
         values = {
-            "Size": _size(facts),
+            "Size": size_text(facts),
             "License": facts.license or "not stated",
-            "Revision": _revision(facts),
+            "Revision": revision_text(facts),
         }
-        self._fill(values | (_summary_values(summary) if summary else {}))
+        self._fill(values | (summary_values(summary) if summary else {}))
         self._show_memory(plan)
         self._show_files(facts)
         self._show_verdict(plan)
+        self._show_download(facts)
+        self.revision.list_revisions()
 
     def _show_memory(self, plan: Plan) -> None:
         peak = max((stage.peak_memory_bytes for stage in plan.stages), default=0)
@@ -222,32 +264,10 @@ class ModelFactsPanel(Card):
     def _show_error(self, error: DFRotError) -> None:
         self.use_button.setEnabled(False)
         self.notice.show_message("bad", error.message, error.remedy)
+        self._access_box.setVisible(isinstance(error, AccessError))
 
 
 def _unknown_model() -> Problem:
     return Problem(
         field="model.id_or_path", severity="error", message="This model cannot be used.", remedy="Choose another one."
     )
-
-
-def _size(facts: ModelFacts) -> str:
-    count = f"{len(facts.files)} file{'s' if len(facts.files) != 1 else ''}"
-    if facts.download_bytes:
-        return f"{format_bytes(facts.download_bytes)} to download · {count}"
-    return f"{format_bytes(sum(file.bytes for file in facts.files))} · {count}"
-
-
-def _revision(facts: ModelFacts) -> str:
-    revision = facts.revision or ""
-    return revision[:10] if len(revision) == 40 else revision
-
-
-def _summary_values(model: ModelSummary) -> dict[str, str]:
-    return {
-        "Parameters": format_parameters(model.num_parameters),
-        "Architecture": model.architecture,
-        "Layers × hidden": f"{model.num_blocks} × {model.hidden_size:,}",
-        "Attention": f"{model.num_heads} heads · {model.num_kv_heads} KV · size {model.head_size}",
-        "Weights": f"{model.dtype}{' · tied head' if model.tied else ''}",
-        "Hadamard": model.hadamard_order,
-    }

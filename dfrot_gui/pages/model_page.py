@@ -2,37 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from PySide6.QtCore import QModelIndex, Qt, Signal
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QShowEvent
 from PySide6.QtWidgets import QFileDialog, QLineEdit, QWidget
 
+from dfrot_engine import DFRotError
+from dfrot_engine.architectures.families import FAMILIES, family_title
 from dfrot_gui import icons
+from dfrot_gui.download import Download
+from dfrot_gui.hub_actions import HubActions
 from dfrot_gui.hub_search import Filters, HubSearch, ModelRow
+from dfrot_gui.pages.account_dialog import Account, AccountDialog
+from dfrot_gui.pages.model_download import ConfirmDelete, ModelDownload
 from dfrot_gui.pages.model_facts import LookAt, ModelFactsPanel
 from dfrot_gui.pages.model_list import ModelList, ModelRows
+from dfrot_gui.pages.revision_choice import MAIN
+from dfrot_gui.recipe_form.editors import ChoiceEditor
 from dfrot_gui.settings import Settings
 from dfrot_gui.widgets import Button, Card, Notice, Page, box, col, label, row
 from dfrot_gui.widgets.flow import FlowLayout
 
-FAMILIES = {"llama": "Llama", "qwen": "Qwen", "mistral": "Mistral"}
+STOP_S = 2.0
+_BILLION = 10**9
+SIZES = {None: "Any size", **{size * _BILLION: f"Up to {size} B" for size in (1, 3, 8, 14, 32, 70)}}
+SORTS = {"downloads": "Most downloads", "likes": "Most likes", "newest": "Newest", "smallest": "Smallest"}
 
 
 class ModelPage(Page):
-    """`model_used` carries the Hub id, path or "sample" the user has settled on."""
+    """`model_used` carries the Hub id, path or "sample" the user has settled on, and the revision."""
 
-    model_used = Signal(str)
+    model_used = Signal(str, str)
+    opened = Signal(str)
 
-    def __init__(self, search: HubSearch, look_at: LookAt, memory_bytes: int, settings: Settings) -> None:
+    def __init__(
+        self,
+        search: HubSearch,
+        look_at: LookAt,
+        memory_bytes: int,
+        settings: Settings,
+        actions: HubActions,
+        confirm_delete: ConfirmDelete | None = None,
+    ) -> None:
+        self.account_button = Button("Sign in…", "user-circle", tip="For gated and private models")
         folder_button = Button("Open folder…", "folder-open", tip="Open a folder with safetensors (Ctrl+O)")
         folder_button.setShortcut("Ctrl+O")
         file_button = Button("Open GGUF…", "file", tip="Open a GGUF file")
         super().__init__(
             "Choose a model",
             "Search the Hugging Face Hub, or open a model you already have.",
-            (file_button, folder_button),
+            (self.account_button, file_button, folder_button),
         )
         self._search = search
         self._settings = settings
@@ -41,11 +64,22 @@ class ModelPage(Page):
         self.setAcceptDrops(True)
         folder_button.clicked.connect(self._choose_folder)
         file_button.clicked.connect(self._choose_file)
-        self.facts = ModelFactsPanel(look_at, memory_bytes)
+        self._actions = actions
+        self._shown_name = ""
+        self.downloads = Download(actions.fetch, self)
+        files = ModelDownload(self.downloads, actions, confirm_delete)
+        files.files_changed.connect(self._files_changed)
+        self.account = Account(actions, self)
+        self.account.changed.connect(self._show_account)
+        self.account.failed.connect(self._account_failed)
+        self.account_button.clicked.connect(self.sign_in)
+        self.facts = ModelFactsPanel(look_at, memory_bytes, actions, files)
+        self.facts.sign_in_requested.connect(self.sign_in)
         self.facts.setFixedWidth(348)
         self.facts.used.connect(self._use)
         left = box(col(self._build_search(), self._build_chips(), 2, (self._build_list(), 1), spacing=10))
         self.add(row((left, 1), self.facts, spacing=18), 1)
+        search.set_opened(settings.recent_models)
         search.rows_changed.connect(self._show_rows)
         search.busy_changed.connect(self._show_rows)
         self._show_rows()
@@ -55,13 +89,25 @@ class ModelPage(Page):
         if not self._is_started:
             self._is_started = True
             self._search.start()
+            self.account.ask()
             self.search_edit.setFocus()
 
     def open_path(self, path: str) -> None:
         """Add a folder or GGUF file and look at it."""
+        self._settings.add_recent_model(path)
         self._settings.model_folder = str(Path(path).parent)
         self._wanted = path
         self._search.open(path)
+        self.opened.emit(path)
+
+    def stop(self) -> None:
+        """Stop a download before the window closes; finished files are kept."""
+        self.downloads.cancel()
+        self.downloads.wait(STOP_S)
+
+    def sign_in(self) -> None:
+        """Show the dialog for the Hub's account."""
+        AccountDialog(self.account, self._actions, self).open()
 
     def _build_search(self) -> QLineEdit:
         self.search_edit = QLineEdit()
@@ -75,26 +121,31 @@ class ModelPage(Page):
         return self.search_edit
 
     def _build_chips(self) -> QWidget:
-        self.family_chips = {family: Button(text, kind="chip") for family, text in FAMILIES.items()}
-        for family, chip in self.family_chips.items():
-            chip.clicked.connect(lambda is_on, family=family: self._choose_family(family if is_on else None))
-        self.small_chip = Button("Under 2 B", kind="chip", tip="At most two billion parameters")
-        self.small_chip.clicked.connect(lambda is_on: self._filter(small_only=is_on))
+        families = {None: "All families", **{family: family_title(family) for family in FAMILIES}}
+        self.family_choice = _choice(families, "Family", "Families of models whose tensors are known")
+        self.family_choice.edited.connect(lambda family: self._filter(family=family))
+        self.size_choice = _choice(SIZES, "Size", "By number of parameters; models of unknown size are left out")
+        self.size_choice.edited.connect(lambda most: self._filter(max_parameters=most))
         self.fits_chip = Button("Fits this computer", kind="chip", tip="The weights fit into this computer's memory")
         self.fits_chip.clicked.connect(lambda is_on: self._filter(fitting_only=is_on))
         self.downloaded_chip = Button("Downloaded", kind="chip", tip="Needs no network")
         self.downloaded_chip.clicked.connect(lambda is_on: self._filter(downloaded_only=is_on))
-        chips = (*self.family_chips.values(), self.small_chip, self.fits_chip, self.downloaded_chip)
         layout = FlowLayout()
-        for chip in chips:
-            layout.addWidget(chip)
+        for editor in (self.family_choice, self.size_choice):
+            layout.addWidget(editor)
+        for chip in (self.fits_chip, self.downloaded_chip):
+            centred = box(row(chip))
+            centred.setMinimumHeight(self.family_choice.sizeHint().height())
+            layout.addWidget(centred)
         return box(layout)
 
     def _build_list(self) -> Card:
         card = Card(margins=(10, 14, 10, 8), spacing=8)
         self.count = label("", "small")
         self.activity = label("", "small")
-        card.add(row(self.count, None, self.activity, margins=(8, 0, 8, 0)))
+        self.sort_choice = _choice(SORTS, "Order", "What is on this computer comes first")
+        self.sort_choice.edited.connect(lambda sort: self._filter(sort=sort))
+        card.add(row(self.count, None, self.activity, self.sort_choice, margins=(8, 0, 8, 0)))
         self.notice = Notice("Try again")
         self.notice.activated.connect(self._search.search_now)
         card.add(row(self.notice, margins=(4, 0, 4, 0)))
@@ -110,11 +161,6 @@ class ModelPage(Page):
     def _filter(self, **changes: object) -> None:
         self._search.set_filters(replace(self._search.filters, **changes))  # pyright: ignore[reportArgumentType]
 
-    def _choose_family(self, family: str | None) -> None:
-        for name, chip in self.family_chips.items():
-            chip.setChecked(name == family)
-        self._filter(family=family)
-
     def _show_rows(self) -> None:
         rows = self._search.rows()
         was_focused = self.list.hasFocus()
@@ -129,7 +175,7 @@ class ModelPage(Page):
         if was_focused:
             self.list.setFocus()
         self.count.setText(f"{len(rows)} model{'s' if len(rows) != 1 else ''}")
-        self.activity.setText("Searching the Hub…" if self._search.is_busy else "Sorted by downloads")
+        self.activity.setText("Searching the Hub…" if self._search.is_busy else "")
         self._show_notice(rows)
 
     def _show_notice(self, rows: tuple[ModelRow, ...]) -> None:
@@ -137,7 +183,7 @@ class ModelPage(Page):
         if error is not None:
             self.notice.show_message("warn", error.message, error.remedy)
         elif not rows and not self._search.is_busy:
-            has_filters = replace(self._search.filters, query="") != Filters()
+            has_filters = replace(self._search.filters, query="", sort="downloads") != Filters()
             hint = "Switch off a filter or use other words." if has_filters else "Use other or fewer words."
             self.notice.show_message("inset", "No model matches", hint, can_act=False)
         else:
@@ -151,15 +197,33 @@ class ModelPage(Page):
 
     def _show_facts(self, model: ModelRow | None) -> None:
         if model != self.facts.model:
-            self.facts.show_row(model)
+            is_last = model is not None and model.source == self._settings.last_model
+            self.facts.show_row(model, self._settings.last_revision if is_last else MAIN)
+
+    def _files_changed(self) -> None:
+        self._search.list_local()
+        self.facts.look_again()
+
+    def _show_account(self) -> None:
+        name = self.account.name
+        if name == self._shown_name:
+            return
+        self._shown_name = name
+        self.account_button.setText(f"\u2002{name or 'Sign in…'}")
+        self.account_button.setAccessibleName(f"Signed in as {name}" if name else "Sign in")
+        self._search.search_now()
+        self.facts.look_again()
+
+    def _account_failed(self, error: DFRotError) -> None:
+        self.account_button.setToolTip(f"{error.message} {error.remedy}")
 
     def _go_to_list(self) -> None:
         if self.rows.rowCount():
             self.list.setFocus(Qt.FocusReason.TabFocusReason)
 
-    def _use(self, source: str) -> None:
-        self._settings.last_model = source
-        self.model_used.emit(source)
+    def _use(self, source: str, revision: str) -> None:
+        self._settings.last_model, self._settings.last_revision = source, revision
+        self.model_used.emit(source, revision)
 
     def _choose_folder(self) -> None:
         path = QFileDialog.getExistingDirectory(self, "Open a model's folder", self._settings.model_folder)
@@ -180,6 +244,13 @@ class ModelPage(Page):
         if path := _dropped_model(event):
             event.acceptProposedAction()
             self.open_path(path)
+
+
+def _choice(choices: Mapping[Any, str], name: str, tip: str) -> ChoiceEditor:
+    editor = ChoiceEditor(choices)
+    editor.setAccessibleName(name)
+    editor.setToolTip(tip)
+    return editor
 
 
 def _dropped_model(event: QDropEvent) -> str:

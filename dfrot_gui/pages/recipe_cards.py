@@ -154,8 +154,13 @@ class OutputCard(RecipeCard):
             check.edited.connect(self._set_exports)
         self.measured.edited.connect(lambda is_on: model.set("evaluation", {} if is_on else None))
         checks = (*self.files.values(), self.measured)
-        self.add(ReflowGrid(checks, columns=(3, 2, 1), min_width=300, spacing=10))
+        self._more = ReflowGrid(checks, columns=(3, 2, 1), min_width=300, spacing=10)
+        self.add(self._more)
         self.add(self.notes)
+
+    def set_simple(self, is_simple: bool) -> None:
+        """Show the folder alone, or everything."""
+        self._more.setVisible(not is_simple)
 
     def _offer_gpus(self, number: int) -> None:
         """How many of this computer's GPUs share the run, each by a process of its own."""

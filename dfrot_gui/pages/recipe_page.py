@@ -19,14 +19,19 @@ from dfrot_gui.pages.recipe_cards import (
 from dfrot_gui.pages.recipe_plan import PlanCard
 from dfrot_gui.pages.rotation_cards import RefinementCard, RotationCard
 from dfrot_gui.pages.trial_panel import TrialPanel
+from dfrot_gui.pages.undo_keys import UndoKeys
 from dfrot_gui.presets import presets
 from dfrot_gui.recipe_form.all_fields import AllFields
 from dfrot_gui.recipe_model import RecipeModel
+from dfrot_gui.settings import Settings
 from dfrot_gui.trial_model import TrialModel
 from dfrot_gui.widgets import Button, Page, ProblemList, Segmented, badge, box, col, label, row, scrolled
 from dfrot_gui.widgets.reflow import ReflowGrid
 
 RECIPE_FILES = "Recipes (*.toml)"
+VIEWS = {"simple": "Simple", "advanced": "Advanced"}
+#: What the simple view shows of the form.
+SIMPLE_FIELDS = ("rotation.r1", "rotation.r1.kind", "options.output_dir", "options.overwrite")
 
 
 class RecipePage(Page):
@@ -34,13 +39,19 @@ class RecipePage(Page):
 
     start_requested = Signal()
 
-    def __init__(self, model: RecipeModel, trials: TrialModel) -> None:
+    def __init__(self, model: RecipeModel, trials: TrialModel, settings: Settings) -> None:
+        self.undo_button = Button("", "arrow-u-up-left", "ghost", tip="Undo (Ctrl+Z)")
+        self.undo_button.clicked.connect(model.undo)
+        self.redo_button = Button("", "arrow-u-up-right", "ghost", tip="Redo (Ctrl+Shift+Z)")
+        self.redo_button.clicked.connect(model.redo)
         self.load_button = Button("Load recipe…", "folder-open", tip="Open a recipe from a TOML file")
         self.save_button = Button("Save recipe…", "floppy-disk", tip="Save this recipe as a TOML file (Ctrl+S)")
         self.save_button.setShortcut(QKeySequence.StandardKey.Save)
         self.start_button = Button("Start run", "play", "primary", tip="Start (Ctrl+Return)")
-        super().__init__("Recipe", "", (self.load_button, self.save_button, self.start_button))
+        files = (self.load_button, self.save_button)
+        super().__init__("Recipe", "", (self.undo_button, self.redo_button, *files, self.start_button))
         self._model, self._trials = model, trials
+        self._settings = settings
         self._is_run_active = False
         self.load_button.clicked.connect(self._load)
         self.save_button.clicked.connect(self._save)
@@ -62,7 +73,9 @@ class RecipePage(Page):
         )
         self.scroll_area = self._build_body()
         self.add(self.scroll_area, 1)
+        self._undo_keys = UndoKeys(self)
         self._add_shortcuts()
+        self._show_view()
         model.changed.connect(self.refresh)
         model.plan_changed.connect(self.refresh)
         model.planning_changed.connect(self._show_start)
@@ -84,10 +97,15 @@ class RecipePage(Page):
         self.all_fields.show_problems(problems)
         self.problem_list.set_problems(problems)
         self.plan.refresh()
+        self.undo_button.setEnabled(self._model.can_undo)
+        self.redo_button.setEnabled(self._model.can_redo)
+        self._undo_keys.watch()
         self._show_start()
 
     def show_field(self, field: str) -> None:
         """Bring the editor of a field into view and give it the focus."""
+        if self._settings.is_recipe_simple and field not in SIMPLE_FIELDS:
+            self.set_simple(is_simple=False)
         editor = self.editor(field)
         if editor is not None:
             editor.setFocus(Qt.FocusReason.TabFocusReason)
@@ -102,7 +120,8 @@ class RecipePage(Page):
         content = col(self._build_presets(), self.problem_list, self.rotation, spacing=14)
         content.setContentsMargins(0, 0, 10, 8)
         settings: list[QWidget] = [self.quantization, self.calibration, self.refinement]
-        content.addWidget(ReflowGrid(settings, columns=(3, 2), min_width=306, spacing=14))
+        self.settings_grid = ReflowGrid(settings, columns=(3, 2), min_width=306, spacing=14)
+        content.addWidget(self.settings_grid)
         content.addWidget(self.plan)
         content.addWidget(self.output)
         content.addWidget(self.all_fields)
@@ -119,13 +138,39 @@ class RecipePage(Page):
         self.preset_choice.changed.connect(self._model.set_preset)
         self.preset_note = label("", "small", wrap=True)
         self.changed_badge = badge("Changed", "accent")
-        return box(row(self.preset_choice, 6, (self.preset_note, 1), self.changed_badge))
+        self.reset_button = Button("Reset", "arrow-counter-clockwise", "ghost", tip="Back to the preset it began as")
+        self.reset_button.clicked.connect(self._reset)
+        words = list(VIEWS.values())
+        self.view_choice = Segmented(list(VIEWS), labels=words, name="View")
+        self.view_choice.setToolTip("Simple: preset, rotation and output folder. Nothing that is hidden is changed.")
+        self.view_choice.changed.connect(lambda view: self.set_simple(is_simple=view == "simple"))
+        head = row(self.preset_choice, None, self.view_choice)
+        return box(col(head, row((self.preset_note, 1), self.changed_badge, self.reset_button), spacing=8))
+
+    def set_simple(self, *, is_simple: bool) -> None:
+        """Show only what most people choose, or everything; remembered."""
+        self._settings.is_recipe_simple = is_simple
+        self._show_view()
+
+    def _show_view(self) -> None:
+        is_simple = self._settings.is_recipe_simple
+        self.view_choice.set_current("simple" if is_simple else "advanced")
+        for part in (self.settings_grid, self.all_fields):
+            part.setVisible(not is_simple)
+        self.output.set_simple(is_simple)
+        self.rotation.set_simple(is_simple)
+
+    def _reset(self) -> None:
+        origin = next((preset for preset in self._presets if preset.name == self._model.recipe.name), None)
+        if origin is not None:
+            self._model.set_preset(origin.name)
 
     def _show_preset(self, recipe: Recipe) -> None:
         same = next((preset for preset in self._presets if preset.is_like(recipe)), None)
         origin = next((preset for preset in self._presets if preset.name == recipe.name), None)
         self.preset_choice.set_current(same.name if same else "")
         self.changed_badge.setVisible(same is None)
+        self.reset_button.setVisible(same is None and origin is not None)
         if same is not None:
             self.preset_note.setText(same.description)
         else:
@@ -150,7 +195,8 @@ class RecipePage(Page):
     def _add_shortcuts(self) -> None:
         actions = {
             QKeySequence(QKeySequence.StandardKey.Undo): self._model.undo,
-            QKeySequence(QKeySequence.StandardKey.Redo): self._model.redo,
+            QKeySequence("Ctrl+Shift+Z"): self._model.redo,
+            QKeySequence("Ctrl+Y"): self._model.redo,
             QKeySequence("Ctrl+Return"): self._start,
         }
         for keys, action in actions.items():

@@ -18,7 +18,7 @@ ICONS = {
     "rotate": "arrows-clockwise",
     "quantize": "hash",
     "export": "floppy-disk",
-    "prove": "shield-check",
+    "prove": "check-circle",
     "evaluate": "chart-line-up",
 }
 

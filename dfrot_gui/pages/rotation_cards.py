@@ -85,10 +85,16 @@ class RotationCard(RecipeCard):
             bound = self.form.bind(field, BoolEditor(field_spec(field).title))
             checks.addWidget(bound.editor)
             notes.append(bound.note)
-        self.add(box(choices))
-        self.add(box(checks))
+        self._more = (box(choices), box(checks))
+        for part in self._more:
+            self.add(part)
         for note in notes:
             self.add(note)
+
+    def set_simple(self, is_simple: bool) -> None:
+        """Show R1 alone, or everything."""
+        for part in self._more:
+            part.setVisible(not is_simple)
 
     def refresh(self, recipe: Recipe) -> None:
         super().refresh(recipe)

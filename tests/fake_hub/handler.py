@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.fake_hub.server import FakeHub
 
 _API = re.compile(
-    r"/api/(models|datasets)/([^/]+/[^/]+|[^/]+?)(?:/(revision|tree|paths-info|refs|preupload|commit)(?:/([^/]+))?(?:/(.*))?)?"
+    r"/api/(models|datasets)/([^/]+/[^/]+|[^/]+?)(?:/(revision|tree|paths-info|refs|commits|preupload|commit)(?:/([^/]+))?(?:/(.*))?)?"
 )
 _RESOLVE = re.compile(r"(?:/(datasets))?/((?:[^/]+/)?[^/]+)/resolve/([^/]+)/(.+)")
 _STORAGE = re.compile(r"/_storage/(models|datasets)/((?:[^/]+/)?[^/]+?)/(.+)")
@@ -80,8 +80,9 @@ class Handler(BaseHTTPRequestHandler):
         user = self.hub.tokens[token] if token else None
         if (answer := self._upload(path, user)) is not None:
             return self._reply(answer)
-        if path in ("/api/models", "/api/datasets"):
-            return self._list(path.rpartition("/")[2], user)
+        whole = {"/api/whoami-v2": self._who, "/api/models": self._list, "/api/datasets": self._list}
+        if path in whole:
+            return whole[path](path.rpartition("/")[2], user)
         if match := _API.fullmatch(path):
             kind, repo_id, verb, revision, rest = (urllib.parse.unquote(part or "") for part in match.groups())
             return self._api(self._find(kind, repo_id, user), verb, revision or "main", rest)
@@ -94,6 +95,12 @@ class Handler(BaseHTTPRequestHandler):
             if repo is not None and name in repo.files():
                 return self._send_file(repo.path / name, {"ETag": f'"{repo.entry(name)["lfs"]["oid"]}"'})
         return self._error(404, "", "Sorry, we can't find the page you are looking for.")
+
+    def _who(self, _kind: str, user: str | None) -> None:
+        if user is None:
+            return self._error(401, "", "Invalid username or password.")
+        access = {"displayName": f"{user}-token", "role": "read"}
+        return self._json({"type": "user", "name": user, "auth": {"type": "access_token", "accessToken": access}})
 
     def _upload(self, path: str, user: str | None) -> uploads.Answer | None:
         """Of what is no business of one repository that is there; None for other paths."""
@@ -131,8 +138,16 @@ class Handler(BaseHTTPRequestHandler):
         elif verb == "tree":
             self._tree(repo, rest.strip("/"))
         elif verb == "refs":
-            main = {"name": "main", "ref": "refs/heads/main", "targetCommit": repo.sha}
-            self._json({"branches": [main], "tags": [], "converts": []})
+            self._json(repo.refs())
+        elif verb == "commits":
+            commit = {
+                "id": repo.sha,
+                "title": "Upload",
+                "message": "",
+                "authors": [],
+                "date": "2026-01-01T00:00:00.000Z",
+            }
+            self._json([commit])
         elif verb == "paths-info":
             self._json([repo.entry(name) for name in self._wanted_paths() if name in repo.files()])
         else:

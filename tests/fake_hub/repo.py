@@ -70,6 +70,13 @@ class Repo:
             digest.update(f"{name}\0{entry.get('lfs', entry)['oid']}\n".encode())
         return digest.hexdigest()
 
+    def refs(self) -> dict[str, Any]:
+        """main, and the revisions of the card as tags; all are the one commit there is."""
+        main = {"name": "main", "ref": "refs/heads/main", "targetCommit": self.sha}
+        names = self.card.get("revisions", ())
+        tags = [{"name": name, "ref": f"refs/tags/{name}", "targetCommit": self.sha} for name in names]
+        return {"branches": [main], "tags": tags, "converts": []}
+
     def config(self) -> dict[str, Any]:
         path = self.path / "config.json"
         if self.kind != "models" or not path.exists():

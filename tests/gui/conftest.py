@@ -29,7 +29,7 @@ from dfrot_gui.settings import Settings
 from dfrot_gui.theme import Theme
 from dfrot_gui.trial_model import TrialModel
 from tests.gui import fake_engine
-from tests.gui.fakes import GIGABYTE, FakeHub, FakePlanner, FakeRuns, FakeTray, look_at
+from tests.gui.fakes import GIGABYTE, FakeAccount, FakeHub, FakePlanner, FakeRuns, FakeTray, look_at
 from tests.gui.history_runs import NOON, Confirm, Past, save_past
 
 MakeWindow = Callable[[], MainWindow]
@@ -80,8 +80,8 @@ def trials() -> Iterator[TrialModel]:
 
 
 @pytest.fixture
-def recipe_page(qtbot, recipe_model: RecipeModel, trials: TrialModel) -> RecipePage:
-    page = RecipePage(recipe_model, trials)
+def recipe_page(qtbot, recipe_model: RecipeModel, trials: TrialModel, settings: Settings) -> RecipePage:
+    page = RecipePage(recipe_model, trials, settings)
     qtbot.addWidget(page)
     return page
 
@@ -92,8 +92,13 @@ def search(hub: FakeHub) -> HubSearch:
 
 
 @pytest.fixture
-def model_page(qtbot, search: HubSearch, settings: Settings) -> ModelPage:
-    page = ModelPage(search, look_at, 8 * GIGABYTE, settings)
+def account() -> FakeAccount:
+    return FakeAccount()
+
+
+@pytest.fixture
+def model_page(qtbot, search: HubSearch, settings: Settings, account: FakeAccount) -> ModelPage:
+    page = ModelPage(search, look_at, 8 * GIGABYTE, settings, account.actions(), lambda *_: True)
     qtbot.addWidget(page)
     return page
 

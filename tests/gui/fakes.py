@@ -11,9 +11,21 @@ from PySide6.QtCore import QMimeData, QObject, QPointF, Qt, QUrl, Signal
 from PySide6.QtGui import QDropEvent
 from PySide6.QtWidgets import QAbstractButton, QLabel, QWidget
 
-from dfrot_engine import DFRotError, ModelSummary, Output, Plan, Problem, Recipe, RunOptions, StageEstimate
+from dfrot_engine import (
+    AccessError,
+    DFRotError,
+    HubError,
+    ModelSummary,
+    Output,
+    Plan,
+    Problem,
+    Recipe,
+    RunOptions,
+    StageEstimate,
+)
 from dfrot_engine.checkpoint.facts import ModelFacts, ModelFile
 from dfrot_engine.checkpoint.hub import HubModel
+from dfrot_gui.hub_actions import HubActions, Progress
 from dfrot_gui.pages.model_facts import ModelLook
 from dfrot_gui.run_model import PastRun
 from dfrot_gui.run_state import RunState
@@ -22,6 +34,8 @@ from dfrot_gui.widgets.page import ElidedLabel
 GIGABYTE = 1_000_000_000
 GATED = "meta-llama/Llama-3.2-1B"
 UNSUPPORTED = "EleutherAI/gpt-neo-125m"
+REMOTE = {"Qwen/Qwen2.5-0.5B", "TinyLlama/TinyLlama-1.1B"}
+REMOTE_BYTES = 269_060_552
 
 SUMMARY = ModelSummary(
     id="HuggingFaceTB/SmolLM2-135M",
@@ -87,7 +101,7 @@ def hub_model(model_id: str, **changes: object) -> HubModel:
 
 _BILLION = 10**9
 MODELS = (
-    hub_model("HuggingFaceTB/SmolLM2-135M", downloads=1_200_000, likes=214, downloaded=True),
+    hub_model("HuggingFaceTB/SmolLM2-135M", downloads=1_200_000, likes=214, downloaded=True, created="2024-10-31"),
     hub_model(GATED, downloads=2_900_000, likes=2100, num_parameters=1_235_814_400, bytes=2_471_628_800, gated=True),
     hub_model("Qwen/Qwen2.5-0.5B", num_parameters=494 * 10**6, bytes=988 * 10**6, architecture="Qwen2ForCausalLM"),
     hub_model(
@@ -96,7 +110,9 @@ MODELS = (
         bytes=14 * _BILLION,
         architecture="MistralForCausalLM",
     ),
-    hub_model("TinyLlama/TinyLlama-1.1B", likes=1300, num_parameters=1_100_000_000, bytes=4_400_000_000),
+    hub_model(
+        "TinyLlama/TinyLlama-1.1B", likes=1300, created="2026-05-01", num_parameters=1_100_000_000, bytes=4_400_000_000
+    ),
 )
 
 
@@ -106,13 +122,21 @@ class FakeHub:
     def __init__(self) -> None:
         self.error: DFRotError | None = None
         self.queries: list[tuple[str, str | None, int | None]] = []
+        self.orders: list[str] = []
         self.gate = threading.Event()
         self.slow: set[str] = set()
 
     def search(
-        self, query: str, *, limit: int = 30, family: str | None = None, max_parameters: int | None = None
+        self,
+        query: str,
+        *,
+        limit: int = 30,
+        family: str | None = None,
+        max_parameters: int | None = None,
+        order: str = "downloads",
     ) -> Sequence[HubModel]:
         self.queries.append((query, family, max_parameters))
+        self.orders.append(order)
         if query in self.slow:
             self.gate.wait(10)
         if self.error is not None:
@@ -130,10 +154,44 @@ class FakeHub:
         return [model for model in MODELS if model.downloaded]
 
 
-def look_at(source: str) -> ModelLook:
+@dataclass
+class FakeAccount:
+    """Tokens and what the Hub knows; one is accepted."""
+
+    name: str = ""
+    deleted: list[str] = field(default_factory=list)
+    opened: list[str] = field(default_factory=list)
+
+    def sign_in(self, token: str) -> str:
+        if token != "hf_alice":
+            raise HubError("The Hub does not accept this token.", "Make a new one.")
+        self.name = "alice"
+        return self.name
+
+    def sign_out(self) -> None:
+        self.name = ""
+
+    def delete(self, model: str) -> int:
+        self.deleted.append(model)
+        return 10**9
+
+    def actions(self, fetch: Callable[[str, str, Progress], object] = lambda *_: None) -> HubActions:
+        return HubActions(
+            fetch=fetch,
+            cached_bytes=lambda _: 10**9,
+            delete=self.delete,
+            revisions=lambda _: ("main", "v1.0"),
+            user=lambda: self.name,
+            sign_in=self.sign_in,
+            sign_out=self.sign_out,
+            page=lambda path: f"https://hub.example/{path}",
+        )
+
+
+def look_at(source: str, revision: str = "main") -> ModelLook:
     """Facts of the sample for every model, but a refusal for the gated one and a problem for the unsupported one."""
     if source == GATED:
-        raise DFRotError(f"{GATED} is gated.", "Accept its licence on its page, then log in with `hf auth login`.")
+        raise AccessError(f"{GATED} is gated.", "Accept its licence on its page, then log in with `hf auth login`.")
     files = (
         ModelFile("model.safetensors", 269_060_552),
         ModelFile("tokenizer.json", 2_104_556),
@@ -141,12 +199,12 @@ def look_at(source: str) -> ModelLook:
     )
     facts = ModelFacts(
         id=source,
-        revision="93efa2f097d58c2a74874c7e644dbc9b0cee75a2",
+        revision="93efa2f097d58c2a74874c7e644dbc9b0cee75a2" if revision == "main" else revision,
         config={},
         headers={},
         files=files,
-        folder=Path("/models/sample"),
-        download_bytes=0,
+        folder=None,
+        download_bytes=REMOTE_BYTES if source in REMOTE else 0,
         license="apache-2.0",
         gated=False,
     )

@@ -21,7 +21,7 @@ from dfrot_gui.run_model import PastRun
 from dfrot_gui.run_state import RunState
 from dfrot_gui.settings import Settings
 from dfrot_gui.theme import Theme
-from tests.gui.fakes import FakeRuns, FakeTray, assert_uncut
+from tests.gui.fakes import FakeRuns, FakeTray, assert_uncut, drop
 
 
 def start(window: MainWindow) -> None:
@@ -44,7 +44,7 @@ def test_ctrl_numbers_go_to_the_pages(window: MainWindow) -> None:
 def test_using_a_model_leads_to_the_recipe(
     window: MainWindow, model_page: ModelPage, recipe_model: RecipeModel
 ) -> None:
-    model_page.model_used.emit("Qwen/Qwen3-0.6B")
+    model_page.model_used.emit("Qwen/Qwen3-0.6B", "main")
     assert window.stack.currentIndex() == RECIPE
     assert recipe_model.recipe.model.id_or_path == "Qwen/Qwen3-0.6B"
 
@@ -176,6 +176,13 @@ def test_a_past_recipe_comes_to_the_recipe_page(window: MainWindow, recipe_model
     assert recipe_model.recipe.name == "w4a4"
 
 
+def test_a_folder_dropped_anywhere_comes_to_the_model_page(window: MainWindow, tmp_path: Path) -> None:
+    window.go_to(RESULTS)
+    drop(window, tmp_path)
+    assert window.stack.currentIndex() == MODEL
+    assert window.model_page.rows.find(str(tmp_path)).isValid()
+
+
 def test_closing_without_a_run_asks_nothing(window: MainWindow, answers: list[Closing], settings: Settings) -> None:
     window.close()
     assert not window.isVisible()
@@ -257,7 +264,7 @@ def test_tab_reaches_every_area(window: MainWindow) -> None:
         seen.add(id(focused))
         names.add(focused.accessibleName())
         QTest.keyClick(focused, Qt.Key.Key_Tab)
-    assert {"Search models", "Models", "Use this model", "Llama", "Open folder…"} <= names
+    assert {"Search models", "Models", "Use this model", "Family", "Order", "Open folder…"} <= names
     assert len(seen) < 60, "Tab comes round"
 
 

@@ -10,10 +10,12 @@ from PySide6.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QLab
 
 from dfrot_engine import Problem, Recipe
 from dfrot_engine.recipe import RotationPlan
-from dfrot_gui.pages import recipe_cards
+from dfrot_gui import icons
+from dfrot_gui.pages import recipe_cards, recipe_plan
 from dfrot_gui.pages.recipe_page import RecipePage
 from dfrot_gui.recipe_form.editors import ChoiceEditor
 from dfrot_gui.recipe_model import RecipeModel
+from dfrot_gui.settings import Settings
 from tests.gui.fakes import FakePlanner
 
 
@@ -318,3 +320,70 @@ def test_a_problem_of_a_scheme_stands_below_its_bits(qtbot, page: RecipePage, pl
     show_problems(qtbot, page, planner, error(field))
     bound = next(one for one in page.quantization.form.fields if one.field == "activations.format")
     assert bound.note.text() == f"Wrong {field}. Change it."
+
+
+def test_undo_and_redo_by_button_and_by_key_in_a_field(qtbot, page: RecipePage, recipe_model: RecipeModel) -> None:
+    assert not page.undo_button.isEnabled()
+    before = recipe_model.recipe
+    recipe_model.set("calibration.num_samples", 99)
+    page.undo_button.click()
+    assert recipe_model.recipe == before
+    page.redo_button.click()
+    assert recipe_model.recipe.calibration.num_samples == 99
+    page.activateWindow()
+    editor = page.editor("calibration.num_samples")
+    assert isinstance(editor, QAbstractSpinBox)
+    editor.setFocus()
+    QTest.keyClick(editor.lineEdit(), Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert recipe_model.recipe == before
+    both = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
+    QTest.keyClick(editor.lineEdit(), Qt.Key.Key_Z, both)
+    assert recipe_model.recipe.calibration.num_samples == 99
+
+
+def test_reset_goes_back_to_the_preset_and_can_be_undone(page: RecipePage, recipe_model: RecipeModel) -> None:
+    assert page.reset_button.isHidden()
+    preset = recipe_model.recipe
+    recipe_model.set("calibration.num_samples", 99)
+    assert not page.reset_button.isHidden()
+    page.reset_button.click()
+    assert recipe_model.recipe == preset
+    recipe_model.undo()
+    assert recipe_model.recipe.calibration.num_samples == 99
+
+
+def test_the_simple_view_shows_little_changes_nothing_and_is_remembered(
+    page: RecipePage, recipe_model: RecipeModel, settings: Settings
+) -> None:
+    before = recipe_model.recipe
+    assert page.quantization.isVisible()
+    page.view_choice.buttons[0].click()
+    hidden = (page.quantization, page.calibration, page.refinement, page.all_fields, page.output.measured)
+    assert not any(part.isVisible() for part in hidden)
+    shown = (page.preset_choice, page.rotation, page.plan, page.editor("options.output_dir"))
+    assert all(part is not None and part.isVisible() for part in shown)
+    recipe_model.set("calibration.num_samples", 99)
+    recipe_model.undo()
+    assert recipe_model.recipe == before
+    assert not page.quantization.isVisible()
+    assert settings.is_recipe_simple
+    page.show_field("calibration.seq_len")  # a problem there has to be reached
+    assert page.calibration.isVisible()
+    assert page.view_choice.current() == "advanced"
+
+
+@pytest.mark.parametrize("text", ["no = [toml", "version = 1\nsurprise = 3\n", "", "\xff\x00"])
+def test_every_bad_file_is_a_sentence(page: RecipePage, tmp_path: Path, monkeypatch, text: str) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr(QMessageBox, "warning", lambda *arguments: shown.append(arguments[2]))
+    before = page._model.recipe
+    path = tmp_path / "bad.toml"
+    path.write_bytes(text.encode("latin-1"))
+    page.load(path)
+    assert page._model.recipe == before or text == ""
+    assert text == "" or len(shown[0].split()) > 5
+
+
+def test_every_stage_of_a_plan_has_an_icon(page: RecipePage) -> None:
+    for name in recipe_plan.ICONS.values():
+        icons.icon(name)

@@ -129,7 +129,7 @@ class JudgingPlanner(FakePlanner):
 
 def test_the_verdicts_follow_the_recipe(qtbot: QtBot, settings: Settings, trials: TrialModel) -> None:
     model = RecipeModel(JudgingPlanner(), settings.output_root)
-    page = RecipePage(model, trials)
+    page = RecipePage(model, trials, settings)
     qtbot.addWidget(page)
     page.resize(1_136, 880)
     page.show()
