@@ -122,6 +122,7 @@ def test_the_engine_is_told_every_option(tmp_path: Path) -> None:
         work_dir=tmp_path / "work",
         device="cpu",
         threads=3,
+        ranks=2,
         memory=2_000_000_000,
         overwrite=True,
         keep_rotations=False,
