@@ -64,7 +64,7 @@ _FIELDS: dict[str, Any] = {
     "evaluation.seq_len": 512,
     "evaluation.num_windows": 1,
 }
-_DISK_EVERY_S = 0.5
+_DISK_EVERY_S = 0.05
 
 
 @dataclass(frozen=True)
