@@ -65,7 +65,7 @@ def test_every_event_has_a_name_of_its_own() -> None:
     union, *_ = typing.get_args(Event)
     classes = typing.get_args(union)
     names = [one.model_fields["event"].default for one in classes]
-    assert len(set(names)) == len(classes) == 19
+    assert len(set(names)) == len(classes) == 21
 
 
 def test_time_is_kept() -> None:

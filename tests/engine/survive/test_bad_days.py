@@ -118,8 +118,8 @@ def test_the_second_ctrl_c_ends_at_once_and_nohup_is_respected() -> None:
 import signal, time
 signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup leaves it
 from dfrot_engine.progress import Control
-from dfrot_engine.run_process import _cancel_on_signals
-with _cancel_on_signals(Control()):
+from dfrot_engine.run_process import _STOPPING, _cancel_on_signals
+with _cancel_on_signals(Control().cancel, _STOPPING):
     assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     print("ready", flush=True)
     until = time.monotonic() + 60

@@ -199,6 +199,7 @@ def test_show_tells_stopped_failed_and_finished_runs(
         "not finished",
         "waiting",
         "waiting",
+        "waiting",
     ]
     ended, _ = run_tiny(recipe, output)
     assert ended.status == "finished"
