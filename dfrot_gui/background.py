@@ -63,20 +63,11 @@ class Latest(QObject):
         threading.Thread(target=self._run, args=arguments, name="dfrot-background", daemon=True).start()
 
     def _run(self, generation: int, function: Callable[[], Any]) -> None:
-        answer: Any = None
-        error: DFRotError | None = None
+        outcome = outcome_of(function)
+        if outcome is None:
+            return
         try:
-            answer = function()
-        except DFRotError as caught:
-            error = caught
-        except Exception as caught:
-            if not threading.main_thread().is_alive():  # the program ends; imports fail then
-                return
-            # A thread's fault must reach the user instead of vanishing with the thread
-            _LOG.exception("background work failed")
-            error = DFRotError(f"Unexpected fault: {caught}", "Please report it, with the log.")
-        try:
-            self._returned.emit(generation, answer, error)
+            self._returned.emit(generation, *outcome)
         except RuntimeError:  # the window is gone
             _LOG.debug("answer arrived after the window was closed")
 
@@ -97,3 +88,17 @@ class Latest(QObject):
         if is_busy != self._is_busy:
             self._is_busy = is_busy
             self.busy_changed.emit(is_busy)
+
+
+def outcome_of(function: Callable[[], Any]) -> tuple[Any, DFRotError | None] | None:
+    """What a thread's work gives, and what went wrong instead; None where the program ends meanwhile."""
+    try:
+        return function(), None
+    except DFRotError as error:
+        return None, error
+    except Exception as error:
+        if not threading.main_thread().is_alive():  # imports fail then
+            return None
+        # A thread's fault must reach the user instead of vanishing with the thread
+        _LOG.exception("background work failed")
+        return None, DFRotError(f"Unexpected fault: {error}", "Please report it, with the log.")

@@ -13,6 +13,7 @@ from typing import Literal
 from PySide6.QtCore import QObject, Signal
 
 from dfrot_engine import Cancelled, DFRotError
+from dfrot_gui.background import outcome_of
 from dfrot_gui.hub_actions import Progress
 
 # The client reports every 10 MB of a connection.
@@ -101,18 +102,11 @@ class Download(QObject):
             self._thread.join(timeout_s)
 
     def _run(self, model: str, revision: str) -> None:
-        error: DFRotError | None = None
+        outcome = outcome_of(lambda: self._fetch(model, revision, self._report))
+        if outcome is None:
+            return
         try:
-            self._fetch(model, revision, self._report)
-        except DFRotError as caught:
-            error = caught
-        except Exception as caught:
-            if not threading.main_thread().is_alive():  # the program ends; imports fail then
-                return
-            _LOG.exception("download failed")
-            error = DFRotError(f"Unexpected fault: {caught}", "Please report it, with the log.")
-        try:
-            self._returned.emit(error)
+            self._returned.emit(outcome[1])
         except RuntimeError:  # the window is gone
             _LOG.debug("the download ended after the window was closed")
 
