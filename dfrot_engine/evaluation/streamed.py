@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from compressed_tensors.modeling.kvcache import KV_CACHE_ATTR, QuantizedKVCache
 from torch import Tensor, nn
 from transformers import AutoConfig
 from transformers.quantizers.auto import AutoHfQuantizer
@@ -93,6 +95,9 @@ class _Filler:
     def fill(self, module: nn.Module, tensors: dict[str, Tensor]) -> nn.Module:
         """A copy of the module with these tensors, unpacked, on the device."""
         module = copy.deepcopy(module)
+        for attention in module.modules():  # whose copy still points at the original
+            if isinstance(cache := getattr(attention, KV_CACHE_ATTR, None), QuantizedKVCache):
+                cache.attn_module = weakref.ref(attention)
         placed = {key: one.to(self._device) for key, one in tensors.items() if not key.endswith(MATRIX)}
         module.load_state_dict(placed, strict=True, assign=True)
         if self._quantizer is not None:

@@ -19,7 +19,7 @@ from dfrot_engine.forward.quantized_block import block_schemes
 from dfrot_engine.forward.room import Room
 from dfrot_engine.job import Job
 from dfrot_engine.proof.types import ProofRow
-from dfrot_engine.recipe import Recipe
+from dfrot_engine.recipe import KVCacheScheme, Recipe
 from dfrot_engine.rotations.rotation_set import RotationSet
 from dfrot_engine.work_dir import WorkDir
 
@@ -129,8 +129,8 @@ def limits_of(kind: str, recipe: Recipe, *, is_float32: bool) -> Limits:
     """By what the reference rounds; see the constants above."""
     if kind in ROUNDED_ANEW:
         return ROUNDED_ANEW[kind]
-    formats = _activation_formats(recipe) if kind != "gguf" else set()
-    limits = _FOUR_BITS if has_few_codes(kind, recipe) else _EIGHT_BITS if formats else _WEIGHTS_ALONE
+    rounds = kind != "gguf" and bool(_activation_formats(recipe) or _carried_kv_cache(recipe, kind))
+    limits = _FOUR_BITS if has_few_codes(kind, recipe) else _EIGHT_BITS if rounds else _WEIGHTS_ALONE
     return limits.float32 if is_float32 else limits.half
 
 
@@ -164,12 +164,17 @@ def _nll(logits_TV: Tensor, tokens_T: Tensor) -> Tensor:
 
 
 def _as_carried(recipe: Recipe, kind: str) -> Recipe:
-    """No checkpoint carries the KV cache's format, and a GGUF file no activations'."""
-    changes: dict[str, object] = {"kv_cache": None}
+    """Only compressed-tensors carries a KV cache's format, a static one's; a GGUF file carries no activations'."""
+    changes: dict[str, object] = {"kv_cache": _carried_kv_cache(recipe, kind)}
     if kind == "gguf":
         overrides = tuple(one.model_copy(update={"activations": None}) for one in recipe.overrides)
         changes |= {"activations": None, "overrides": overrides}
     return recipe.model_copy(update=changes)
+
+
+def _carried_kv_cache(recipe: Recipe, kind: str) -> KVCacheScheme | None:
+    is_carried = recipe.kv_cache is not None and recipe.kv_cache.is_static and kind == "compressed-tensors"
+    return recipe.kv_cache if is_carried else None
 
 
 def computes_in_float32(recipe: Recipe) -> bool:

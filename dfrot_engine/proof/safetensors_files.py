@@ -18,6 +18,7 @@ from dfrot_engine.checkpoint.blocks import parts_of
 from dfrot_engine.checkpoint.reader import CheckpointReader
 from dfrot_engine.exporters.adapter import factors_of
 from dfrot_engine.exporters.base import as_checkpoint, outer_tensors, tensors_beside
+from dfrot_engine.exporters.kv_scales import kv_scale_tensors
 from dfrot_engine.exporters.online_rotation import matrix_tensor
 from dfrot_engine.exporters.rotated_modeling import GUARD
 from dfrot_engine.forward.quantized_block import OWN_PARTS, block_schemes, stored_weight
@@ -177,6 +178,8 @@ def _compare_block(
             name = names.stored_name(prefix + linear.name)
             seen |= unpack.compare(reader, name, weight, found)
             seen |= _compare_input(reader, name, stored.get(f"{linear.name}{INPUT_GLOBAL_SCALE}"), found)
+    for name, expected in kv_scale_tensors(job, index, stored).items():
+        seen |= unpack.compare(reader, name, expected, found)
     plain = {name: tensor for name, tensor in stored.items() if not name.endswith(OWN_PARTS)}
     for written in sorted(name for name in reader.headers if name.startswith(prefix) and name not in seen):
         shape = reader.headers[written].shape
