@@ -58,6 +58,7 @@ def measure(
     say: Callable[[int], None],
     *,
     trusts: bool = False,
+    in_float32: bool = False,
 ) -> Measured:
     """Let a runtime load a folder and take every window.
 
@@ -65,6 +66,7 @@ def measure(
         python: of the runtime's environment.
         threads: of the CPU.
         trusts: whether code that lies in the folder may be run, which an R4 needs in transformers.
+        in_float32: instead of the precision that the runtime takes by itself.
         say: told the number of finished windows; 0 is that the folder is loaded.
     Raises:
         Refused: it does not load the folder, in its own words.
@@ -76,6 +78,7 @@ def measure(
         tokens_path.write_text(json.dumps([list(map(int, one)) for one in windows]), encoding="utf-8")
         command = script_command(check, python, folder, tokens_path, threads)
         command += ["--trust-remote-code"] if trusts else []
+        command += ["--float32"] if in_float32 else []
         with log_path.open("wb") as log, _started(command, check, threads, log) as process:
             try:
                 assert process.stdout is not None
