@@ -1,9 +1,9 @@
 """Perplexity of a checkpoint by a runtime, run by `dfrot serve-check` in that runtime's own environment.
 
 It stands alone: it imports the runtime and the standard library. Usage: serve_check.py RUNTIME FOLDER WINDOWS THREADS
-[--trust-remote-code] [--float32], WINDOWS being a JSON file of lists of tokens. Standard output carries JSON lines: what
-is imported, "loaded", a line for each window with its sum of negative log-likelihoods. What goes wrong ends it with the
-runtime's own traceback.
+[--trust-remote-code] [--float32], WINDOWS being a JSON file of lists of tokens. Standard output carries JSON lines:
+what is imported, "loaded", a line for each window with its sum of negative log-likelihoods. What goes wrong ends it
+with the runtime's own traceback.
 """
 
 import importlib.metadata

@@ -18,7 +18,7 @@ from dfrot_engine.resources import serve_check_path
 from dfrot_engine.serve_check.environments import clean_variables
 from dfrot_engine.verdicts.table import Check
 
-_ERROR = re.compile(r"^[\w.]*(Error|Exception|Interrupt)\b.*")
+_ERROR = re.compile(r"^(?:\[rank\d+\]: )?([\w.]*(?:Error|Exception|Interrupt)\b.*)")  # vLLM says which process
 _LAST_LINES = 3
 _LONGEST = 400  # characters of what a runtime says about itself
 _LARGEST_NLL = 100.0  # far beyond any vocabulary; its exponential is still a number of JSON
@@ -146,6 +146,6 @@ def _broken(check: Check, folder: Path, found: Measured, status: int, log: str) 
 def last_words(log: str) -> str:
     """The last error of a log, or its last lines."""
     lines = [line.rstrip() for line in log.splitlines() if line.strip()]
-    errors = [line for line in lines if _ERROR.match(line)]
+    errors = [found[1] for found in map(_ERROR.match, lines) if found]
     words = errors[-1] if errors else " / ".join(lines[-_LAST_LINES:]) or "nothing"
     return words if len(words) <= _LONGEST else f"{words[:_LONGEST]}…"

@@ -24,6 +24,7 @@ from typing import Any
 import torch
 
 from dfrot_engine.checkpoint import source
+from dfrot_engine.errors import RunError
 from dfrot_engine.evaluation.metrics import Metrics
 from dfrot_engine.evaluation.models import quantized_logits
 from dfrot_engine.job import Job
@@ -35,7 +36,6 @@ from dfrot_engine.run import run as run_recipe
 from dfrot_engine.run_process import use_threads
 from dfrot_engine.serve_check.checkpoint import Checkpoint, Text, read_checkpoint
 from dfrot_engine.serve_check.environments import environment, runtime_names
-from dfrot_engine.serve_check.measure import Refused
 from dfrot_engine.serve_check.run import Asked, check
 from dfrot_engine.serve_check.types import Reference
 from dfrot_engine.work_dir import WorkDir
@@ -211,8 +211,8 @@ def _by_runtime(
             reload=lambda *_: float("nan"),
             say=lambda *_: None,
         )
-    except Refused as error:
-        return {"refused": error.message, "expected": expected}
+    except RunError as error:  # it does not load the folder, or fails at its first token
+        return {"refused": error.message.replace(str(checkpoint.folder), "the folder"), "expected": expected}
     numbers = {"perplexity": seen.perplexity, "compared_with": seen.compared_with, "limit": seen.limit}
     seconds = {"seconds": round(time.monotonic() - started, 1), "load_s": round(seen.load_s, 1)}
     return numbers | {"difference": seen.difference, "versions": seen.versions, "expected": expected} | seconds

@@ -14,6 +14,7 @@ from dfrot_engine.evaluation.models import load_checkpoint, logits_of, quantized
 from dfrot_engine.evaluation.streamed import streamed_logits
 from dfrot_engine.forward.room import Room
 from dfrot_engine.job import Job
+from dfrot_engine.quantizers.activations import activation_quantizer
 from dfrot_engine.recipe import KVCacheScheme
 from dfrot_engine.rotations.rotation_set import RotationSet
 from dfrot_engine.work_dir import WorkDir
@@ -62,7 +63,7 @@ def test_the_files_say_what_vllm_reads(written: tuple[str, Path, Recipe, Path]) 
 
 
 def test_transformers_rounds_keys_and_values_as_the_engine_does(written: tuple[str, Path, Recipe, Path]) -> None:
-    name, folder, recipe, model = written
+    _, folder, recipe, model = written
     job = Job.prepare(recipe, RunOptions(output_dir=folder, device="cpu"), "tiny", model)
     work = WorkDir(folder.with_name("out.dfrot"))
     own = quantized_logits(job, work, RotationSet.load(work.rotations), TOKENS)
@@ -85,8 +86,7 @@ def test_block_by_block_is_the_same(written: tuple[str, Path, Recipe, Path]) -> 
         assert torch.equal(streamed(window), whole(window))
 
 
-def test_the_scale_is_the_largest_key(tmp_path: Path) -> None:
-    """Seen from outside: the model as transformers runs it, on the calibration's own tokens."""
+def test_the_scale_follows_the_largest_key_and_value(tmp_path: Path) -> None:
     model = save_tiny_model("llama-tied", tmp_path / "model")
     fields = {"rotation__r1__kind": "none", "rotation__r2__kind": "none", "weights": None, "exports": []}
     recipe = tiny_recipe(model, "w8a8", activations=None, kv_cache=STATIC, evaluation=None, **fields)
@@ -104,8 +104,6 @@ def test_the_scale_is_the_largest_key(tmp_path: Path) -> None:
 
 
 def test_what_is_larger_than_calibration_saw_is_cut_off() -> None:
-    from dfrot_engine.quantizers.activations import activation_quantizer
-
     quantize = activation_quantizer(KVCacheScheme.model_validate(STATIC), static_scale=torch.tensor(0.25))
     values = torch.tensor([[0.25, 100.0, 112.0, 500.0], [-1e4, 0.0, 0.3, -0.25]])
     assert quantize(values).tolist() == [[0.25, 96.0, 112.0, 112.0], [-112.0, 0.0, 0.3125, -0.25]]

@@ -59,6 +59,7 @@ def small_recipe(model: Path, **fields: Any) -> Recipe:
         ("w4a4", {"solver__kind": "rtn"}),
         ("w8a8", {"activations__symmetric": False, "weights__symmetric": False}),
         ("w8a8", {"weights__format": "fp8", "activations__format": "fp8"}),
+        ("w4a16", {"solver__kind": "rtn", "kv_cache": {"format": "fp8", "granularity": "per-tensor"}}),
         ("w4a16", {"solver__kind": "rtn", "exports": [{"kind": "rotated-bf16"}]}),
         ("w4a16", {"solver__kind": "rtn", "weights__group_size": 32, "exports": [{"kind": "gguf"}]}),
         (
