@@ -66,8 +66,7 @@ def write_compressed_tensors(job: Job, work: WorkDir, folder: Path) -> Iterator[
     writer.finish({"format": "pt"})
     copy_side_files(job, folder)
     write_modeling(job, folder)
-    rotated = f"re:.*{_pattern(job.architecture, rotated_linear(job).kind)}$"
-    write_config(job, folder, **rotated_config(job, rotations, quantization_config(job), rotated))
+    write_config(job, folder, **rotated_config(job, rotations, quantization_config(job), rotated_target(job)))
     write_adapter(job, factors, folder)
     write_marker(job, folder)
 
@@ -151,6 +150,11 @@ def carried(linear: Linear, schemes: LinearSchemes) -> LinearSchemes:
     weights = schemes.weights
     is_packed = linear.expert is not None and weights is not None and not FORMATS[weights.format].is_float
     return LinearSchemes(weights, None) if is_packed else schemes
+
+
+def rotated_target(job: Job) -> str:
+    """compressed-tensors' name for the linears that read what R4 rotates."""
+    return f"re:.*{_pattern(job.architecture, rotated_linear(job).kind)}$"
 
 
 def quantization_config(job: Job) -> dict[str, object]:

@@ -27,9 +27,11 @@ from dfrot_engine.checkpoint import source
 from dfrot_engine.errors import RunError
 from dfrot_engine.evaluation.metrics import Metrics
 from dfrot_engine.evaluation.models import quantized_logits
+from dfrot_engine.forward.room import Room
 from dfrot_engine.job import Job
 from dfrot_engine.options import RunOptions
 from dfrot_engine.progress import Control
+from dfrot_engine.proof.reload import has_few_codes, reference_logits
 from dfrot_engine.recipe import Recipe, preset_names
 from dfrot_engine.rotations.rotation_set import RotationSet
 from dfrot_engine.run import run as run_recipe
@@ -118,15 +120,16 @@ def weights_alone(recipe: Recipe) -> Recipe:
 def table(found: dict[str, Any]) -> str:
     """One line for each row and runtime."""
     lines = [
-        "| scheme | runtime | said before | perplexity there | the engine's own | weights alone | compared with "
-        "| difference | limit | seconds | agreed |",
-        f"|{11 * '---|'}",
+        "| scheme | runtime | said before | perplexity there | the engine's own | with noise of 1e-7 | weights alone "
+        "| compared with | difference | limit | seconds | agreed |",
+        f"|{12 * '---|'}",
     ]
     for name, row in found["rows"].items():
         if "unwritten" in row:
-            lines.append(f"| {name} | not written: {row['unwritten']} {9 * '| '}|")
+            lines.append(f"| {name} | not written: {row['unwritten']} {10 * '| '}|")
             continue
-        own = [f"{row['own']:.2f}", f"{row['own_weights']:.2f}" if row["own_weights"] != row["own"] else ""]
+        noisy = f"{row['own_noisy']:.2f}" if "own_noisy" in row else ""
+        own = [f"{row['own']:.2f}", noisy, f"{row['own_weights']:.2f}" if row["own_weights"] != row["own"] else ""]
         for runtime, one in row["runtimes"].items():
             there, *rest = ("refused", "", "", "", "") if "refused" in one else _cells(one)
             cells = (name, runtime, one["expected"], there, *own, *rest, "yes" if one["agrees"] else "**no**")
@@ -181,15 +184,21 @@ def _own_numbers(asked: argparse.Namespace, recipe: Recipe, folder: Path, text: 
     windows = torch.tensor(read_checkpoint(folder).windows(text))
     own = _own(recipe, options, windows)
     plain = weights_alone(recipe)
-    return {"own": own, "own_weights": own if plain == recipe else _own(plain, options, windows)}
+    row = {"own": own, "own_weights": own if plain == recipe else _own(plain, options, windows)}
+    # Where activations have few codes, the last bits decide over many of them: by how much?
+    is_chaotic = any(has_few_codes(one.kind, recipe) for one in recipe.exports)
+    return row | ({"own_noisy": _own(recipe, options, windows, noisy=True)} if is_chaotic else {})
 
 
-def _own(recipe: Recipe, options: RunOptions, windows: torch.Tensor) -> float:
+def _own(recipe: Recipe, options: RunOptions, windows: torch.Tensor, *, noisy: bool = False) -> float:
     model_dir = source.fetch(recipe.model, lambda *_: None)
     job = Job.prepare(recipe, options, recipe.model.id_or_path, model_dir)
     metrics = Metrics()
     with WorkDir.open(options.work_path) as work:
-        logits = quantized_logits(job, work, RotationSet.load(work.rotations), windows)
+        if noisy:
+            logits = reference_logits(job, work, recipe.exports[0].kind, windows, Room.unlimited(), noisy=True)
+        else:
+            logits = quantized_logits(job, work, RotationSet.load(work.rotations), windows)
         for window, tokens_T in enumerate(windows):
             metrics.add(logits(window), tokens_T)
     return metrics.perplexity
