@@ -203,7 +203,7 @@ def print_plan(plan: Plan) -> None:
     if plan.stages:
         console.print(table)
     for output in plan.outputs:
-        console.print(f"{output.exporter}: {output.folder}, about {format_bytes(output.bytes)}", soft_wrap=True)
+        console.print(f"{output.name}: {output.folder}, about {format_bytes(output.bytes)}", soft_wrap=True)
     for problem in plan.problems:
         color = "red" if problem.severity == "error" else "yellow"
         console.print(

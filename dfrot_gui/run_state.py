@@ -42,6 +42,7 @@ from dfrot_engine import (
     read_events,
 )
 from dfrot_engine.proof.types import TITLES
+from dfrot_engine.serve_check.types import ServeCheck
 from dfrot_engine.work_lock import is_in_use
 from dfrot_gui.run_parts import ChartFile, LogLine, Point, Series, StageState, StageStatus, StageWarning
 
@@ -79,6 +80,7 @@ class RunState:
     sensitivity: SensitivityResult | None = None
     written: Mapping[str, str] = field(default_factory=dict)
     generation: GenerationResult | None = None
+    served: ServeCheck | None = None
     warnings: tuple[StageWarning, ...] = ()
     log: Series[LogLine] = field(default_factory=Series[LogLine])
     message: str = ""
@@ -328,7 +330,7 @@ _FOLDS: dict[type, Callable[[RunState, Any], RunState]] = {
     SensitivityFinished: lambda state, event: replace(state, sensitivity=event.result),
     TextWritten: _text_written,
     GenerationFinished: lambda state, event: replace(state, generation=event.result),
-    ServeChecked: lambda state, _event: state,  # shown by the command line alone
+    ServeChecked: lambda state, event: replace(state, served=event.result),
     Warned: _warned,
     Logged: lambda state, event: _logged(state, event.time, event.stage, event.message),
     PauseChanged: _pause_changed,

@@ -7,6 +7,7 @@ from PySide6.QtGui import QColor, QTextCharFormat, QTextCursor
 from PySide6.QtWidgets import QCheckBox, QDoubleSpinBox, QSpinBox, QTextEdit, QVBoxLayout, QWidget
 
 from dfrot_engine.generation.types import Answer, Side
+from dfrot_gui.pages.output_choice import OutputChoice
 from dfrot_gui.run_model import RunModel
 from dfrot_gui.run_tables import Table
 from dfrot_gui.side_process import SideProcess
@@ -27,6 +28,7 @@ class TextPanel(QWidget):
         super().__init__()
         self._runs, self.process = runs, process
         self._asked = ""
+        self.choice = OutputChoice()
         self._build_fields()
         self.answers = {side: _text_box(f"Answer of the {side} model") for side in TITLES}
         self.notes = {side: label("", "small") for side in TITLES}
@@ -36,6 +38,7 @@ class TextPanel(QWidget):
         self.ask_button.clicked.connect(self.ask)
         self.stop_button.clicked.connect(process.stop)
         process.changed.connect(self.refresh)
+        self.choice.currentIndexChanged.connect(self.refresh)
         self.prompt.textChanged.connect(self.refresh)
         Theme.get().changed.connect(self._mark_where_they_part)
         self.refresh()
@@ -68,7 +71,7 @@ class TextPanel(QWidget):
         asked.add(self.prompt)
         fields = ((self.tokens, "Tokens at most"), (self.temperature, "Temperature"), (self.seed, "Seed"))
         named = [col(label(name, "small"), field, spacing=3) for field, name in fields]
-        buttons = row(self.chat, self.ask_button, self.stop_button, spacing=12)
+        buttons = row(self.choice, self.chat, self.ask_button, self.stop_button, spacing=12)
         asked.add(row(*named, None, col(None, buttons), spacing=14))
         asked.add(self.line)
         asked.add(self.notice)
@@ -99,6 +102,8 @@ class TextPanel(QWidget):
 
     def refresh(self) -> None:
         state, is_active = self.process.state, self.process.is_active
+        self.choice.set_outputs(self._runs.recipe, self._runs.state.outputs)
+        self.choice.setEnabled(not is_active)
         reason = self._why_not()
         self.ask_button.setVisible(not is_active)
         self.ask_button.setEnabled(not reason)
@@ -148,8 +153,7 @@ class TextPanel(QWidget):
         return "" if self.prompt.toPlainText().strip() else "Write a prompt first."
 
     def _folder(self) -> str:
-        outputs = self._runs.state.outputs
-        return outputs[0] if outputs else ""
+        return self.choice.folder
 
     def _mark_where_they_part(self) -> None:
         """Colour what follows the part that both have in common, once both are done."""
