@@ -8,6 +8,8 @@ Run it in an environment that holds the program, PyInstaller and the CPU build o
 from __future__ import annotations
 
 import argparse
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -26,10 +28,20 @@ def main() -> int:
     status = subprocess.run(command, cwd=ROOT, check=False).returncode
     if status == 0:
         folder = out / NAME
-        (folder / LICENCES).write_text(licence_list(), encoding="utf-8")
+        add_licences(folder)
         num_bytes = sum(path.lstat().st_size for path in folder.rglob("*"))
         print(f"Built {folder / NAME}, {num_bytes / 1e6:,.0f} MB")
     return status
+
+
+def add_licences(folder: Path) -> None:
+    """The list, and the texts that no package brings along: Python's, ours, and those of Qt."""
+    (folder / LICENCES).write_text(licence_list(), encoding="utf-8")
+    texts = {"Python": Path(os.__file__).with_name("LICENSE.txt"), NAME: ROOT / "LICENSE"}
+    texts |= {path.stem: path for path in (ROOT / "packaging" / "licences").iterdir()}
+    for name, path in texts.items():
+        if path.is_file():  # some systems keep Python's elsewhere
+            shutil.copyfile(path, folder / f"licence-{name}.txt")
 
 
 def licence_list() -> str:

@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from pathlib import Path
 
-from bundle_parts import COMMAND, LICENCES, METAINFO, NAME, ROOT
+from bundle_parts import COMMAND, METAINFO, NAME, ROOT
 from manual_pages import manual_pages
 
 from dfrot_engine import __version__
@@ -77,7 +77,8 @@ def add_desktop_files(tree: Path) -> None:
 def add_documents(tree: Path) -> None:
     """Licence, every shipped package's licence, manual pages, changes."""
     copy(DEBIAN / "copyright", tree / DOC / "copyright")
-    (tree / PROGRAM / LICENCES).rename(tree / DOC / LICENCES)
+    for path in (tree / PROGRAM).glob("licence*.txt"):
+        path.rename(tree / DOC / path.name)
     compress((ROOT / "packaging" / "CHANGELOG.md").read_bytes(), tree / DOC / "changelog.gz")
     entry = f"{NAME} ({VERSION}) stable; urgency=medium\n\n  * What changed for users is in changelog.gz.\n\n"
     signed = f" -- {maintainer()}  {format_datetime(date_of_release())}\n"

@@ -53,7 +53,9 @@ LEFT_OUT_FILES = (
     "pyarrow/include/*",
     "pyarrow/src/*",
     "pyarrow/tests/*",
-    "pyarrow/*.p[xy][di]",
+    "pyarrow/*.pxd",
+    "pyarrow/*.pxi",
+    "pyarrow/*.pyx",
     "pyarrow/_flight*",
     "pyarrow/_s3fs*",
     "pyarrow/_substrait*",
@@ -101,6 +103,7 @@ LEFT_OUT_FILES = (
     "*libjitbackend_test*",
     "*libtorchbind_test*",
     "*.a",
+    "*.pyi",
 )
 
 

@@ -19,7 +19,7 @@ DRAWING = ROOT / "resources" / "icons" / "dfrot.svg"
 LINUX = ROOT / "packaging" / "linux" / "icons"
 LINUX_SIZES = (16, 22, 24, 32, 48, 64, 128, 256, 512)
 #: By the file's ending: what Pillow calls it, and the sizes in it.
-CONTAINERS = {".ico": ("ICO", (16, 24, 32, 48, 64, 128, 256)), ".icns": ("ICNS", (16, 32, 64, 128, 256, 512, 1024))}
+CONTAINERS = {".ico": ("ICO", (16, 24, 32, 48, 64, 128, 256)), ".icns": ("ICNS", (32, 64, 128, 256, 512, 1024))}
 
 
 def draw(size: int) -> bytes:
