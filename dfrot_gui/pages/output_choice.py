@@ -6,8 +6,9 @@ from PySide6.QtWidgets import QComboBox
 
 from dfrot_engine import Recipe
 from dfrot_engine.recipe import Export
+from dfrot_gui.translation import mark, tr
 
-TIP = "The run wrote several kinds of files; what is done here is done with these"
+TIP = mark("The run wrote several kinds of files; what is done here is done with these")
 
 
 class OutputChoice(QComboBox):
@@ -15,8 +16,8 @@ class OutputChoice(QComboBox):
 
     def __init__(self) -> None:
         super().__init__()
-        self.setAccessibleName("Files that are meant")
-        self.setToolTip(TIP)
+        self.setAccessibleName(tr("Files that are meant"))
+        self.setToolTip(tr(TIP))
         self.setVisible(False)
         self._exports: tuple[Export, ...] = ()
 

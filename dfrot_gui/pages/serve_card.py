@@ -7,38 +7,38 @@ from PySide6.QtWidgets import QCheckBox, QComboBox, QMessageBox, QProgressBar
 from dfrot_engine import Recipe
 from dfrot_engine.recipe import NoRotation
 from dfrot_engine.serve_check.environments import Environment, environments
-from dfrot_engine.serve_check.text import sentence_of
-from dfrot_engine.serve_check.types import REFERENCE_WORDS, ServeCheck
+from dfrot_engine.serve_check.text import lines_of, sentence_of
 from dfrot_engine.units import format_bytes
 from dfrot_engine.verdicts.table import facts
 from dfrot_gui.pages.output_choice import OutputChoice
 from dfrot_gui.side_process import SideProcess
+from dfrot_gui.translation import mark, num, tr
 from dfrot_gui.widgets import Button, Card, Notice, box, col, label, row
 from dfrot_gui.widgets.basic import CardKind
 
-TEXT = "Loads the files with a runtime on this computer's CPU, apart from this program, and measures perplexity there."
-TRUST = "R4 is applied by code in the folder, which transformers runs only where it may"
+TEXT = mark("Loads the files with a runtime on this computer's CPU, apart from this program, and measures perplexity.")
+TRUST = mark("R4 is applied by code in the folder, which transformers runs only where it may")
 
 
 class ServeCard(Card):
     """Asks before it installs anything."""
 
     def __init__(self, choice: OutputChoice, process: SideProcess) -> None:
-        runtime, trust = QComboBox(), QCheckBox("Run the folder's code")
-        try_button = Button("Try it", "play")
-        stop_button = Button("Stop", "stop", tip="Stop; a half made environment is made anew")
+        runtime, trust = QComboBox(), QCheckBox(tr("Run the folder's code"))
+        try_button = Button(tr("Try it"), "play")
+        stop_button = Button(tr("Stop"), "stop", tip=tr("Stop; a half made environment is made anew"))
         buttons = row(trust, runtime, try_button, stop_button, spacing=12)
-        super().__init__("Does it load here?", TEXT, right=box(buttons))
+        super().__init__(tr("Does it load here?"), tr(TEXT), right=box(buttons))
         self.runtime, self.trust, self.try_button, self.stop_button = runtime, trust, try_button, stop_button
-        runtime.setAccessibleName("Runtime")
+        runtime.setAccessibleName(tr("Runtime"))
         trust.setAccessibleName(trust.text())
-        trust.setToolTip(TRUST)
+        trust.setToolTip(tr(TRUST))
         self._choice, self.process = choice, process
         self.line = label("", "small", wrap=True)
         self.bar = QProgressBar()
         self.bar.setRange(0, 1000)
         self.bar.setTextVisible(False)
-        self.bar.setAccessibleName("Progress of the check")
+        self.bar.setAccessibleName(tr("Progress of the check"))
         self.result = Notice()
         self.add(col(self.line, self.bar, spacing=6))
         self.add(self.result)
@@ -65,14 +65,14 @@ class ServeCard(Card):
         self.stop_button.setVisible(is_active)
         self.stop_button.setEnabled(state.status != "stopping")
         self.line.setVisible(is_active)
-        self.line.setText("Stopping…" if state.status == "stopping" else state.label)
+        self.line.setText(tr("Stopping…") if state.status == "stopping" else state.label)
         self.bar.setVisible(is_active)
         self.bar.setValue(round(self.bar.maximum() * self.process.fraction))
         if is_active:
             self.result.hide()
         elif state.served is not None:
             kind: CardKind = "good" if state.served.is_within else "bad"
-            self.result.show_message(kind, sentence_of(state.served), "\n".join(_lines(state.served)))
+            self.result.show_message(kind, sentence_of(state.served), "\n".join(lines_of(state.served)))
         elif state.status in ("failed", "cancelled"):
             self.result.show_message("bad" if state.status == "failed" else "inset", state.message, state.remedy)
         else:
@@ -87,34 +87,15 @@ class ServeCard(Card):
         self.process.start("serve-check", flags)
 
     def _may_install(self, env: Environment) -> bool:
-        question = f"{env.runtime.name} is not installed. Make an environment for it?"
-        details = f"pip downloads it; about {format_bytes(env.check.num_bytes)} go to {env.folder}. "
-        details += f"`dfrot serve-check --remove {env.check.name}` deletes it again."
+        question = tr("{runtime} is not installed. Make an environment for it?", runtime=env.runtime.name)
+        details = tr(
+            "pip downloads it; about {size} go to {folder}. `dfrot serve-check --remove {name}` deletes it again.",
+            size=num(format_bytes(env.check.num_bytes)),
+            folder=env.folder,
+            name=env.check.name,
+        )
         buttons = QMessageBox.StandardButton.Yes | QMessageBox.StandardButton.No
-        asked = QMessageBox(QMessageBox.Icon.Question, "Install a runtime", question, buttons, self)
+        asked = QMessageBox(QMessageBox.Icon.Question, tr("Install a runtime"), question, buttons, self)
         asked.setInformativeText(details)
         asked.setDefaultButton(QMessageBox.StandardButton.No)
         return asked.exec() == QMessageBox.StandardButton.Yes
-
-
-def _lines(found: ServeCheck) -> list[str]:
-    """The numbers, and what stands behind them."""
-    own = ", ".join(f"{name} {version}" for name, version in found.versions.items())
-    lines = [f"{found.runtime} ({own}): perplexity {found.perplexity:.3f}."]
-    lines += [
-        f"{_capital(REFERENCE_WORDS[name])}: {value:.3f} ({100 * (found.perplexity / value - 1):+.2f} %)."
-        for name, value in found.references.items()
-    ]
-    lines.append(
-        f"{found.tokens:,} tokens of '{found.dataset}' in {found.num_windows} windows of {found.seq_len:,} tokens."
-    )
-    if found.expected:
-        lines.append(f"The table of runtimes says: {found.expected}. {found.reason}")
-    return [
-        *(line[0].upper() + line[1:] if not line.startswith(found.runtime) else line for line in lines),
-        *found.notes,
-    ]
-
-
-def _capital(words: str) -> str:
-    return words[:1].upper() + words[1:]

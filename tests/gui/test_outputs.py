@@ -135,7 +135,7 @@ def test_a_runtime_tries_the_files(
         "--stdin-commands",
     ]
     assert card.result.text.startswith(words)
-    assert "The engine's quantized forward: 21.840" in card.result.text
+    assert "Compared with the engine's quantized forward, 21.840" in card.result.text
     assert not card.trust.isVisible()  # no R4
     choose(page.share.choice, "gguf-f16")
     assert not card.result.isVisible()
