@@ -281,6 +281,8 @@ def print_numbers(numbers: Mapping[str, Any], console: Console | None = None) ->
     table.add_row(
         "Perplexity", "–" if original is None else f"{original:.3f}", f"{numbers['perplexity_quantized']:.3f}"
     )
+    if "perplexity_engine" in numbers:
+        table.add_row("The same by the engine's own forward", "–", f"{numbers['perplexity_engine']:.3f}")
     if "kl_divergence" in numbers:
         table.add_row("KL divergence (nats per token)", "0", f"{numbers['kl_divergence']:.4f}")
         table.add_row("Same most likely next token", "100 %", f"{100 * numbers['top1_agreement']:.1f} %")

@@ -68,7 +68,8 @@ def scores(data: dict[str, Any], tokens: list[str]) -> list[float]:
 
 
 def _pairs(data: dict[str, Any]) -> list[tuple[str, str]]:
-    return [tuple(one.split(" ", 1)) if isinstance(one, str) else tuple(one) for one in data["model"]["merges"]]
+    halves = (one.split(" ", 1) if isinstance(one, str) else one for one in data["model"]["merges"])
+    return [(left, right) for left, right in halves]
 
 
 def _merges_every_pair(data: dict[str, Any]) -> bool:
