@@ -36,6 +36,7 @@ from dfrot_gui.run_progress import elapsed_s
 from dfrot_gui.run_state import RunState
 from dfrot_gui.run_words import Kpi, recipe_line
 from dfrot_gui.side_process import SideProcess
+from dfrot_gui.theme import px
 from dfrot_gui.translation import mark, tr
 from dfrot_gui.widgets import (
     Button,
@@ -199,7 +200,7 @@ class ResultPage(Page):
             (self.proof, SECOND_HEIGHT),
         )
         for card, height in heights:
-            card.setFixedHeight(height)
+            card.setFixedHeight(px(height))
         return col(
             self._verdict,
             row(*((card, 1) for card in self._kpis.values()), spacing=14),

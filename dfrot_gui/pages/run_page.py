@@ -30,6 +30,7 @@ from dfrot_gui.run_words import (
     stage_line,
     time_line,
 )
+from dfrot_gui.theme import px
 from dfrot_gui.translation import mark, tr
 from dfrot_gui.widgets import Button, Card, KpiCard, LogView, Page, StageBar, box, col, label, row, scrolled
 
@@ -91,7 +92,7 @@ class RunPage(Page):
             ChartCard(self.blocks),
         ]
         for card in self._cards:
-            card.setMinimumHeight(CHART_HEIGHT)
+            card.setMinimumHeight(px(CHART_HEIGHT))
         self._cards[1].show_legend()
         self._cards[3].show_legend()
 
@@ -119,7 +120,7 @@ class RunPage(Page):
         self._overview.addLayout(self._grid, 1, 0)
         self._place(2)
         self._charts_area = scrolled(self._overview)
-        self.log.setFixedHeight(92)
+        self.log.setFixedHeight(px(92))
         content = QGridLayout()
         content.setContentsMargins(0, 0, 0, 0)
         content.setSpacing(16)
@@ -132,8 +133,8 @@ class RunPage(Page):
         """Two columns of charts with the numbers at their right; on a narrow page one, the numbers above."""
         self.columns = columns
         is_wide = columns > 1
-        self._kpi_box.setMaximumWidth(KPI_WIDTH if is_wide else QWIDGETSIZE_MAX)
-        self._kpi_box.setMinimumWidth(KPI_WIDTH if is_wide else 0)
+        self._kpi_box.setMaximumWidth(px(KPI_WIDTH) if is_wide else QWIDGETSIZE_MAX)
+        self._kpi_box.setMinimumWidth(px(KPI_WIDTH) if is_wide else 0)
         self._kpi_line.setDirection(QBoxLayout.Direction.TopToBottom if is_wide else QBoxLayout.Direction.LeftToRight)
         self._overview.addWidget(self._kpi_box, 1 if is_wide else 0, 1 if is_wide else 0)
         for index, card in enumerate(self._cards):
@@ -153,7 +154,7 @@ class RunPage(Page):
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
         super().resizeEvent(event)
-        columns = 2 if self.width() - KPI_WIDTH >= TWO_COLUMNS_FROM else 1
+        columns = 2 if self.width() - px(KPI_WIDTH) >= px(TWO_COLUMNS_FROM) else 1
         if columns != self.columns:
             self._place(columns)
 

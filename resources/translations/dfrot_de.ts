@@ -102,6 +102,10 @@
         <translation>„library:“ und ein Name aus der Rotationsbibliothek, eine .safetensors-Datei mit R1 oder eine .npy-Datei mit einer quadratischen Matrix</translation>
     </message>
     <message>
+        <source>&apos;per-head&apos;: one for each token and head, computed at run time; &apos;per-tensor&apos;, for fp8: one for the keys and one for the values of each block, measured on the calibration text and written</source>
+        <translation>&apos;per-head&apos;: one for each token and head, computed at run time; &apos;per-tensor&apos;, for fp8: one for the keys and one for the values of each block, measured on the calibration text and written</translation>
+    </message>
+    <message>
         <source>(empty)</source>
         <translation>(leer)</translation>
     </message>
@@ -206,6 +210,10 @@
         <translation>Eine gespeicherte R1: „library:“ und ihr Name in der Rotationsbibliothek, oder eine .safetensors- oder .npy-Datei. Gilt, wenn der Start from-file ist</translation>
     </message>
     <message>
+        <source>About and this computer…</source>
+        <translation>Über das Programm und diesen Computer…</translation>
+    </message>
+    <message>
         <source>About {duration} on this computer</source>
         <translation>Etwa {duration} auf diesem Computer</translation>
     </message>
@@ -304,6 +312,10 @@
     <message>
         <source>As a chat</source>
         <translation>Als Chat</translation>
+    </message>
+    <message>
+        <source>As the system</source>
+        <translation>Wie das System</translation>
     </message>
     <message>
         <source>Ask both</source>
@@ -992,6 +1004,10 @@
         <translation>Hilfe (F1)</translation>
     </message>
     <message>
+        <source>Help: the language changes at the next start</source>
+        <translation>Hilfe: die Sprache wechselt beim nächsten Start</translation>
+    </message>
+    <message>
         <source>History</source>
         <translation>Verlauf</translation>
     </message>
@@ -1130,6 +1146,10 @@
     <message>
         <source>LLaVA</source>
         <translation>LLaVA</translation>
+    </message>
+    <message>
+        <source>Language</source>
+        <translation>Sprache</translation>
     </message>
     <message>
         <source>Larger than memory</source>
@@ -2487,6 +2507,10 @@ Der Lauf, aus dem sie stammt, behält seine eigene Datei.</translation>
         <translation>Dieses Rezept auf die Rezeptseite nehmen, um es zu ändern</translation>
     </message>
     <message>
+        <source>Takes effect at the next start</source>
+        <translation>Gilt ab dem nächsten Start</translation>
+    </message>
+    <message>
         <source>Tasks</source>
         <translation>Aufgaben</translation>
     </message>
@@ -2745,6 +2769,10 @@ Der Lauf, aus dem sie stammt, behält seine eigene Datei.</translation>
         <translation>Token jedes Blocks, die die Verfeinerung sieht</translation>
     </message>
     <message>
+        <source>Topics</source>
+        <translation>Themen</translation>
+    </message>
+    <message>
         <source>Train a LoRA adapter</source>
         <translation>Einen LoRA-Adapter trainieren</translation>
     </message>
@@ -2851,6 +2879,10 @@ Ein Lauf, der im Gange ist, ist nicht betroffen.</translation>
     <message>
         <source>Version</source>
         <translation>Version</translation>
+    </message>
+    <message>
+        <source>Version, diagnostics, licences</source>
+        <translation>Version, Diagnose, Lizenzen</translation>
     </message>
     <message>
         <source>View</source>
