@@ -9,6 +9,9 @@ from typing import Generic, Literal, TypeVar, overload
 
 StageStatus = Literal["waiting", "running", "done", "reused"]
 
+#: Points of a long curve that are drawn; charts are narrower.
+THINNED = 1_000
+
 T = TypeVar("T")
 
 
@@ -56,6 +59,65 @@ class Series(Sequence[T], Generic[T]):
 class Point:
     step: int
     value: float
+
+
+class Curve(Sequence[Point]):
+    """An immutable curve with what a page asks of it ready at hand, however long it grows.
+
+    Attributes:
+        thinned: at most `2 * THINNED` points that look the same: of each stretch its lowest and its highest.
+        lowest, highest: the first of the lowest and of the highest values; None before any that is a number.
+    """
+
+    __slots__ = ("_points", "highest", "lowest", "thinned")
+
+    def __init__(self, points: Sequence[Point] = ()) -> None:
+        self._points = Series(points)
+        numbers = [point for point in points if point.value == point.value]
+        self.lowest = min(numbers, key=lambda point: point.value, default=None)
+        self.highest = max(numbers, key=lambda point: point.value, default=None)
+        self.thinned: Series[Point] = Series()
+        for point in points:
+            self.thinned = _thinned(self.thinned, point)
+
+    def appended(self, point: Point) -> Curve:
+        new: Curve = Curve.__new__(Curve)
+        new._points = self._points.appended(point)
+        new.thinned = _thinned(self.thinned, point)
+        is_number = point.value == point.value
+        is_lowest = is_number and (self.lowest is None or point.value < self.lowest.value)
+        is_highest = is_number and (self.highest is None or point.value > self.highest.value)
+        new.lowest = point if is_lowest else self.lowest
+        new.highest = point if is_highest else self.highest
+        return new
+
+    def __len__(self) -> int:
+        return len(self._points)
+
+    @overload
+    def __getitem__(self, index: int) -> Point: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Point]: ...
+    def __getitem__(self, index: int | slice) -> Point | list[Point]:
+        return self._points[index]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Curve) and self._points == other._points
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _thinned(points: Series[Point], point: Point) -> Series[Point]:
+    """One point more; where that makes too many, only the lowest and highest of every four stay."""
+    if len(points) < 2 * THINNED:
+        return points.appended(point)
+    kept: list[Point] = []
+    for start in range(0, len(points), 4):
+        stretch = [one for one in points[start : start + 4] if one.value == one.value]
+        if stretch:
+            ends = (min(stretch, key=lambda one: one.value), max(stretch, key=lambda one: one.value))
+            kept += sorted(ends[: 1 if ends[0] is ends[1] else 2], key=lambda one: one.step)
+    return Series(kept).appended(point)
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ from dfrot_engine import (
 )
 from dfrot_engine.proof.types import TITLES
 from dfrot_engine.work_lock import is_in_use
-from dfrot_gui.run_parts import ChartFile, LogLine, Point, Series, StageState, StageStatus, StageWarning
+from dfrot_gui.run_parts import ChartFile, Curve, LogLine, Point, Series, StageState, StageStatus, StageWarning
 
 Status = Literal["idle", "running", "paused", "stopping", "finished", "cancelled", "failed", "interrupted"]
 MAX_LOG_LINES = 2_000
@@ -68,7 +68,7 @@ class RunState:
     stage: str = ""
     label: str = ""
     is_pause_requested: bool = False
-    curves: Mapping[str, Series[Point]] = field(default_factory=dict)
+    curves: Mapping[str, Curve] = field(default_factory=dict)
     blocks: Mapping[int, BlockQuantized] = field(default_factory=dict)
     massive: MassiveTokensFound | None = None
     charts: Mapping[str, ChartFile] = field(default_factory=dict)
@@ -103,8 +103,8 @@ class RunState:
         return self.status in ("cancelled", "failed", "interrupted")
 
     @property
-    def loss(self) -> Series[Point]:
-        return self.curves.get("rotate/loss", Series())
+    def loss(self) -> Curve:
+        return self.curves.get("rotate/loss", Curve())
 
     @property
     def massive_tokens(self) -> tuple[MassiveToken, ...]:
@@ -116,7 +116,8 @@ class RunState:
 
     @property
     def peak_bytes(self) -> int:
-        measured = [point.value for name in ("memory/ram", "memory/gpu") for point in self.curves.get(name, ())]
+        curves = (self.curves.get(name, Curve()) for name in ("memory/ram", "memory/gpu"))
+        measured = [curve.highest.value for curve in curves if curve.highest]
         return int(max([*measured, *(stage.peak_bytes for stage in self.stages)], default=0))
 
     def metric(self, name: str) -> Evaluated | None:
@@ -222,12 +223,12 @@ def _stage_finished(state: RunState, event: StageFinished) -> RunState:
 
 
 def _measured(state: RunState, event: Measured) -> RunState:
-    curve, step = state.curves.get(event.name, Series()), event.step
+    curve, step = state.curves.get(event.name, Curve()), event.step
     if event.name.startswith("memory/") and state.started:
         # Stages count their own seconds; the run's never start over.
         step = int((event.time - state.started).total_seconds())
     elif curve and step <= curve[-1].step:
-        curve = Series([point for point in curve if point.step < step])
+        curve = Curve([point for point in curve if point.step < step])
     return replace(state, curves={**state.curves, event.name: curve.appended(Point(step, event.value))})
 
 

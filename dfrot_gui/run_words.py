@@ -8,7 +8,7 @@ from typing import Literal
 
 from dfrot_engine import Recipe
 from dfrot_engine.units import about_text, duration_text, format_bytes
-from dfrot_gui.run_parts import StageState
+from dfrot_gui.run_parts import Curve, StageState
 from dfrot_gui.run_progress import elapsed_s
 from dfrot_gui.run_state import RunState
 from dfrot_gui.theme import series_label
@@ -70,11 +70,11 @@ def time_line(state: RunState, now: datetime, left_s: float | None) -> str:
 
 
 def loss_kpi(state: RunState) -> Kpi:
-    values = [point.value for point in state.loss]
-    if not values:
+    curve = state.loss
+    if curve.lowest is None:
         return Kpi("–", "nothing refined yet")
-    best, first = min(values), values[0]
-    if len(values) == 1 or first <= 0:
+    best, first = curve.lowest.value, curve[0].value
+    if len(curve) == 1 or first <= 0:
         return Kpi(f"{best:,.5g}", "at the start")
     change = 100 * (best / first - 1)
     return Kpi(f"{best:,.5g}", f"{change:+.0f} % since start".replace("-", "−"), "good" if change < -0.5 else "small")
@@ -89,12 +89,12 @@ def massive_kpi(state: RunState) -> Kpi:
 
 def memory_kpi(state: RunState) -> Kpi:
     name = "memory/gpu" if "memory/gpu" in state.curves else "memory/ram"
-    curve = state.curves.get(name, ())
-    if not curve:
+    curve = state.curves.get(name, Curve())
+    if curve.highest is None:
         return Kpi("–", f"peak {format_bytes(state.peak_bytes)}" if state.peak_bytes else "not measured yet")
     where = "GPU, peak" if name == "memory/gpu" else "peak"
-    peak = max(point.value for point in curve)
-    return Kpi(format_bytes(curve[-1].value), f"{where} {format_bytes(max(peak, _stage_peak(state, name)))}")
+    peak = max(curve.highest.value, _stage_peak(state, name))
+    return Kpi(format_bytes(curve[-1].value), f"{where} {format_bytes(peak)}")
 
 
 def _stage_peak(state: RunState, name: str) -> float:

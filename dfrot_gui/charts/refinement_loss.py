@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 
 import numpy as np
 
 from dfrot_gui.charts.axis import whole_text
 from dfrot_gui.charts.base import Plot, tip_html
-from dfrot_gui.run_parts import Point
+from dfrot_gui.run_parts import Curve, Point
 from dfrot_gui.run_tables import Table
 
 # A wide antialiased path through noise costs seconds a frame; drawn in segments it costs 50 ms.
@@ -41,8 +42,9 @@ class RefinementLossChart(Plot):
         if len(points) == len(self._points) and points[-1:] == self._points[-1:]:
             return
         self._points = points
-        steps = np.array([point.step for point in points], dtype=np.float64)
-        values = np.array([point.value for point in points], dtype=np.float64)
+        drawn = points.thinned if isinstance(points, Curve) else points
+        steps = np.array([point.step for point in drawn], dtype=np.float64)
+        values = np.array([point.value for point in drawn], dtype=np.float64)
         is_finite = np.isfinite(values)
         steps, values = steps[is_finite], values[is_finite]
         self._curve.curve.setSegmentedLineMode("on" if len(values) > SEGMENTED_FROM else "auto")
@@ -54,7 +56,8 @@ class RefinementLossChart(Plot):
     def readout(self, x: float, y: float) -> str:
         if not self._points or not -0.5 + self._points[0].step <= x <= self._points[-1].step + 0.5:
             return ""
-        nearest = min(self._points, key=lambda point: abs(point.step - x))
+        after = bisect_left(self._points, x, key=lambda point: point.step)
+        nearest = min(self._points[max(0, after - 1) : after + 1], key=lambda point: abs(point.step - x))
         return tip_html(f"refinement {nearest.step}", [("", "loss", f"{nearest.value:.6g}")])
 
     def table(self) -> Table:

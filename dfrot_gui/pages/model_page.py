@@ -28,6 +28,11 @@ from dfrot_gui.widgets import Button, Card, Notice, Page, box, col, label, row
 from dfrot_gui.widgets.flow import FlowLayout
 
 STOP_S = 2.0
+HINT = (
+    "New here? Two clicks are enough for a first run",
+    "Press “Use this model” for the small model that comes with the program, then “Start run” on the next page. The "
+    "settings are fine as they are; the results open when the run has ended.",
+)
 _BILLION = 10**9
 SIZES = {None: "Any size", **{size * _BILLION: f"Up to {size} B" for size in (1, 3, 8, 14, 32, 70)}}
 SORTS = {"downloads": "Most downloads", "likes": "Most likes", "newest": "Newest", "smallest": "Smallest"}
@@ -78,6 +83,11 @@ class ModelPage(Page):
         self.facts.setFixedWidth(348)
         self.facts.used.connect(self._use)
         left = box(col(self._build_search(), self._build_chips(), 2, (self._build_list(), 1), spacing=10))
+        self.hint = Notice(dismissal="Got it")
+        self.hint.dismissed.connect(settings.close_hint)
+        if settings.is_new_here:
+            self.hint.show_message("inset", *HINT)
+        self.add(self.hint)
         self.add(row((left, 1), self.facts, spacing=18), 1)
         search.set_opened(settings.recent_models)
         search.rows_changed.connect(self._show_rows)
@@ -223,6 +233,7 @@ class ModelPage(Page):
 
     def _use(self, source: str, revision: str) -> None:
         self._settings.last_model, self._settings.last_revision = source, revision
+        self.hint.hide()
         self.model_used.emit(source, revision)
 
     def _choose_folder(self) -> None:
