@@ -165,8 +165,7 @@ QCheckBox::indicator:checked { background: $accent; border-color: $accent; image
 QCheckBox:disabled { color: $faint; }
 QCheckBox::indicator:disabled { background: $inset; border-color: $line; }
 QCheckBox[kbd="true"]:focus { color: $focus; text-decoration: underline; }
-QListView[kbd="true"]:focus, QTableView[kbd="true"]:focus, QPlainTextEdit[kbd="true"]:focus,
-QGraphicsView[kbd="true"]:focus {
+QListView[kbd="true"]:focus, QTableView[kbd="true"]:focus, QPlainTextEdit[kbd="true"]:focus {
     border: 2px solid $focus; border-radius: 8px;
 }
 """

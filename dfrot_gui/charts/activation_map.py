@@ -8,7 +8,7 @@ import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
 from PySide6.QtCore import QPointF, QRectF, Qt, Signal
-from PySide6.QtGui import QKeyEvent
+from PySide6.QtGui import QFocusEvent, QKeyEvent
 from PySide6.QtWidgets import QGraphicsRectItem
 
 from dfrot_engine.charts import ActivationMap
@@ -30,6 +30,14 @@ STEPS = {
     Qt.Key.Key_PageDown: (0, 32),
     Qt.Key.Key_Home: (0, -(1 << 30)),
     Qt.Key.Key_End: (0, 1 << 30),
+}
+TAB_REASONS = (Qt.FocusReason.TabFocusReason, Qt.FocusReason.BacktabFocusReason)
+#: Seen on every colour of the map, which both themes share.
+MARK_COLOR = "#3de0ff"
+MARKS = {
+    "block": (1.0, Qt.PenStyle.DashLine),
+    "pin": (2.0, Qt.PenStyle.SolidLine),
+    "cursor": (3.0, Qt.PenStyle.SolidLine),
 }
 PIN_KEYS = (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space)
 
@@ -67,8 +75,8 @@ class ActivationMapChart(Plot):
         self.view.setDefaultPadding(0)
         self.view.sigRangeChanged.connect(self._redraw)
         self.view.sigResized.connect(self._redraw)
-        self._pin_mark, self._block_mark = QGraphicsRectItem(), QGraphicsRectItem()
-        for mark in (self._pin_mark, self._block_mark):
+        self._marked = {name: QGraphicsRectItem() for name in MARKS}
+        for mark in self._marked.values():
             mark.setZValue(10)
             mark.hide()
             self.view.addItem(mark, ignoreBounds=True)
@@ -122,18 +130,21 @@ class ActivationMapChart(Plot):
 
     def set_block(self, block: int | None) -> None:
         """Put a frame around a block; None: around none."""
-        self._block_mark.setVisible(block is not None and self.map is not None)
-        if block is not None and self.map is not None:
-            self._block_mark.setRect(QRectF(-0.5, block - 0.5, self.map.value.shape[1], 1))
+        width = self.map.value.shape[1] if self.map else 0
+        self._mark("block", (block, 0) if block is not None and width else None, width)
 
     def set_pin(self, cell: tuple[int, int] | None) -> None:
         """Mark a cell and say so; None lets go."""
-        self._pin_mark.setVisible(cell is not None)
-        if cell is not None:
-            self._pin_mark.setRect(QRectF(cell[1] - 0.5, cell[0] - 0.5, 1, 1))
+        self._mark("pin", cell)
         if cell != self.pin:
             self.pin = cell
             self.pinned.emit(cell)
+
+    def _mark(self, name: str, cell: tuple[int, int] | None, width: int = 1) -> None:
+        mark = self._marked[name]
+        mark.setVisible(cell is not None)
+        if cell is not None:
+            mark.setRect(QRectF(cell[1] - 0.5, cell[0] - 0.5, width, 1))
 
     def _draw(self) -> None:
         values = self.values
@@ -197,10 +208,19 @@ class ActivationMapChart(Plot):
             self._bar.axis.setTextPen(t.muted)
             self._bar.axis.setPen(pg.mkPen(t.line))
             self._bar.axis.setTickFont(ui_font(10))
-            width = 2 * self.devicePixelRatioF()
-            # Seen on every colour of the map, which both themes share.
-            self._pin_mark.setPen(pg.mkPen("#3de0ff", width=width))
-            self._block_mark.setPen(pg.mkPen("#3de0ff", width=width / 2, style=Qt.PenStyle.DashLine))
+            for name, (width, line) in MARKS.items():
+                pen = pg.mkPen(MARK_COLOR, width=width * self.devicePixelRatioF(), style=line)
+                self._marked[name].setPen(pen)
+
+    def focusInEvent(self, event: QFocusEvent) -> None:  # noqa: N802
+        super().focusInEvent(event)
+        if self.map is not None and event.reason() in TAB_REASONS:
+            self._move_cursor(0, 0)  # shows where the arrows will start
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:  # noqa: N802
+        super().focusOutEvent(event)
+        self._mark("cursor", None)
+        self._hide_cross()
 
     def keyPressEvent(self, ev: QKeyEvent) -> None:  # noqa: N802
         key = Qt.Key(ev.key())
@@ -218,14 +238,13 @@ class ActivationMapChart(Plot):
     def _move_cursor(self, down: int, right: int) -> None:
         """From the cell that is pinned or was left last; the first step shows where that is."""
         assert self.map is not None
-        start = self.cursor_cell or self.pin
-        if start is None:
-            start, down, right = (0, 0), 0, 0
+        start = self.cursor_cell or self.pin or (0, 0)
         limits = self.map.value.shape
         block, position = (
             min(max(0, at + by), limit - 1) for at, by, limit in zip(start, (down, right), limits, strict=True)
         )
         self.cursor_cell = block, position
+        self._mark("cursor", self.cursor_cell)
         (left, end), (top, bottom) = self.view.viewRange()
         if not (left <= position <= end and top <= block <= bottom):
             self.reset_view()

@@ -9,8 +9,8 @@ from dfrot_gui.charts.card import ChartCard
 from dfrot_gui.pages.site_picker import in_sentence, site_titles
 from dfrot_gui.pages.token_details import NOT_KEPT, NOT_MEASURED, OLD_RUN, Token, TokenDetails
 
-OF_BLOCK = "Largest |h| of each token that enters the block; triangles are massive tokens. Click one for its errors."
-OF_SITE = "Largest |h| of each token at the {}; triangles are massive tokens. Click one for its errors."
+OF_BLOCK = "Largest |h| in front of each block; triangles are massive tokens. Click a token for its errors."
+OF_SITE = "Largest |h| at the {}; triangles are massive tokens. Click a token for its errors."
 
 
 class MapCard(ChartCard):

@@ -255,7 +255,7 @@ class RunPage(Page):
             self._block_card.refresh_legend()
         else:
             self.linears.set_errors(state.block_errors.get(block, {}))
-            self._linear_card.set_subtitle(f"Block {block}, each on its own inputs, worst first")
+            self._linear_card.set_subtitle(f"Block {block}, each on its own inputs")
 
     def _show_log(self, state: RunState) -> None:
         """Add the lines that are new; everything anew when another run is shown."""

@@ -70,7 +70,7 @@ class TokenDetails(Card):
         line = row((col(self._head, self._context, self._errors, spacing=4), 1), spacing=8)
         line.addWidget(self.close_button, 0, Qt.AlignmentFlag.AlignTop)
         self.add(line)
-        Theme.get().changed.connect(lambda _: self._show())
+        Theme.get().changed.connect(self._show)
         self.hide()
 
     @property
@@ -81,7 +81,7 @@ class TokenDetails(Card):
         self._token = token
         self._show()
 
-    def _show(self) -> None:
+    def _show(self, *_: object) -> None:
         token = self._token
         self.setVisible(token is not None)
         if token is None:

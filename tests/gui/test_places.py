@@ -80,11 +80,11 @@ def test_arrows_move_enter_pins_and_escape_lets_go(page: RunPage) -> None:
     assert chart.focusPolicy() == Qt.FocusPolicy.StrongFocus
     for key in (Qt.Key.Key_Right, Qt.Key.Key_Right, Qt.Key.Key_Down, Qt.Key.Key_PageDown):
         QTest.keyClick(chart, key)
-    assert chart.cursor_cell == (1, 33), "the first key shows where the cursor is"
-    assert "block 1 · position 33" in chart.tip.text()
+    assert chart.cursor_cell == (1, 34)
+    assert "block 1 · position 34" in chart.tip.text()
     assert chart.tip.isVisible()
     QTest.keyClick(chart, Qt.Key.Key_Return)
-    assert chart.pin == (1, 33)
+    assert chart.pin == (1, 34)
     assert page.map_card.details.isVisible()
     for key in (Qt.Key.Key_End, Qt.Key.Key_Right, Qt.Key.Key_Up, Qt.Key.Key_Up):
         QTest.keyClick(chart, key)
