@@ -235,10 +235,11 @@ def _plan(arguments: argparse.Namespace) -> int:
 def _run(arguments: argparse.Namespace) -> int:
     recipe, options = recipe_from(arguments), options_from(arguments)
     is_to_start = options.ranks > 1 and place().world_size == 1
-    with other_ranks(options.ranks, arguments.line) if is_to_start else contextlib.nullcontext():
+    others = other_ranks(options.ranks, arguments.line) if is_to_start else contextlib.nullcontext(lambda: None)
+    with others as check:
         from dfrot_engine.run_process import run_process
 
-        ended = run_process(recipe, options, as_json=arguments.json, stdin_commands=arguments.stdin_commands)
+        ended = run_process(recipe, options, check, as_json=arguments.json, stdin_commands=arguments.stdin_commands)
     return _EXITS[ended.status]
 
 

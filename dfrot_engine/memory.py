@@ -40,12 +40,21 @@ def return_freed_memory(*, cycles: bool = False) -> None:
     that adds up. Mapping every piece on its own would do as well, but cost a third of the computing time.
 
     Args:
-        cycles: first free what refers to itself, such as modules that were unpacked; takes a tenth of a second.
+        cycles: first free what refers to itself, such as modules that were unpacked.
     """
     if cycles:
         gc.collect()
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+def set_imports_aside() -> None:
+    """Let collections pass over what is there now, modules above all: half a million objects, a quarter of a second.
+
+    What refers to itself and is in use at this moment stays in memory for good, so this belongs before any work.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def split_budget(budget_bytes: int, block_bytes: int) -> tuple[bool, int]:

@@ -48,6 +48,12 @@ def scheme_words(scheme: WeightScheme | ActivationScheme | KVCacheScheme | None)
     if isinstance(scheme, WeightScheme):
         per_group = scheme.granularity == "per-group"
         words.append(f"one scale for {scheme.group_size} columns" if per_group else "one scale for each channel")
+    if isinstance(scheme, KVCacheScheme):
+        words.append(
+            "one measured scale for the keys and one for the values of a block"
+            if scheme.is_static
+            else "one scale for each token and head"
+        )
     return ", ".join(words)
 
 

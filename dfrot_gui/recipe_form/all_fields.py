@@ -9,8 +9,10 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from dfrot_engine import Problem
 from dfrot_gui.icons import icon
+from dfrot_gui.recipe_form.fields import field_title
 from dfrot_gui.recipe_form.form import Form
 from dfrot_gui.recipe_model import RecipeModel
+from dfrot_gui.translation import tr
 from dfrot_gui.widgets.basic import Button, Card, IconLabel, clear, label, row
 from dfrot_gui.widgets.reflow import ReflowGrid
 
@@ -98,7 +100,7 @@ def _collect(section: BaseModel, path: str, title: str, found: list[tuple[str, l
         value = getattr(section, name)
         field = f"{path}.{name}" if path else name
         if isinstance(value, BaseModel):
-            inner.append((value, field, info.title or name.replace("_", " ").capitalize()))
+            inner.append((value, field, tr(field_title(name, info))))
         elif name not in _HIDDEN and not isinstance(value, _LISTS) and (value is not None or path == "options"):
             plain.append(field)
     if plain:
