@@ -14,6 +14,8 @@ from dfrot_gui.run_tables import Table
 
 # A wide antialiased path through noise costs seconds a frame; drawn in segments it costs 50 ms.
 SEGMENTED_FROM = 800
+# Drawing axes and curve anew takes longer than everything else on the page.
+MOST_PIXELS = 600
 EMPTY = "The loss is drawn here while a rotation is refined."
 NOT_REFINED = "This recipe's rotation is not refined, so there is no loss to draw."
 
@@ -30,6 +32,7 @@ class RefinementLossChart(Plot):
             x_text=whole_text,
         )
         self._points: Sequence[Point] = ()
+        self._num_drawn = 0
         self._curve = self.add_curve("dfrot", 2.5)
         self._best = self.add_symbols("good", size=8)
         self.set_has_data(False)
@@ -38,10 +41,14 @@ class RefinementLossChart(Plot):
         """Whether this run's recipe refines its rotation at all."""
         self.set_empty_text(EMPTY if is_refined else NOT_REFINED)
 
-    def set_points(self, points: Sequence[Point]) -> None:
-        if len(points) == len(self._points) and points[-1:] == self._points[-1:]:
+    def set_points(self, points: Sequence[Point], *, is_last: bool = True) -> None:
+        """Draw them; of a curve that grows (`is_last` is false), only when it has grown by about a pixel."""
+        if len(points) == len(self._points) == self._num_drawn and points[-1:] == self._points[-1:]:
             return
         self._points = points
+        if not is_last and 0 < len(points) - self._num_drawn < len(points) / MOST_PIXELS:
+            return
+        self._num_drawn = len(points)
         drawn = points.thinned if isinstance(points, Curve) else points
         steps = np.array([point.step for point in drawn], dtype=np.float64)
         values = np.array([point.value for point in drawn], dtype=np.float64)

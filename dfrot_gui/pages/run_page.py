@@ -224,7 +224,7 @@ class RunPage(Page):
 
     def _show_charts(self, state: RunState) -> None:
         self.loss.set_is_refined(self._model.is_refined)
-        self.loss.set_points(state.loss)
+        self.loss.set_points(state.loss, is_last=not state.is_active)
         cells, chart = self._model.cell_errors(), self._model.activation_map()
         sites = cells.sites if cells else ()
         num_blocks = max(state.num_blocks, chart.value.shape[0] if chart else 0)

@@ -1,8 +1,8 @@
 """The real engine, and beside its events those of a run with long curves: what the window has to bear at most.
 
 As a program it stands for `python -m dfrot_engine`: it starts that, passes on commands and events, and adds, once the
-run has begun, four curves of `--points` points, then ten updates a second of all four and of a chart file with as many
-tokens. `DFROT_LOUD_POINTS` is that number.
+run has begun, two curves of `DFROT_LOUD_POINTS` points, then ten updates a second of both and of a chart file with as many
+tokens under four rotations.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dfrot_engine.events import EventBase
 from dfrot_engine.site_charts import SITE_ERRORS, SiteErrors
 
 POINTS = "DFROT_LOUD_POINTS"
-CURVES = ("rotate/loss", "memory/gpu", "memory/ram", "quantize/loss")
+CURVES = ("rotate/loss", "memory/ram")
 UPDATES_PER_S = 10
 POINTS_PER_UPDATE = 13
 KINDS = ("none", "random-orthogonal", "hadamard", "descent")
