@@ -1,8 +1,8 @@
 """The real engine, and beside its events those of a run with long curves: what the window has to bear at most.
 
 As a program it stands for `python -m dfrot_engine`: it starts that, passes on commands and events, and adds, once the
-run has begun, two curves of `DFROT_LOUD_POINTS` points, then ten updates a second of both and of a chart file with as many
-tokens under four rotations.
+run has begun, two curves of `DFROT_LOUD_POINTS` points, then ten updates a second of both and of a chart file with as
+many tokens under four rotations.
 """
 
 from __future__ import annotations
