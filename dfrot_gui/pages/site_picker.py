@@ -40,7 +40,7 @@ class SitePicker(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._sites: tuple[str, ...] = ()
+        self._sites: tuple[str, ...] | None = None
         self._num_blocks = 0
         self.sites, self.blocks = ChoiceEditor({None: ALL_SITES}), ChoiceEditor({None: ALL_BLOCKS})
         for editor, name in ((self.sites, "Input"), (self.blocks, "Block")):
@@ -61,7 +61,7 @@ class SitePicker(QWidget):
     def set_places(self, readers: Sequence[str], num_blocks: int) -> None:
         """What there is to pick from; another run's places let go of what was picked."""
         titles = site_titles(readers)
-        if titles != self._sites or not titles:
+        if titles != self._sites:
             self._sites = titles
             self.sites.set_choices({None: ALL_SITES, **dict(enumerate(titles))})
             self.sites.setEnabled(bool(titles))

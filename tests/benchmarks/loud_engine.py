@@ -18,7 +18,7 @@ import numpy as np
 
 from dfrot_engine import ChartSaved, Measured
 from dfrot_engine.events import EventBase
-from dfrot_engine.site_charts import SITE_ERRORS, SiteErrors
+from dfrot_engine.site_charts import CELL_ERRORS, SITE_ERRORS, CellErrors, SiteErrors
 
 POINTS = "DFROT_LOUD_POINTS"
 CURVES = ("rotate/loss", "memory/ram")
@@ -67,6 +67,9 @@ def points(first: int, number: int) -> list[EventBase]:
 
 def be_loud(voice: Voice, work: Path, number: int) -> None:
     """Long curves at once, then their updates for as long as the program lives."""
+    cells = CellErrors(("attention", "mlp"), {kind: np.ones((2, BLOCKS, 512), np.float32) for kind in KINDS})
+    cells.save(work / "charts" / "loud-cells.npz")
+    voice.say(ChartSaved(name=CELL_ERRORS, path="charts/loud-cells.npz"))
     for first in range(0, number, 1_000):
         voice.say(*points(first, 1_000))
     step = number

@@ -106,12 +106,15 @@ def measured(seconds: float, folder: Path) -> dict[str, Any]:
     wait_for(lambda: len(window.runs.state.loss) >= POINTS_A_CURVE, STARTS_S)
     page = run_page(window)
     assert window.runs.is_active, window.runs.state.message
-    page.picker.set_places(("attention", "mlp"), loud_engine.BLOCKS)
+    page.picker.sites.setCurrentIndex(2)  # the MLP's inputs: half of the tokens, sorted anew at each update
+    page.picker.changed.emit()
     let_live(2)
     figures["run page"] = pulse.measure(seconds)
     for name, step in (("model", MODEL), ("recipe", RECIPE), ("results", RESULTS), ("history", HISTORY)):
         window.go_to(step)
         figures[f"{name} page"] = pulse.measure(seconds / 4)
+    assert page.errors.errors is not None
+    assert page.errors.num_tokens() == POINTS_A_CURVE // 2
     points = len(window.runs.state.loss)
     load = os.getloadavg()
     window.runs.stop()
