@@ -27,7 +27,7 @@ from dfrot_gui.recipe_model import RecipeModel
 from dfrot_gui.run_model import RunModel
 from dfrot_gui.settings import Settings
 from dfrot_gui.theme import Theme
-from dfrot_gui.translation import install
+from dfrot_gui.translation import install, tr
 from dfrot_gui.trial_model import TrialModel
 
 if TYPE_CHECKING:
@@ -176,4 +176,6 @@ def _show_fault(kind: type[BaseException], fault: BaseException, trace: Tracebac
     """A fault of ours inside a slot: into the log in full, onto the screen in a sentence."""
     _LOG.critical("unexpected fault", exc_info=(kind, fault, trace))
     if QApplication.instance() is not None and issubclass(kind, Exception):
-        QMessageBox.critical(None, PRODUCT, f"Unexpected fault: {fault}\n\nA run that is going on is not affected.")
+        QMessageBox.critical(
+            None, PRODUCT, tr("Unexpected fault: {fault}\n\nA run that is going on is not affected.", fault=fault)
+        )

@@ -52,6 +52,8 @@ from dfrot_gui.run_parts import (
 __all__ = ["MAX_LOG_LINES", "RunState", "Status", "fold", "replay", "with_request"]
 
 MAX_LOG_LINES = 2_000
+CUT_OFF = "The run was cut off before it ended."
+CUT_OFF_REMEDY = "Resume it: everything finished so far is kept."
 
 
 def fold(state: RunState, event: Event) -> RunState:
@@ -73,8 +75,8 @@ def replay(work_dir: Path) -> RunState:
         return replace(
             state,
             status="interrupted",
-            message="The run was cut off before it ended.",
-            remedy="Resume it: everything finished so far is kept.",
+            message=CUT_OFF,
+            remedy=CUT_OFF_REMEDY,
         )
     return state
 

@@ -1,7 +1,8 @@
 """Words in the user's language.
 
-`tr` translates where a text is shown, and fills its placeholders in afterwards. Tables that are built at import hold sources
-marked with `mark`, and whoever shows them calls `tr` on them; so nothing is translated before the language is known.
+`tr` translates where a text is shown, and fills its placeholders in afterwards. Tables that are built at import hold
+sources marked with `mark`, and whoever shows them calls `tr` on them; so nothing is translated before the language is
+known.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Refreshes the translations: python packaging/translations.py [--folder resources/translations]
 
-Finds every text of the window and every word of the engine that the window shows, lets Qt's own lupdate merge them into the
-.ts files, which Qt Linguist or an editor completes, and compiles the .qm files that the program loads.
+Finds every text of the window and every word of the engine that the window shows, lets Qt's own lupdate merge them into
+the .ts files, which Qt Linguist or an editor completes, and compiles the .qm files that the program loads.
 """
 
 from __future__ import annotations
@@ -74,10 +74,10 @@ def compile_all(folder: Path) -> None:
 def _listing(found: tuple[Text, ...]) -> str:
     """A module that lupdate understands."""
     lines = (
-        f"QCoreApplication.translate({CONTEXT!r}, {_quoted(text.source)}{', None, n' if text.is_plural else ''})"
+        f"QCoreApplication.translate({CONTEXT!r}, {_quoted(text.source)}{', None, 0' if text.is_plural else ''})"
         for text in found
     )
-    return "\n".join(("from PySide6.QtCore import QCoreApplication", "n = 0", *lines, ""))
+    return "\n".join(("from PySide6.QtCore import QCoreApplication", *lines, ""))
 
 
 def _quoted(source: str) -> str:

@@ -12,6 +12,8 @@ work="$(mktemp -d /tmp/dfrot-installs-XXXXXX)"
 trap 'rm -rf "$work"' EXIT
 constraints="$root/packaging/constraints.txt"
 torch="$(grep '^torch==' "$constraints")"
+# With nothing that says which PyTorch: it is kept because it is there.
+grep -v '^torch==' "$constraints" >"$work/others.txt"
 export PIP_CONSTRAINT="$constraints" UV_CONSTRAINT="$constraints" PIP_DISABLE_PIP_VERSION_CHECK=1 QT_QPA_PLATFORM=offscreen
 export XDG_CACHE_HOME="$work/cache" PIPX_HOME="$work/pipx" PIPX_BIN_DIR="$work/pipx-bin" UV_TOOL_DIR="$work/uv" UV_TOOL_BIN_DIR="$work/uv-bin"
 
@@ -35,7 +37,7 @@ with_pip() {
   "$1" -m venv "$env"
   "$env/bin/python" -m pip install -q --no-compile "$torch"
   before="$(fingerprint "$env")"
-  "$env/bin/python" -m pip install -q --no-compile "$2"
+  PIP_CONSTRAINT="$work/others.txt" "$env/bin/python" -m pip install -q --no-compile "$2"
   after="$(fingerprint "$env")"
   [[ "$before" == "$after" ]] || { say "$3: PyTorch was replaced: $before, now $after"; exit 1; }
   starts "$env/bin" "$3 (kept PyTorch ${after%% *})"

@@ -16,6 +16,7 @@ from dfrot_gui.charts.axis import whole_text
 from dfrot_gui.charts.base import Clicked, Plot, tip_html
 from dfrot_gui.run_tables import Table, shown_text
 from dfrot_gui.theme import Theme, Tokens, ui_font
+from dfrot_gui.translation import mark, num, tr
 
 HEAD_ROOM = 0.045  # share of the height above block 0, where the marks of massive tokens sit
 
@@ -40,6 +41,7 @@ MARKS = {
     "cursor": (3.0, Qt.PenStyle.SolidLine),
 }
 PIN_KEYS = (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space)
+MASSIVE = mark("{value:,.1f}, massive")
 
 
 class ActivationMapChart(Plot):
@@ -53,10 +55,10 @@ class ActivationMapChart(Plot):
 
     def __init__(self) -> None:
         super().__init__(
-            "Massive activations",
-            "Token position",
-            "Block",
-            empty="The largest activation of every token is drawn here during calibration.",
+            tr("Massive activations"),
+            tr("Token position"),
+            tr("Block"),
+            empty=tr("The largest activation of every token is drawn here during calibration."),
             x_text=whole_text,
             y_text=whole_text,
         )
@@ -76,13 +78,13 @@ class ActivationMapChart(Plot):
         self.view.sigRangeChanged.connect(self._redraw)
         self.view.sigResized.connect(self._redraw)
         self._marked = {name: QGraphicsRectItem() for name in MARKS}
-        for mark in self._marked.values():
-            mark.setZValue(10)
-            mark.hide()
-            self.view.addItem(mark, ignoreBounds=True)
+        for frame in self._marked.values():
+            frame.setZValue(10)
+            frame.hide()
+            self.view.addItem(frame, ignoreBounds=True)
         self.sceneObj.sigMouseClicked.connect(self._mouse_clicked)  # type: ignore[union-attr]
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setAccessibleDescription("Arrow keys move over the tokens; Enter shows one in full, Escape closes it.")
+        self.setAccessibleDescription(tr("Arrow keys move over the tokens; Enter shows one in full, Escape closes it."))
         self.set_has_data(False)
         self.apply_theme(Theme.get().t)
 
@@ -141,16 +143,16 @@ class ActivationMapChart(Plot):
             self.pinned.emit(cell)
 
     def _mark(self, name: str, cell: tuple[int, int] | None, width: int = 1) -> None:
-        mark = self._marked[name]
-        mark.setVisible(cell is not None)
+        frame = self._marked[name]
+        frame.setVisible(cell is not None)
         if cell is not None:
-            mark.setRect(QRectF(cell[1] - 0.5, cell[0] - 0.5, width, 1))
+            frame.setRect(QRectF(cell[1] - 0.5, cell[0] - 0.5, width, 1))
 
     def _draw(self) -> None:
         values = self.values
         top = max(1.0, math.log10(1.0 + float(np.nan_to_num(values).max(initial=0.0))))
         self._bar.setLevels((0, top))
-        ticks = [(math.log10(1.0 + value), f"{value:,}") for value in (0, *(10**power for power in range(12)))]
+        ticks = [(math.log10(1.0 + value), num(f"{value:,}")) for value in (0, *(10**power for power in range(12)))]
         # A tick at the very top is cut off.
         self._bar.axis.setTicks([[tick for tick in ticks if tick[0] < 0.97 * top]])
         positions = np.flatnonzero(self.is_massive.any(axis=0))
@@ -176,12 +178,12 @@ class ActivationMapChart(Plot):
         if cell is None or self.map is None:
             return ""
         block, position = cell
-        massive = ", massive" if self.is_massive[cell] else ""
+        template = MASSIVE if self.is_massive[cell] else "{value:,.1f}"
         rows = [
-            ("", "token", shown_text(str(self.map.tokens[position]))),
-            ("", "largest |h|", f"{self.values[cell]:,.1f}{massive}"),
+            ("", tr("token"), shown_text(str(self.map.tokens[position]))),
+            ("", tr("largest |h|"), tr(template, value=float(self.values[cell]))),
         ]
-        return tip_html(f"block {block} · position {position}", rows)
+        return tip_html(tr("block {block} · position {position}", block=block, position=position), rows)
 
     def table(self) -> Table:
         if self.map is None:

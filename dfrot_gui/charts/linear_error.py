@@ -10,6 +10,7 @@ from dfrot_gui.charts.base import Plot, tip_html
 from dfrot_gui.charts.block_error import LINEAR_TOKENS, OTHER_TOKEN, OUTPUT
 from dfrot_gui.run_tables import Table
 from dfrot_gui.theme import Theme, Tokens
+from dfrot_gui.translation import num, tr
 
 #: More would have no room for their names; the table has all of them.
 MOST_BARS = 10
@@ -20,10 +21,10 @@ class LinearErrorChart(Plot):
 
     def __init__(self) -> None:
         super().__init__(
-            "Error per linear",
-            "Relative error",
+            tr("Error per linear"),
+            tr("Relative error"),
             "",
-            empty="This block's linears are drawn here once they are rounded.",
+            empty=tr("This block's linears are drawn here once they are rounded."),
             y_text=lambda value: "",
         )
         self._errors: list[tuple[str, float]] = []
@@ -63,7 +64,7 @@ class LinearErrorChart(Plot):
         if not 0 <= number < len(self.shown()):
             return ""
         name, error = self.shown()[number]
-        return tip_html(name, [(_color(Theme.get().t, name), "relative error", f"{error:.4f}")])
+        return tip_html(name, [(_color(Theme.get().t, name), tr("relative error"), num(f"{error:.4f}"))])
 
     def table(self) -> Table:
         return Table(("linear", "relative_error"), tuple(self._errors))

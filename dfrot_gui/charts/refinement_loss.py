@@ -11,13 +11,14 @@ from dfrot_gui.charts.axis import whole_text
 from dfrot_gui.charts.base import Plot, tip_html
 from dfrot_gui.run_parts import Curve, Point
 from dfrot_gui.run_tables import Table
+from dfrot_gui.translation import mark, num, tr
 
 # A wide antialiased path through noise costs seconds a frame; drawn in segments it costs 50 ms.
 SEGMENTED_FROM = 800
 # Drawing axes and curve anew takes longer than everything else on the page.
 MOST_PIXELS = 600
-EMPTY = "The loss is drawn here while a rotation is refined."
-NOT_REFINED = "This recipe's rotation is not refined, so there is no loss to draw."
+EMPTY = mark("The loss is drawn here while a rotation is refined.")
+NOT_REFINED = mark("This recipe's rotation is not refined, so there is no loss to draw.")
 
 
 class RefinementLossChart(Plot):
@@ -25,10 +26,10 @@ class RefinementLossChart(Plot):
 
     def __init__(self) -> None:
         super().__init__(
-            "Loss",
-            "Refinement",
-            "Loss",
-            empty=EMPTY,
+            tr("Loss"),
+            tr("Refinement"),
+            tr("Loss"),
+            empty=tr(EMPTY),
             x_text=whole_text,
         )
         self._points: Sequence[Point] = ()
@@ -39,7 +40,7 @@ class RefinementLossChart(Plot):
 
     def set_is_refined(self, is_refined: bool) -> None:
         """Whether this run's recipe refines its rotation at all."""
-        self.set_empty_text(EMPTY if is_refined else NOT_REFINED)
+        self.set_empty_text(tr(EMPTY if is_refined else NOT_REFINED))
 
     def set_points(self, points: Sequence[Point], *, is_last: bool = True) -> None:
         """Draw them; of a curve that grows (`is_last` is false), only when it has grown by about a pixel."""
@@ -65,7 +66,7 @@ class RefinementLossChart(Plot):
             return ""
         after = bisect_left(self._points, x, key=lambda point: point.step)
         nearest = min(self._points[max(0, after - 1) : after + 1], key=lambda point: abs(point.step - x))
-        return tip_html(f"refinement {nearest.step}", [("", "loss", f"{nearest.value:.6g}")])
+        return tip_html(tr("refinement {step}", step=nearest.step), [("", tr("loss"), num(f"{nearest.value:.6g}"))])
 
     def table(self) -> Table:
         return Table(("step", "loss"), tuple((point.step, point.value) for point in self._points))

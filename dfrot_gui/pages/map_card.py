@@ -6,11 +6,12 @@ from dfrot_engine.charts import ActivationMap
 from dfrot_engine.site_charts import CellErrors
 from dfrot_gui.charts.activation_map import ActivationMapChart
 from dfrot_gui.charts.card import ChartCard
-from dfrot_gui.pages.site_picker import in_sentence, site_titles
+from dfrot_gui.pages.site_picker import site_titles
 from dfrot_gui.pages.token_details import NOT_KEPT, NOT_MEASURED, OLD_RUN, Token, TokenDetails
+from dfrot_gui.translation import mark, tr
 
-OF_BLOCK = "Largest |h| in front of each block; triangles are massive tokens. Click a token for its errors."
-OF_SITE = "Largest |h| at the {}; triangles are massive tokens. Click a token for its errors."
+OF_BLOCK = mark("Largest |h| in front of each block; triangles are massive tokens. Click a token for its errors.")
+OF_SITE = mark("{place}: largest |h|; triangles are massive tokens. Click a token for its errors.")
 
 
 class MapCard(ChartCard):
@@ -18,7 +19,7 @@ class MapCard(ChartCard):
 
     def __init__(self, height: int) -> None:
         self.map = ActivationMapChart()
-        super().__init__(self.map, OF_BLOCK)
+        super().__init__(self.map, tr(OF_BLOCK))
         self.map.setMinimumHeight(height - 86)
         self.details = TokenDetails()
         self.add(self.details)
@@ -40,9 +41,8 @@ class MapCard(ChartCard):
         is_new = site != self.map.site
         self.map.set_site(site)
         titles = site_titles(self._cells.sites) if self._cells else ()
-        self.set_subtitle(
-            OF_BLOCK if site is None or site >= len(titles) else OF_SITE.format(in_sentence(titles[site]))
-        )
+        is_known = site is not None and site < len(titles)
+        self.set_subtitle(tr(OF_SITE, place=titles[site]) if is_known else tr(OF_BLOCK))
         if is_new:
             self._show_token()
 
@@ -66,5 +66,5 @@ class MapCard(ChartCard):
             [str(text) for text in chart.tokens],
             {title: errors for title, errors in found.items() if errors},
             own,
-            NOT_KEPT if self._cells else OLD_RUN if is_over else NOT_MEASURED,
+            tr(NOT_KEPT if self._cells else OLD_RUN if is_over else NOT_MEASURED),
         )

@@ -10,13 +10,16 @@ from PySide6.QtCore import Qt, Signal
 
 from dfrot_gui.run_tables import shown_text
 from dfrot_gui.theme import Theme, series_color, series_label
+from dfrot_gui.translation import mark, num, tr
 from dfrot_gui.widgets import Button, Card, col, label, row
 
 #: Tokens on either side.
 CONTEXT = 8
-NOT_MEASURED = "Its errors appear here once the rotations have been compared."
-NOT_KEPT = "Calibration has not kept this token, so its errors are not known."
-OLD_RUN = "This run was made before errors of single tokens were kept."
+NOT_MEASURED = mark("Its errors appear here once the rotations have been compared.")
+NOT_KEPT = mark("Calibration has not kept this token, so its errors are not known.")
+OLD_RUN = mark("This run was made before errors of single tokens were kept.")
+HEAD = mark("Block {block} · position {position} · largest |h| {value:,.1f}")
+MASSIVE_HEAD = mark("Block {block} · position {position} · largest |h| {value:,.1f} · massive")
 
 
 @dataclass(frozen=True)
@@ -39,8 +42,8 @@ class Token:
 
     @property
     def head(self) -> str:
-        massive = " · massive" if self.is_massive else ""
-        return f"Block {self.block} · position {self.position} · largest |h| {self.value:,.1f}{massive}"
+        template = MASSIVE_HEAD if self.is_massive else HEAD
+        return tr(template, block=self.block, position=self.position, value=self.value)
 
     @property
     def context(self) -> tuple[str, str, str]:
@@ -64,8 +67,8 @@ class TokenDetails(Card):
         self._context, self._errors = (label("", wrap=True, selectable=True) for _ in range(2))
         for text in (self._context, self._errors):
             text.setTextFormat(Qt.TextFormat.RichText)
-        self.close_button = Button("", "x", "ghost", tip="Close (Escape)")
-        self.close_button.setAccessibleName("Close the token")
+        self.close_button = Button("", "x", "ghost", tip=tr("Close (Escape)"))
+        self.close_button.setAccessibleName(tr("Close the token"))
         self.close_button.clicked.connect(self.closed)
         line = row((col(self._head, self._context, self._errors, spacing=4), 1), spacing=8)
         line.addWidget(self.close_button, 0, Qt.AlignmentFlag.AlignTop)
@@ -88,13 +91,13 @@ class TokenDetails(Card):
             return
         t = Theme.get().t
         before, own, after = map(escape, token.context)
-        mark = f"<span style='background:{t.accent_soft};color:{t.accent};font-weight:600'>&nbsp;{own}&nbsp;</span>"
+        marked = f"<span style='background:{t.accent_soft};color:{t.accent};font-weight:600'>&nbsp;{own}&nbsp;</span>"
         self._head.setText(token.head)
-        self._context.setText(f"{before}{mark}{after}")
+        self._context.setText(f"{before}{marked}{after}")
         lines = [_errors_html(site, errors, token.own) for site, errors in token.errors.items()]
         self._errors.setText("<br>".join(lines) or f"<span style='color:{t.muted}'>{escape(token.note)}</span>")
         spoken = [f"{site}: {_spoken(errors)}" for site, errors in token.errors.items()] or [token.note]
-        self.setAccessibleName(f"{token.head}. Token {token.context[1]}. {'. '.join(spoken)}")
+        self.setAccessibleName(". ".join([token.head, tr("Token {text}", text=token.context[1]), *spoken]))
 
 
 def _errors_html(site: str, errors: Mapping[str, float], own: str) -> str:
@@ -102,13 +105,13 @@ def _errors_html(site: str, errors: Mapping[str, float], own: str) -> str:
     best = min(errors.values(), default=0.0)
     parts = []
     for kind, error in errors.items():
-        number = f"<b>{error:.4f}</b>" if error == best else f"{error:.4f}"
-        name = escape(series_label(kind)) + (" (this run)" if kind == own else "")
-        parts.append(
-            f"<span style='color:{series_color(t, kind)}'>■</span>&nbsp;{name.replace(' ', '&nbsp;')}&nbsp;{number}"
-        )
+        number = num(f"{error:.4f}")
+        number = f"<b>{number}</b>" if error == best else number
+        name = tr("{name} (this run)", name=series_label(kind)) if kind == own else series_label(kind)
+        name = escape(name).replace(" ", "&nbsp;")
+        parts.append(f"<span style='color:{series_color(t, kind)}'>■</span>&nbsp;{name}&nbsp;{number}")
     return f"<span style='color:{t.muted}'>{escape(site)}</span> &nbsp; " + " &nbsp; ".join(parts)
 
 
 def _spoken(errors: Mapping[str, float]) -> str:
-    return ", ".join(f"{series_label(kind)} {error:.4f}" for kind, error in errors.items())
+    return ", ".join(f"{series_label(kind)} {num(f'{error:.4f}')}" for kind, error in errors.items())

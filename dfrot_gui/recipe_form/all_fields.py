@@ -31,7 +31,7 @@ class AllFields(Card):
         self._shape: tuple[str, ...] = ()
         self._problems: tuple[Problem, ...] = ()
         self.toggle = Button(
-            "All fields", "caret-right", "fold", tip="Every field of the recipe and of the run's options"
+            tr("All fields"), "caret-right", "fold", tip=tr("Every field of the recipe and of the run's options")
         )
         self.toggle.toggled.connect(lambda _: self.refresh())
         self.add(self.toggle)
@@ -87,8 +87,8 @@ class AllFields(Card):
 
 def _sections(model: RecipeModel) -> list[tuple[str, list[str]]]:
     found: list[tuple[str, list[str]]] = []
-    _collect(model.recipe, "", "Recipe", found)
-    _collect(model.options, "options", "Run options", found)
+    _collect(model.recipe, "", tr("Recipe"), found)
+    _collect(model.options, "options", tr("Run options"), found)
     return found
 
 

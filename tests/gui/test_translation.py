@@ -6,11 +6,11 @@ import importlib.util
 import re
 import shutil
 import string
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
+from xml.etree import ElementTree
 
 import pytest
 from PySide6.QtWidgets import QApplication
@@ -74,7 +74,9 @@ def test_every_text_is_translated(language: str) -> None:
 def test_translations_keep_placeholders_keys_and_line_ends(language: str) -> None:
     for one in messages(language):
         for form in one.forms:
-            assert fields(form) == fields(one.source), one.source
+            missing = set(fields(one.source)) ^ set(fields(form))
+            is_singular = len(one.forms) > 1 and form == one.forms[0]
+            assert missing <= ({("%n", None)} if is_singular else set()), one.source
             assert len(re.findall("&[^& ]", form)) == len(re.findall("&[^& ]", one.source)), one.source
             assert form.count("\n") == one.source.count("\n"), one.source
             assert (form[:1].isspace(), form[-1:].isspace()) == (one.source[:1].isspace(), one.source[-1:].isspace())
