@@ -247,7 +247,7 @@
     </message>
     <message>
         <source>All blocks</source>
-        <translation type="unfinished"></translation>
+        <translation>Alle Blöcke</translation>
     </message>
     <message>
         <source>All families</source>
@@ -259,7 +259,7 @@
     </message>
     <message>
         <source>All inputs</source>
-        <translation type="unfinished"></translation>
+        <translation>Alle Eingänge</translation>
     </message>
     <message>
         <source>All runs</source>
@@ -315,7 +315,7 @@
     </message>
     <message>
         <source>Arrow keys move over the tokens; Enter shows one in full, Escape closes it.</source>
-        <translation type="unfinished"></translation>
+        <translation>Pfeiltasten gehen über die Token; Eingabe zeigt eines ganz, Escape schließt es.</translation>
     </message>
     <message>
         <source>As a chat</source>
@@ -363,7 +363,7 @@
     </message>
     <message>
         <source>Attention input</source>
-        <translation type="unfinished"></translation>
+        <translation>Eingang der Attention</translation>
     </message>
     <message>
         <source>Average bits of a weight</source>
@@ -399,7 +399,7 @@
     </message>
     <message>
         <source>Block input</source>
-        <translation type="unfinished"></translation>
+        <translation>Eingang des Blocks</translation>
     </message>
     <message>
         <source>Block size</source>
@@ -407,19 +407,19 @@
     </message>
     <message>
         <source>Block {block}</source>
-        <translation type="unfinished"></translation>
+        <translation>Block {block}</translation>
     </message>
     <message>
         <source>Block {block} · position {position} · largest |h| {value:,.1f}</source>
-        <translation type="unfinished"></translation>
+        <translation>Block {block} · Position {position} · größtes |h| {value:,.1f}</translation>
     </message>
     <message>
         <source>Block {block} · position {position} · largest |h| {value:,.1f} · massive</source>
-        <translation type="unfinished"></translation>
+        <translation>Block {block} · Position {position} · größtes |h| {value:,.1f} · massiv</translation>
     </message>
     <message>
         <source>Block {block}, each on its own inputs</source>
-        <translation type="unfinished"></translation>
+        <translation>Block {block}, jede mit ihren eigenen Eingaben</translation>
     </message>
     <message>
         <source>Both wrote the same, to the letter.</source>
@@ -494,7 +494,7 @@
     </message>
     <message>
         <source>Calibration has not kept this token, so its errors are not known.</source>
-        <translation type="unfinished"></translation>
+        <translation>Die Kalibrierung hat dieses Token nicht aufgehoben, daher sind seine Fehler nicht bekannt.</translation>
     </message>
     <message>
         <source>Calibration sequences drawn for each step</source>
@@ -590,7 +590,7 @@
     </message>
     <message>
         <source>Click a block for its linears</source>
-        <translation type="unfinished"></translation>
+        <translation>Ein Klick auf einen Block zeigt seine Linearschichten</translation>
     </message>
     <message>
         <source>Click a cell to keep it at 8 bits. Linears that runtimes run as one matrix are marked together.</source>
@@ -606,7 +606,7 @@
     </message>
     <message>
         <source>Close (Escape)</source>
-        <translation type="unfinished"></translation>
+        <translation>Schließen (Escape)</translation>
     </message>
     <message>
         <source>Close other programs or choose fewer or shorter samples. {again}</source>
@@ -614,7 +614,7 @@
     </message>
     <message>
         <source>Close the token</source>
-        <translation type="unfinished"></translation>
+        <translation>Das Token schließen</translation>
     </message>
     <message>
         <source>Code that loads the checkpoint</source>
@@ -797,7 +797,7 @@
     </message>
     <message>
         <source>Error per linear</source>
-        <translation type="unfinished"></translation>
+        <translation>Fehler je Linearschicht</translation>
     </message>
     <message>
         <source>Errors under no, a random orthogonal and a Hadamard rotation, on the same tokens</source>
@@ -1017,7 +1017,7 @@
     </message>
     <message>
         <source>Got it</source>
-        <translation type="unfinished"></translation>
+        <translation>Verstanden</translation>
     </message>
     <message>
         <source>Granite</source>
@@ -1113,7 +1113,7 @@
     </message>
     <message>
         <source>Input</source>
-        <translation type="unfinished"></translation>
+        <translation>Eingang</translation>
     </message>
     <message>
         <source>Install the program again.</source>
@@ -1149,7 +1149,7 @@
     </message>
     <message>
         <source>Its errors appear here once the rotations have been compared.</source>
-        <translation type="unfinished"></translation>
+        <translation>Seine Fehler erscheinen hier, sobald die Rotationen verglichen sind.</translation>
     </message>
     <message>
         <source>Its numbers can be watched.</source>
@@ -1217,7 +1217,7 @@
     </message>
     <message>
         <source>Largest |h| in front of each block; triangles are massive tokens. Click a token for its errors.</source>
-        <translation type="unfinished"></translation>
+        <translation>Größtes |h| vor jedem Block; Dreiecke sind massive Token. Ein Klick zeigt die Fehler eines Tokens.</translation>
     </message>
     <message>
         <source>Layers × hidden</source>
@@ -1325,7 +1325,7 @@
     </message>
     <message>
         <source>MLP input</source>
-        <translation type="unfinished"></translation>
+        <translation>Eingang des MLP</translation>
     </message>
     <message>
         <source>Make a token…</source>
@@ -1461,7 +1461,7 @@
     </message>
     <message>
         <source>New here? Two clicks are enough for a first run</source>
-        <translation type="unfinished"></translation>
+        <translation>Neu hier? Zwei Klicks genügen für einen ersten Lauf</translation>
     </message>
     <message>
         <source>New recipe with these exceptions</source>
@@ -1781,7 +1781,7 @@
     </message>
     <message>
         <source>Press “Use this model” for the small model that comes with the program, then “Start run” on the next page. The settings are fine as they are; the results open when the run has ended.</source>
-        <translation type="unfinished"></translation>
+        <translation>„Dieses Modell benutzen“ nimmt das kleine Modell, das mit dem Programm kommt; auf der nächsten Seite dann „Lauf starten“. Die Einstellungen passen, wie sie sind; die Ergebnisse öffnen sich, wenn der Lauf zu Ende ist.</translation>
     </message>
     <message>
         <source>Private</source>
@@ -2349,7 +2349,7 @@ Der Lauf, aus dem sie stammt, behält seine eigene Datei.</translation>
     </message>
     <message>
         <source>Show the error of all blocks</source>
-        <translation type="unfinished"></translation>
+        <translation>Den Fehler aller Blöcke zeigen</translation>
     </message>
     <message>
         <source>Show the run and its results (Enter)</source>
@@ -2774,7 +2774,7 @@ Der Lauf, aus dem sie stammt, behält seine eigene Datei.</translation>
     </message>
     <message>
         <source>This block&apos;s linears are drawn here once they are rounded.</source>
-        <translation type="unfinished"></translation>
+        <translation>Hier werden die Linearschichten dieses Blocks gezeichnet, sobald sie gerundet sind.</translation>
     </message>
     <message>
         <source>This computer</source>
@@ -2798,11 +2798,11 @@ Der Lauf, aus dem sie stammt, behält seine eigene Datei.</translation>
     </message>
     <message>
         <source>This run has no errors by place: they are measured when the rotations are compared</source>
-        <translation type="unfinished"></translation>
+        <translation>Dieser Lauf hat keine Fehler nach Ort: sie werden gemessen, wenn die Rotationen verglichen werden</translation>
     </message>
     <message>
         <source>This run was made before errors of single tokens were kept.</source>
-        <translation type="unfinished"></translation>
+        <translation>Dieser Lauf entstand, bevor Fehler einzelner Token aufgehoben wurden.</translation>
     </message>
     <message>
         <source>Time</source>
@@ -2830,7 +2830,7 @@ Der Lauf, aus dem sie stammt, behält seine eigene Datei.</translation>
     </message>
     <message>
         <source>Token {text}</source>
-        <translation type="unfinished"></translation>
+        <translation>Token {text}</translation>
     </message>
     <message>
         <source>Tokens at most</source>
@@ -3038,7 +3038,7 @@ Ein Lauf, der im Gange ist, ist nicht betroffen.</translation>
     </message>
     <message>
         <source>Where</source>
-        <translation type="unfinished"></translation>
+        <translation>Wo</translation>
     </message>
     <message>
         <source>Where a run keeps what it needs to resume; beside the output by default</source>
@@ -3054,11 +3054,11 @@ Ein Lauf, der im Gange ist, ist nicht betroffen.</translation>
     </message>
     <message>
         <source>Which block&apos;s tokens and linears are drawn</source>
-        <translation type="unfinished"></translation>
+        <translation>Welches Blocks Token und Linearschichten gezeichnet werden</translation>
     </message>
     <message>
         <source>Which input of the blocks is drawn</source>
-        <translation type="unfinished"></translation>
+        <translation>Welcher Eingang der Blöcke gezeichnet wird</translation>
     </message>
     <message>
         <source>Whip  DartQuant</source>
@@ -3334,7 +3334,7 @@ Ein Lauf, der im Gange ist, ist nicht betroffen.</translation>
     </message>
     <message>
         <source>relative error</source>
-        <translation type="unfinished"></translation>
+        <translation>relativer Fehler</translation>
     </message>
     <message>
         <source>seed {seed}</source>
@@ -3465,7 +3465,7 @@ Ein Lauf, der im Gange ist, ist nicht betroffen.</translation>
     </message>
     <message>
         <source>{name} (this run)</source>
-        <translation type="unfinished"></translation>
+        <translation>{name} (dieser Lauf)</translation>
     </message>
     <message>
         <source>{name} could not be written: {reason}.</source>
@@ -3497,7 +3497,7 @@ Ein Lauf, der im Gange ist, ist nicht betroffen.</translation>
     </message>
     <message>
         <source>{place}: largest |h|; triangles are massive tokens. Click a token for its errors.</source>
-        <translation type="unfinished"></translation>
+        <translation>{place}: größtes |h|; Dreiecke sind massive Token. Ein Klick zeigt die Fehler eines Tokens.</translation>
     </message>
     <message>
         <source>{rotation} lowers the massive tokens&apos; error by {massive:.0f} % against a random Hadamard rotation.</source>
