@@ -103,7 +103,7 @@
     </message>
     <message>
         <source>&apos;per-head&apos;: one for each token and head, computed at run time; &apos;per-tensor&apos;, for fp8: one for the keys and one for the values of each block, measured on the calibration text and written</source>
-        <translation type="unfinished"></translation>
+        <translation>„per-head“: eine für jedes Token und jeden Kopf, zur Laufzeit berechnet; „per-tensor“, für fp8: je eine für die Keys und die Values jedes Blocks, am Kalibriertext gemessen und mitgeschrieben</translation>
     </message>
     <message>
         <source>(empty)</source>
