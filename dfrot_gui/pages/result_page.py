@@ -150,9 +150,10 @@ class ResultPage(Page):
         self.text = TextPanel(self._model, SideProcess(engine, parent=self))
         self.sensitivity = SensitivityPanel(self._model, SideProcess(engine, parent=self))
         checking, pushing = SideProcess(engine, parent=self), SideProcess(engine, again=PUSH_AGAIN, parent=self)
-        self.share = SharePanel(self._model, checking, pushing)
+        serving = SideProcess(engine, parent=self)
+        self.share = SharePanel(self._model, checking, serving, pushing)
         self.files = self.share.files
-        self._sides = (self.text.process, self.sensitivity.process, checking, pushing)
+        self._sides = (self.text.process, self.sensitivity.process, checking, serving, pushing)
 
     def _show_view(self) -> None:
         self._stack.setCurrentIndex(1 + VIEWS.index(self.views.current()) if self.views.isVisibleTo(self) else 0)

@@ -760,6 +760,10 @@
         <translation>Gerät</translation>
     </message>
     <message>
+        <source>Does it load here?</source>
+        <translation>Lädt es hier?</translation>
+    </message>
+    <message>
         <source>Download</source>
         <translation>Herunterladen</translation>
     </message>
@@ -898,6 +902,10 @@
     <message>
         <source>Files are as written</source>
         <translation>Dateien sind, wie sie geschrieben wurden</translation>
+    </message>
+    <message>
+        <source>Files that are meant</source>
+        <translation>Gemeinte Dateien</translation>
     </message>
     <message>
         <source>Files to write</source>
@@ -1128,6 +1136,10 @@
         <translation>Eingang</translation>
     </message>
     <message>
+        <source>Install a runtime</source>
+        <translation>Laufzeit installieren</translation>
+    </message>
+    <message>
         <source>Install the program again.</source>
         <translation>Installieren Sie das Programm neu.</translation>
     </message>
@@ -1306,6 +1318,10 @@
     <message>
         <source>Load with</source>
         <translation>Laden mit</translation>
+    </message>
+    <message>
+        <source>Loads the files with a runtime on this computer&apos;s CPU, apart from this program, and measures perplexity.</source>
+        <translation>Lädt die Dateien mit einer Laufzeit auf der CPU dieses Computers, getrennt von diesem Programm, und misst die Perplexität.</translation>
     </message>
     <message>
         <source>Log</source>
@@ -1812,6 +1828,10 @@
         <translation>Prozesse</translation>
     </message>
     <message>
+        <source>Progress of the check</source>
+        <translation>Fortschritt der Prüfung</translation>
+    </message>
+    <message>
         <source>Progress of the measurement</source>
         <translation>Fortschritt der Messung</translation>
     </message>
@@ -1906,6 +1926,10 @@
     <message>
         <source>R3, query and key</source>
         <translation>R3, Query und Key</translation>
+    </message>
+    <message>
+        <source>R4 is applied by code in the folder, which transformers runs only where it may</source>
+        <translation>R4 wird von Code im Ordner angewandt, den transformers nur ausführt, wo es darf</translation>
     </message>
     <message>
         <source>R4, MLP hidden</source>
@@ -2146,6 +2170,10 @@ Der Lauf, aus dem sie stammt, behält seine eigene Datei.</translation>
     <message>
         <source>Run options</source>
         <translation>Optionen des Laufs</translation>
+    </message>
+    <message>
+        <source>Run the folder&apos;s code</source>
+        <translation>Code des Ordners ausführen</translation>
     </message>
     <message>
         <source>Running</source>
@@ -2528,6 +2556,10 @@ Der Lauf, aus dem sie stammt, behält seine eigene Datei.</translation>
         <translation>Das Schreiben stoppen; was da ist, bleibt</translation>
     </message>
     <message>
+        <source>Stop; a half made environment is made anew</source>
+        <translation>Anhalten; eine halb fertige Umgebung wird neu gemacht</translation>
+    </message>
+    <message>
         <source>Stop; what has arrived is not sent again</source>
         <translation>Stoppen; was angekommen ist, wird nicht noch einmal gesendet</translation>
     </message>
@@ -2763,6 +2795,10 @@ Der Lauf, aus dem sie stammt, behält seine eigene Datei.</translation>
         <translation>Der Lauf wurde vor seinem Ende abgebrochen.</translation>
     </message>
     <message>
+        <source>The run wrote several kinds of files; what is done here is done with these</source>
+        <translation>Der Lauf hat mehrere Arten von Dateien geschrieben; was hier geschieht, geschieht mit diesen</translation>
+    </message>
+    <message>
         <source>The same for the first {share:,} characters; from there on they differ.</source>
         <translation>Gleich in den ersten {share:,} Zeichen; danach unterscheiden sie sich.</translation>
     </message>
@@ -2895,6 +2931,10 @@ Der Lauf, aus dem sie stammt, behält seine eigene Datei.</translation>
     <message>
         <source>Try again; nothing was lost.</source>
         <translation>Versuchen Sie es erneut; nichts ging verloren.</translation>
+    </message>
+    <message>
+        <source>Try it</source>
+        <translation>Ausprobieren</translation>
     </message>
     <message>
         <source>Try rotations</source>
@@ -3345,6 +3385,10 @@ Ein Lauf, der im Gange ist, ist nicht betroffen.</translation>
         <translation>Spitze {size}</translation>
     </message>
     <message>
+        <source>pip downloads it; about {size} go to {folder}. `dfrot serve-check --remove {name}` deletes it again.</source>
+        <translation>pip lädt sie herunter; etwa {size} kommen nach {folder}. `dfrot serve-check --remove {name}` löscht sie wieder.</translation>
+    </message>
+    <message>
         <source>rank {rank:,.0f} of {count:,}</source>
         <translation>Rang {rank:,.0f} von {count:,}</translation>
     </message>
@@ -3538,6 +3582,10 @@ Ein Lauf, der im Gange ist, ist nicht betroffen.</translation>
     <message>
         <source>{rotation} lowers the mean token error by {mean:.0f} % against no rotation.</source>
         <translation>{rotation} senkt den mittleren Tokenfehler um {mean:.0f} % gegenüber keiner Rotation.</translation>
+    </message>
+    <message>
+        <source>{runtime} is not installed. Make an environment for it?</source>
+        <translation>{runtime} ist nicht installiert. Eine Umgebung dafür anlegen?</translation>
     </message>
     <message>
         <source>{runtime} on {generation}</source>
