@@ -102,7 +102,7 @@ LEFT_OUT_FILES = (
     "*libbackend_with_compiler*",
     "*libjitbackend_test*",
     "*libtorchbind_test*",
-    # Found on the build computer because a package looks for it by name; a CPU build needs none, and it is not ours to ship.
+    # Found on the build computer, since a package looks for it by name; a CPU build needs none, and it is not ours.
     "*libcudart*",
     "*.a",
     "*.pyi",
