@@ -289,6 +289,13 @@ def read_events(work_dir: Path, *, leave_out: Iterable[str] = ()) -> Iterator[Ev
                 continue
             passed = line if any(mark in line for mark in unwanted) else None
             if passed is None:
-                yield parse_event(line)
+                yield _parse_line(line, path)
     if passed is not None:
-        yield parse_event(passed)
+        yield _parse_line(passed, path)
+
+
+def _parse_line(line: bytes, path: Path) -> Event:
+    try:
+        return parse_event(line)
+    except DFRotError as error:
+        raise DFRotError(f"{path}: {error.message}", error.remedy) from None

@@ -37,6 +37,13 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 )
 
 
+class Silent:
+    """A console that builds every line and shows none."""
+
+    def print(self, *parts: Any, **_: Any) -> None:
+        assert all(str(part) is not None for part in parts)
+
+
 def outcome(ask: Callable[[], T], *names: str) -> T | None:
     """The result, or None for a DFRotError that can be printed, is not endless and holds one of `names`."""
     try:

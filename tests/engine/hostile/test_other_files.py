@@ -31,16 +31,9 @@ from dfrot_engine.run_index import ENVIRONMENT as RUNS_FOLDER
 from dfrot_engine.run_list import list_runs
 from dfrot_engine.run_record import read_run
 from dfrot_engine.work_lock import owner
-from tests.engine.hostile.asking import FEW, NUMBERS, TEXTS, VALUES, outcome, shard
+from tests.engine.hostile.asking import FEW, NUMBERS, TEXTS, VALUES, Silent, outcome, shard
 
 FIELDS = sorted(Recipe.preset("w4a4").model_dump())
-
-
-class Silent:
-    """A console that builds every line and shows none."""
-
-    def print(self, *parts: Any, **_: Any) -> None:
-        assert all(str(part) is not None for part in parts)
 
 
 @FEW

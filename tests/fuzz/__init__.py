@@ -1,0 +1,1 @@
+"""Fuzzing that is led by coverage: every reader of files that somebody else may have written."""
