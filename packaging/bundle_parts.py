@@ -79,8 +79,15 @@ LEFT_OUT_FILES = (
     "PySide6/Qt/plugins/platforms/*vnc*",
     "PySide6/Qt/plugins/tls/*",
     "PySide6/Qt/plugins/wayland-graphics-integration-server/*",
-    # Of the window's words none is translated.
-    "PySide6/Qt/translations/*",
+    # The theme of GTK, which needs more of it than is here, and what comes along with it; that of the portal stays.
+    "PySide6/Qt/plugins/platformthemes/*qgtk3*",
+    "libatk-*",
+    "libcairo*",
+    "libdatrie*",
+    "libfribidi*",
+    "libgdk_pixbuf*",
+    "libpango*",
+    "libthai*",
     "*libQt6EglF[Ss]*",
     "*libQt6Network*",
     "*libQt6Pdf*",
@@ -105,7 +112,6 @@ LEFT_OUT_FILES = (
     # Found on the build computer, since a package looks for it by name; a CPU build needs none, and it is not ours.
     "*libcudart*",
     "*.a",
-    "*.pyi",
 )
 
 

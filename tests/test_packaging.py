@@ -119,6 +119,8 @@ def test_the_bundle_leaves_out_nothing_that_the_program_imports(tool: Any) -> No
         ("PySide6/Qt/plugins/platforms/libqxcb.so", False),
         ("PySide6/Qt/plugins/platforms/libqwayland.so", False),
         ("PySide6/Qt/plugins/platforms/libqvnc.so", True),
+        ("PySide6/Qt/translations/qtbase_de.qm", False),
+        ("PySide6/Qt/plugins/platformthemes/libqxdgdesktopportal.so", False),
         ("PySide6/Qt/lib/libQt6WaylandClient.so.6", False),
         ("PySide6/Qt/lib/libQt6Quick.so.6", True),
         ("pyarrow/libarrow_python.so.2600", False),
