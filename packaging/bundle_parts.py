@@ -62,7 +62,6 @@ LEFT_OUT_FILES = (
     "*libarrow_flight*",
     "*libarrow_python_flight*",
     "*libarrow_s3*",
-    "*libarrow_substrait*",
     # Two copies of libarrow_python.so.2600 under names that nothing asks for.
     "pyarrow/libarrow_python.so",
     "pyarrow/libarrow_python.so.*.*.*",
