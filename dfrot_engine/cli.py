@@ -21,6 +21,7 @@ from dfrot_engine.cli_show import add_show
 from dfrot_engine.cli_verify import add_verify
 from dfrot_engine.doctor.command import add_doctor
 from dfrot_engine.errors import DFRotError, RecipeError
+from dfrot_engine.memory import importing
 from dfrot_engine.options import RunOptions
 from dfrot_engine.ranks import other_ranks, place
 from dfrot_engine.recipe import Recipe, preset_names
@@ -235,10 +236,11 @@ def _plan(arguments: argparse.Namespace) -> int:
 def _run(arguments: argparse.Namespace) -> int:
     recipe, options = recipe_from(arguments), options_from(arguments)
     is_to_start = options.ranks > 1 and place().world_size == 1
-    with other_ranks(options.ranks, arguments.line) if is_to_start else contextlib.nullcontext():
-        from dfrot_engine.run_process import run_process
-
-        ended = run_process(recipe, options, as_json=arguments.json, stdin_commands=arguments.stdin_commands)
+    others = other_ranks(options.ranks, arguments.line) if is_to_start else contextlib.nullcontext(lambda: None)
+    with others as check:
+        with importing():
+            from dfrot_engine.run_process import run_process
+        ended = run_process(recipe, options, check, as_json=arguments.json, stdin_commands=arguments.stdin_commands)
     return _EXITS[ended.status]
 
 

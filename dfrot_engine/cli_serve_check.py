@@ -43,6 +43,7 @@ def add_serve_check(commands: Any) -> None:
     parser.add_argument("--list", action="store_true", help="list the environments")
     parser.add_argument("--remove", choices=names, help="delete a runtime's environment")
     parser.add_argument("--trust-remote-code", action="store_true", help="let transformers run the folder's own code")
+    parser.add_argument("--float32", action="store_true", help="let the runtime compute in float32, as the engine does")
     parser.add_argument("--dataset", help="measure on this text (default: what report.json says)")
     parser.add_argument("--seq-len", type=int, help="tokens in each window")
     parser.add_argument("--windows", type=int, help="windows measured; 0 measures the whole text")
@@ -77,7 +78,12 @@ def _check(arguments: argparse.Namespace, shown: _Shown) -> int:
     folder = arguments.folder.expanduser()
     env = environment(arguments.runtime, arguments.envs_folder)
     asked = Asked(
-        folder, env, _text(arguments, folder), threads=arguments.threads or _cores(), trusts=arguments.trust_remote_code
+        folder,
+        env,
+        _text(arguments, folder),
+        threads=arguments.threads or _cores(),
+        trusts=arguments.trust_remote_code,
+        in_float32=arguments.float32,
     )
     found = check(
         asked,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,8 +17,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch._C._distributed_c10d import PrefixStore
-from torch.distributed.rendezvous import rendezvous
+from torch._C._distributed_c10d import PrefixStore, TCPStore
 
 from dfrot_engine.calibration.statistics import InputMoments
 from dfrot_engine.errors import DeviceError, DFRotError, RunError
@@ -26,6 +26,7 @@ from dfrot_engine.rank_signals import RankSignals
 from dfrot_engine.ranks import place
 
 _JOIN = timedelta(minutes=5)
+_JOIN_INTERVAL_S = 0.05
 _WAIT = timedelta(days=60)  # for a rank that works alone; one that is gone is noticed by its signals
 _LONGEST_NAP_S = 0.002
 
@@ -199,9 +200,11 @@ def _empty_bytes(shape: Sequence[int], dtype: str) -> Tensor:
 
 
 @contextmanager
-def joined(device: str) -> Iterator[Ranks]:
+def joined(device: str, check: Callable[[], None] = lambda: None) -> Iterator[Ranks]:
     """All ranks that torchrun, or `ranks.other_ranks`, has started; this process alone where it was started plainly.
 
+    Args:
+        check: called while the others are awaited; what it raises ends the waiting.
     Raises:
         DeviceError: this computer has fewer GPUs than processes.
         RunError: the others did not come.
@@ -210,17 +213,16 @@ def joined(device: str) -> Iterator[Ranks]:
     if here.world_size == 1:
         yield Ranks()
         return
+    rank, size = here.rank, here.world_size
     on_gpu = device != "cpu" and torch.cuda.is_available()
     try:
-        store, rank, size = next(rendezvous("env://", timeout=_JOIN))
+        store = _store(rank)
+        _await_all(PrefixStore("here", store), rank, size, check)
         backend = "cpu:gloo,cuda:nccl" if on_gpu else "gloo"
         group = PrefixStore("dfrot", store)
         dist.init_process_group(backend, store=group, rank=rank, world_size=size, timeout=_WAIT)
     except RuntimeError as error:
-        raise RunError(
-            f"The {here.world_size} processes of this run did not come together: {error}.",
-            "See that all of them were started, and that this computer can be reached at MASTER_ADDR and MASTER_PORT.",
-        ) from None
+        raise _not_together(size, str(error)) from None
     connection: Any = store
     connection = connection.clone()  # of its own, since a thread waits on it
     signals = RankSignals(PrefixStore("signals", connection), rank, size)
@@ -230,6 +232,35 @@ def joined(device: str) -> Iterator[Ranks]:
         yield Ranks(rank, size, here.local_rank, signals)
     finally:
         signals.close()
+
+
+def _store(rank: int) -> TCPStore:
+    """Keys that all ranks see; torchrun has one already, else the first rank's process holds it."""
+    holds = rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
+    address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    return TCPStore(address, port, is_master=holds, timeout=_JOIN, wait_for_workers=False)
+
+
+def _await_all(store: PrefixStore, rank: int, size: int, check: Callable[[], None]) -> None:
+    """Until every rank has come.
+
+    Raises:
+        RunError: one has not, in five minutes.
+    """
+    store.set(str(rank), "")
+    limit = time.monotonic() + _JOIN.total_seconds()
+    while missing := [one for one in range(size) if not store.check([str(one)])]:
+        check()
+        if time.monotonic() > limit:
+            raise _not_together(size, f"process {missing[0]} never came")
+        time.sleep(_JOIN_INTERVAL_S)
+
+
+def _not_together(size: int, reason: str) -> RunError:
+    return RunError(
+        f"The {size} processes of this run did not come together: {reason}.",
+        "See that all of them were started, and that this computer can be reached at MASTER_ADDR and MASTER_PORT.",
+    )
 
 
 def _take_gpu(local_rank: int, signals: RankSignals) -> None:

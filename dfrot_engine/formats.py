@@ -78,9 +78,24 @@ def usual_fields(name: object) -> dict[str, Any]:
     return usual | fixed_fields(name)
 
 
+def fields_of_granularity(name: object) -> dict[str, Any]:
+    """Fields of a scheme that a granularity brings along where nothing is said about them."""
+    # A number that was measured keeps the largest value; clipping it would save nothing of a floating-point code.
+    return {"clip_ratio": 1.0} if name == "per-tensor" else {}
+
+
+def with_granularity(scheme: Mapping[str, Any], name: object) -> dict[str, Any]:
+    """A scheme's fields with another granularity: what the old or the new one brings along is left for the new one."""
+    brought = {**fields_of_granularity(scheme.get("granularity")), **fields_of_granularity(name)}
+    if scheme.get("granularity") == name:
+        return dict(scheme)
+    return {field: value for field, value in scheme.items() if field not in brought} | {"granularity": name}
+
+
 def with_format(scheme: Mapping[str, Any], name: object) -> dict[str, Any]:
     """A scheme's fields in another format: what the old or the new one brings along is left for the new one to say."""
     if scheme.get("format") == name:
         return dict(scheme)
     brought = usual_fields(scheme.get("format")) | usual_fields(name)
+    brought |= fields_of_granularity(scheme.get("granularity"))
     return {field: value for field, value in scheme.items() if field not in brought} | {"format": name}

@@ -6,6 +6,8 @@ import ctypes
 import gc
 import platform
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -40,12 +42,31 @@ def return_freed_memory(*, cycles: bool = False) -> None:
     that adds up. Mapping every piece on its own would do as well, but cost a third of the computing time.
 
     Args:
-        cycles: first free what refers to itself, such as modules that were unpacked; takes a tenth of a second.
+        cycles: first free what refers to itself, such as modules that were unpacked.
     """
     if cycles:
         gc.collect()
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+@contextmanager
+def importing() -> Iterator[None]:
+    """While modules are imported, which stay: to look for garbage among them on the way takes a sixth of the time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def set_imports_aside() -> None:
+    """Let collections pass over what is there now, modules above all: half a million objects, a quarter of a second.
+
+    What refers to itself and is in use at this moment stays in memory for good, so this belongs before any work.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def split_budget(budget_bytes: int, block_bytes: int) -> tuple[bool, int]:

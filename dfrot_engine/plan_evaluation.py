@@ -39,8 +39,9 @@ def evaluation_estimate(work: Workload, wanted: Evaluation) -> StageEstimate:
         summary += f", then {len(wanted.tasks)} {'task' if len(wanted.tasks) == 1 else 'tasks'} (not in the time)"
     flops = work.pass_flops(tokens, window) + 2 * head * tokens
     disk = spilled_bytes(work, 2 * 4 * tokens * sizes.hidden_size)
-    # The original and the quantized model.
-    return work.stage("evaluate", summary, memory, disk, work.seconds(2 * flops))
+    # The original and the quantized model, and what was written besides.
+    passes = 3 if work.recipe.exports else 2
+    return work.stage("evaluate", summary, memory, disk, work.seconds(passes * flops))
 
 
 def _reloaded_bytes(work: Workload) -> int:

@@ -7,8 +7,10 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
+
+from dfrot_engine.errors import RunError
 
 _PATIENCE_S = 20.0  # for the others to notice that the run is over
 
@@ -29,7 +31,7 @@ def place() -> Place:
 
 
 @contextlib.contextmanager
-def other_ranks(number: int, arguments: Sequence[str]) -> Iterator[None]:
+def other_ranks(number: int, arguments: Sequence[str]) -> Iterator[Callable[[], None]]:
     """Make this process the first of so many on this computer, and start the others with the same command line.
 
     They stand in this process's group, so that a Ctrl-C or a kill of the group reaches all. When the context closes
@@ -37,6 +39,8 @@ def other_ranks(number: int, arguments: Sequence[str]) -> Iterator[None]:
 
     Args:
         arguments: of the engine's command line.
+    Yields:
+        What to call while they are awaited; raises a RunError when one of them has ended.
     """
     address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
     places = [Place(rank, number, rank, number) for rank in range(number)]
@@ -48,7 +52,7 @@ def other_ranks(number: int, arguments: Sequence[str]) -> Iterator[None]:
             environment = before | address | _variables(one)
             others.append(subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=2))
         os.environ |= address | _variables(places[0])
-        yield
+        yield lambda: _check(others)
     finally:
         os.environ.clear()
         os.environ |= before
@@ -70,6 +74,21 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def _check(others: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Raises:
+    RunError: one has ended; the rest of them is told to, since they wait in vain.
+    """
+    ended = [(rank, process.poll()) for rank, process in enumerate(others, 1)]
+    for rank, status in ended:
+        if status is not None:
+            for process in others:
+                process.terminate()
+            raise RunError(
+                f"Process {rank} of this run ended before it had begun, with exit status {status}.",
+                "Look at what it left on standard error. A status of -9 means that it was killed, often for memory.",
+            )
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

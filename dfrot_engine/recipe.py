@@ -13,8 +13,16 @@ import tomli_w
 from pydantic import Field, ValidationError, model_validator
 
 from dfrot_engine.errors import RecipeError
-from dfrot_engine.formats import with_format
+from dfrot_engine.formats import with_format, with_granularity
 from dfrot_engine.outside_files import read_bytes
+from dfrot_engine.recipe_recovery import (
+    LEAST_FOR_HOLD_OUT,
+    MEASURED_EVERY,
+    LoRARecovery,
+    Recovery,
+    ScaleRecovery,
+    held_out_sequences,
+)
 from dfrot_engine.recipe_rotations import (
     LEARNED,
     R1,
@@ -43,8 +51,6 @@ from dfrot_engine.recipe_sections import (
     CALIBRATED,
     FLOAT16_CODES,
     GPTQ,
-    LEAST_FOR_HOLD_OUT,
-    MEASURED_EVERY,
     RTN,
     ActivationScheme,
     Calibration,
@@ -52,16 +58,12 @@ from dfrot_engine.recipe_sections import (
     Export,
     KVCacheScheme,
     LinearSchemes,
-    LoRARecovery,
     ModelSource,
     Override,
     ProofKind,
     Qronos,
-    Recovery,
-    ScaleRecovery,
     Solver,
     WeightScheme,
-    held_out_sequences,
 )
 from dfrot_engine.resources import preset_path, preset_paths
 from dfrot_engine.whole_file import write_text
@@ -114,6 +116,8 @@ __all__ = [
 
 
 _MOST_DOTS = 200  # in one line
+#: Fields that bring others along.
+_STARTING_ANEW = {"format": with_format, "granularity": with_granularity}
 
 
 class Recipe(Section):
@@ -181,8 +185,8 @@ class Recipe(Section):
     def with_field(self, field: str, value: Any) -> Recipe:
         """A copy with one dotted field set, for example ``with_field("rotation.r1.kind", "hadamard")``.
 
-        Setting a section's ``kind`` starts that section anew from its defaults; setting a scheme's ``format`` does so
-        for the fields that the old or the new format leaves no choice about.
+        Setting a section's ``kind`` starts that section anew from its defaults; setting a scheme's ``format`` or
+        ``granularity`` does so for the fields that the old or the new one brings along.
 
         Raises:
             RecipeError: there is no such field, or the value does not fit.
@@ -204,7 +208,7 @@ class Recipe(Section):
         elif isinstance(node, dict):
             if last == "kind" and node.get("kind") != value:
                 node.clear()
-            kept = with_format(node, value) if last == "format" else node | {last: value}
+            kept = _STARTING_ANEW[last](node, value) if last in _STARTING_ANEW else node | {last: value}
             node.clear()
             node.update(kept)
         else:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
-from dfrot_engine.formats import FORMATS, fixed_fields, usual_fields
+from dfrot_engine.formats import FORMATS, fields_of_granularity, fixed_fields, usual_fields
 from dfrot_engine.recipe_section import Section
 
 # Rows of FORMATS.
@@ -144,7 +144,14 @@ class ActivationScheme(Section):
 
 class KVCacheScheme(Section):
     format: Annotated[TokenFormat, Field(title="Format")] = "int4"
-    granularity: Annotated[Literal["per-head"], Field(title="Scale per")] = "per-head"
+    granularity: Annotated[
+        Literal["per-head", "per-tensor"],
+        Field(
+            title="Scale per",
+            description="'per-head': one for each token and head, computed at run time; 'per-tensor', for fp8: one for "
+            "the keys and one for the values of each block, measured on the calibration text and written",
+        ),
+    ] = "per-head"
     symmetric: Annotated[bool, Field(title="Symmetric")] = False
     clip_ratio: Annotated[
         ClipRatio,
@@ -158,12 +165,22 @@ class KVCacheScheme(Section):
     @model_validator(mode="before")
     @classmethod
     def _fill(cls, data: Any) -> Any:
-        return _filled(cls, data, fixed_fields)
+        data = _filled(cls, data, fixed_fields)
+        return fields_of_granularity(data.get("granularity")) | data if isinstance(data, dict) else data
 
     @model_validator(mode="after")
     def _fits_format(self) -> KVCacheScheme:
         _check_fixed(self)
+        if self.is_static and self.format != "fp8":
+            raise ValueError(f"{self.format} keys and values have one scale per token and head; leave granularity out")
+        if self.is_static and self.clip_ratio == "search":
+            raise ValueError("a scale per tensor is measured, not searched; leave clip_ratio out, or give a number")
         return self
+
+    @property
+    def is_static(self) -> bool:
+        """Whether its scales are numbers from the calibration text, which a checkpoint can hold."""
+        return self.granularity == "per-tensor"
 
 
 class Override(Section):
@@ -216,46 +233,6 @@ class Qronos(Section):
 Solver = Annotated[RTN | GPTQ | Qronos, Field(discriminator="kind", title="Rounding")]
 #: Solvers that look at the calibration tokens.
 CALIBRATED = (GPTQ, Qronos)
-
-
-class _Recovery(Section):
-    """After the weights of a block were rounded, train something in it towards the original block's output."""
-
-    steps: Annotated[int, Field(ge=1, le=100_000, title="Steps", description="For each block")] = 100
-    batch_size: Annotated[int, Field(ge=1, le=1024, title="Batch", description="Sequences of a step")] = 2
-
-
-class ScaleRecovery(_Recovery):
-    """Train scales and norm gains. Codes stay, so that a checkpoint is as large as before and loads like before."""
-
-    kind: Literal["scales"] = "scales"
-    learning_rate: Annotated[
-        float, Field(gt=0, le=1, title="Learning rate", description="Relative change of a scale in the first step")
-    ] = 5e-3
-
-
-class LoRARecovery(_Recovery):
-    """Train low-rank factors beside the rounded linears, which stay as they are; saved as an adapter for PEFT."""
-
-    kind: Literal["lora"] = "lora"
-    rank: Annotated[int, Field(ge=1, le=1024, title="Rank", description="Of each linear's factors")] = 16
-    learning_rate: Annotated[
-        float, Field(gt=0, le=1, title="Learning rate", description="Of Adam, for both factors")
-    ] = 2e-3
-
-
-Recovery = Annotated[ScaleRecovery | LoRARecovery, Field(discriminator="kind", title="Recovery")]
-
-
-#: Steps of a recovery between two measurements on the sequences held out.
-MEASURED_EVERY = 10
-#: With fewer sequences a recovery holds none out.
-LEAST_FOR_HOLD_OUT = 4
-
-
-def held_out_sequences(num_samples: int) -> int:
-    """Of the calibration's sequences, the last ones, which a recovery measures on and does not train on."""
-    return num_samples // 4 if num_samples >= LEAST_FOR_HOLD_OUT else 0
 
 
 ProofKind = Annotated[

@@ -8,6 +8,8 @@ from typing import Any
 from dfrot_engine.outside_files import read_json
 
 REPORT = "report.json"
+#: What `protocol.measured` says where nothing that was written was measured.
+ENGINE = "the engine's quantized forward"
 
 
 def read_report(folder: Path) -> dict[str, Any] | None:

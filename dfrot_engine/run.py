@@ -27,7 +27,7 @@ from dfrot_engine.events import (
 from dfrot_engine.exporters.limits import file_problems
 from dfrot_engine.follow import dismiss, joined_job, lead
 from dfrot_engine.job import Job, changed_files, choose_device
-from dfrot_engine.memory import PeakMemory, return_freed_memory
+from dfrot_engine.memory import PeakMemory, return_freed_memory, set_imports_aside
 from dfrot_engine.options import RunOptions
 from dfrot_engine.plan import Plan, make_plan
 from dfrot_engine.progress import Control, Report, cancellable
@@ -57,6 +57,7 @@ def run(
     Returns:
         The last event, which was emitted and stands in the journal.
     """
+    set_imports_aside()
     try:
         plan = make_plan(recipe, options)
         plan.raise_problems()

@@ -40,12 +40,17 @@ _SHOW_CURSOR = b"\x1b[?25h"
 _NICENESS = 10  # a background job of the window must not make the desktop stutter
 
 
-def run_process(recipe: Recipe, options: RunOptions, *, as_json: bool, stdin_commands: bool) -> RunEnded:
+def run_process(
+    recipe: Recipe, options: RunOptions, check: Callable[[], None], *, as_json: bool, stdin_commands: bool
+) -> RunEnded:
     """Run a recipe, printing events as JSON lines or as progress for people. Ctrl-C cancels; twice ends at once.
 
     Of several processes that share the run, the first does so; the others print nothing.
+
+    Args:
+        check: as `joined` has it.
     """
-    with joined(options.device) as ranks:
+    with joined(options.device, check) as ranks:
         if ranks.is_first:
             work = partial(run, recipe, options, ranks=ranks)
             return _as_process(work, options, as_json=as_json, stdin_commands=stdin_commands)

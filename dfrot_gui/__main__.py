@@ -1,12 +1,19 @@
-"""`python -m dfrot_gui`: the window; `--engine …` is the engine's command line, for a single frozen executable."""
+"""`python -m dfrot_gui`: the window. A frozen executable is the engine too: with `--engine`, or called `dfrot`."""
 
 from __future__ import annotations
 
 import sys
+from multiprocessing import freeze_support
+from pathlib import Path
+
+ENGINE = "dfrot"
 
 
 def main() -> int:
+    freeze_support()  # a helper process that Python starts in a frozen program is not to open a window
     arguments = sys.argv[1:]
+    if Path(sys.argv[0]).stem == ENGINE:
+        arguments = ["--engine", *arguments]
     if arguments[:1] == ["--engine"]:
         from dfrot_engine.start import main as engine
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from PySide6.QtCore import Qt
@@ -23,10 +23,11 @@ from dfrot_engine.doctor.finding import FAULTS, Finding
 from dfrot_engine.doctor.licences import licences
 from dfrot_gui.background import Latest
 from dfrot_gui.pages.result_tables import plain_table
+from dfrot_gui.translation import mark, tr
 from dfrot_gui.widgets import Button, LogView, Segmented, label, row
 
-VIEWS = {"computer": "This computer", "licences": "Licences"}
-_HEADINGS = ("Package", "Version", "Licence")
+VIEWS = {"computer": mark("This computer"), "licences": mark("Licences")}
+_HEADINGS = (mark("Package"), mark("Version"), mark("Licence"))
 _WIDTHS = (210, 110)
 
 #: What a look at this computer finds; takes seconds where the Hub does not answer.
@@ -38,26 +39,28 @@ class AboutBox(QDialog):
 
     def __init__(self, product: str, examine: Examine, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setWindowTitle(f"About {product}")
+        self.setWindowTitle(tr("About {product}", product=product))
         self.resize(820, 600)
         self._text = ""
-        self.summary = label("Looking at this computer…", "muted", wrap=True)
-        self.findings = LogView(name=VIEWS["computer"])
+        self.summary = label(tr("Looking at this computer…"), "muted", wrap=True)
+        self.findings = LogView(name=tr(VIEWS["computer"]))
         self._stack = QStackedWidget()
         self._stack.addWidget(self.findings)
         self._stack.addWidget(_licence_table())
-        self.views = Segmented(list(VIEWS), labels=list(VIEWS.values()), current="computer", name="What to show")
+        self.views = Segmented(
+            list(VIEWS), labels=[*map(tr, VIEWS.values())], current="computer", name=tr("What to show")
+        )
         self.views.changed.connect(lambda view: self._stack.setCurrentIndex(list(VIEWS).index(view)))
-        self.copy = Button("Copy diagnostics", "copy", tip="Holds no token and no path of your home folder")
+        self.copy = Button(tr("Copy diagnostics"), "copy", tip=tr("Holds no token and no path of your home folder"))
         self.copy.setEnabled(False)
         self.copy.clicked.connect(lambda: QApplication.clipboard().setText(self._text))
-        close = Button("Close", kind="primary")
+        close = Button(tr("Close"), kind="primary")
         close.clicked.connect(self.accept)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(24, 20, 24, 20)
         layout.setSpacing(12)
         layout.addWidget(label(f"{product} {__version__}", "h1"))
-        layout.addWidget(label("Apache-2.0 · quantizes language models with rotations · arXiv:2412.00648", "small"))
+        layout.addWidget(label(tr("Apache-2.0 · quantizes language models with rotations · arXiv:2412.00648"), "small"))
         layout.addWidget(self.summary)
         layout.addLayout(row(self.views, None))
         layout.addWidget(self._stack, 1)
@@ -71,14 +74,18 @@ class AboutBox(QDialog):
         self._text = diagnostics(findings)
         faults = [finding for finding in findings if finding.status in FAULTS]
         slow = [finding for finding in findings if finding.status == "slow"]
-        to_mend = f"To mend: {', '.join(finding.name for finding in faults)}. " if faults else "Ready. "
-        slower = f"Slower than need be: {', '.join(finding.name for finding in slow)}." if slow else ""
-        self.summary.setText((to_mend + slower).strip())
+        said = [tr("To mend: {names}.", names=_names(faults)) if faults else tr("Ready.")]
+        said += [tr("Slower than need be: {names}.", names=_names(slow))] if slow else []
+        self.summary.setText(" ".join(said))
         self.findings.setPlainText(self._text)
         self.copy.setEnabled(True)
 
     def _fail(self, error: DFRotError) -> None:
         self.summary.setText(str(error))
+
+
+def _names(findings: Sequence[Finding]) -> str:
+    return ", ".join(finding.name for finding in findings)
 
 
 def show_about(product: str, output_root: Path, parent: QWidget) -> AboutBox:
@@ -92,8 +99,8 @@ def show_about(product: str, output_root: Path, parent: QWidget) -> AboutBox:
 def _licence_table() -> QTableWidget:
     rows = licences()
     table = QTableWidget(len(rows), len(_HEADINGS))
-    plain_table(table, VIEWS["licences"])
-    table.setHorizontalHeaderLabels(_HEADINGS)
+    plain_table(table, tr(VIEWS["licences"]))
+    table.setHorizontalHeaderLabels([*map(tr, _HEADINGS)])
     table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
     table.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)
     table.horizontalHeader().setStretchLastSection(True)

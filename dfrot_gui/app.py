@@ -27,6 +27,7 @@ from dfrot_gui.recipe_model import RecipeModel
 from dfrot_gui.run_model import RunModel
 from dfrot_gui.settings import Settings
 from dfrot_gui.theme import Theme
+from dfrot_gui.translation import install, tr
 from dfrot_gui.trial_model import TrialModel
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def main(arguments: list[str]) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     app = make_application(arguments)
     settings = Settings()
+    install(app, settings.language)
     Theme.get().install(app, settings.theme)
     sys.excepthook = _show_fault
     # Python handlers wait for the event loop; from a terminal, Ctrl+C is to end the program as everywhere else.
@@ -174,4 +176,6 @@ def _show_fault(kind: type[BaseException], fault: BaseException, trace: Tracebac
     """A fault of ours inside a slot: into the log in full, onto the screen in a sentence."""
     _LOG.critical("unexpected fault", exc_info=(kind, fault, trace))
     if QApplication.instance() is not None and issubclass(kind, Exception):
-        QMessageBox.critical(None, PRODUCT, f"Unexpected fault: {fault}\n\nA run that is going on is not affected.")
+        QMessageBox.critical(
+            None, PRODUCT, tr("Unexpected fault: {fault}\n\nA run that is going on is not affected.", fault=fault)
+        )

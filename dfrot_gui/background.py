@@ -10,6 +10,7 @@ from typing import Any
 from PySide6.QtCore import QObject, Signal
 
 from dfrot_engine import DFRotError
+from dfrot_gui.translation import tr
 
 _LOG = logging.getLogger(__name__)
 
@@ -101,4 +102,4 @@ def outcome_of(function: Callable[[], Any]) -> tuple[Any, DFRotError | None] | N
             return None
         # A thread's fault must reach the user instead of vanishing with the thread
         _LOG.exception("background work failed")
-        return None, DFRotError(f"Unexpected fault: {error}", "Please report it, with the log.")
+        return None, DFRotError(tr("Unexpected fault: {error}", error=error), tr("Please report it, with the log."))

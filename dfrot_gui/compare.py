@@ -9,11 +9,13 @@ from typing import Any
 
 from dfrot_engine import DFRotError, Recipe, RunInfo
 from dfrot_engine.charts import TOKEN_ERROR, ErrorSeries, TokenErrors
-from dfrot_engine.units import duration_text, format_bytes
+from dfrot_engine.units import duration_text
+from dfrot_gui.quantities import format_bytes
 from dfrot_gui.run_model import read_past_run
 from dfrot_gui.run_state import RunState
 from dfrot_gui.run_tables import Table
 from dfrot_gui.run_words import level_text
+from dfrot_gui.translation import mark, num, tr
 
 LETTERS = "ABCDEF"
 LEAST, MOST = 2, len(LETTERS)
@@ -59,7 +61,7 @@ def settings_table(runs: Sequence[ComparedRun]) -> Table:
     flat = [_flat(run.recipe.model_dump(mode="json")) if run.recipe else {} for run in runs]
     fields = [field for field in dict.fromkeys(name for one in flat for name in one) if field not in _NOT_SETTINGS]
     rows = [(field, *(one.get(field, NOTHING) for one in flat)) for field in fields]
-    return Table(("Setting", *(run.letter for run in runs)), tuple(row for row in rows if len(set(row[1:])) > 1))
+    return Table((tr("Setting"), *(run.letter for run in runs)), tuple(row for row in rows if len(set(row[1:])) > 1))
 
 
 def _flat(value: Any, name: str = "") -> dict[str, str]:
@@ -77,11 +79,11 @@ def _flat(value: Any, name: str = "") -> dict[str, str]:
 
 def _words(value: Any) -> str:
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return tr("yes") if value else tr("no")
     if isinstance(value, list):
         return ", ".join(map(_words, value)) or NOTHING
     if isinstance(value, float):
-        return f"{value:g}"
+        return num(f"{value:g}")
     return NOTHING if value is None or value == "" else str(value)
 
 
@@ -96,7 +98,7 @@ def _metric(name: str, text: Callable[[float], str]) -> Callable[[ComparedRun], 
 def _error(name: str) -> Callable[[ComparedRun], str]:
     def words(run: ComparedRun) -> str:
         value = getattr(run.errors, name) if run.errors else math.nan
-        return f"{value:.4f}" if math.isfinite(value) else NOTHING
+        return num(f"{value:.4f}") if math.isfinite(value) else NOTHING
 
     return words
 
@@ -108,25 +110,25 @@ def _original(run: ComparedRun) -> str:
 def _last_block(run: ComparedRun) -> str:
     errors = run.state.block_errors
     value = errors[max(errors)].get("block") if errors else None
-    return NOTHING if value is None else f"{value:.4f}"
+    return NOTHING if value is None else num(f"{value:.4f}")
 
 
 NUMBERS: dict[str, Callable[[ComparedRun], str]] = {
-    "Perplexity": _metric("perplexity", level_text),
-    "Perplexity of the original": _original,
-    "KL divergence": _metric("kl_divergence", "{:.4g}".format),
-    "Same top choice": _metric("top1_agreement", lambda value: f"{100 * value:.1f} %"),
-    "Mean token error": _error("mean"),
-    "Massive tokens' error": _error("massive_mean"),
-    "Error behind the last block": _last_block,
-    "Size": lambda run: NOTHING if run.info.bytes is None else format_bytes(run.info.bytes),
-    "Time": lambda run: NOTHING if run.info.seconds is None else duration_text(run.info.seconds),
-    "Peak memory": lambda run: format_bytes(run.state.peak_bytes) if run.state.peak_bytes else NOTHING,
+    mark("Perplexity"): _metric("perplexity", level_text),
+    mark("Perplexity of the original"): _original,
+    mark("KL divergence"): _metric("kl_divergence", lambda value: num(f"{value:.4g}")),
+    mark("Same top choice"): _metric("top1_agreement", lambda value: num(f"{100 * value:.1f} %")),
+    mark("Mean token error"): _error("mean"),
+    mark("Massive tokens' error"): _error("massive_mean"),
+    mark("Error behind the last block"): _last_block,
+    mark("Size"): lambda run: NOTHING if run.info.bytes is None else format_bytes(run.info.bytes),
+    mark("Time"): lambda run: NOTHING if run.info.seconds is None else duration_text(run.info.seconds),
+    mark("Peak memory"): lambda run: format_bytes(run.state.peak_bytes) if run.state.peak_bytes else NOTHING,
 }
 
 
 def numbers_table(runs: Sequence[ComparedRun]) -> Table:
     """What was measured, a row each; what no run has measured is left out."""
-    rows = [(title, *(words(run) for run in runs)) for title, words in NUMBERS.items()]
+    rows = [(tr(title), *(words(run) for run in runs)) for title, words in NUMBERS.items()]
     shown = tuple(row for row in rows if any(value != NOTHING for value in row[1:]))
-    return Table(("Number", *(run.letter for run in runs)), shown)
+    return Table((tr("Number"), *(run.letter for run in runs)), shown)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import psutil
 
+from dfrot_gui.translation import tr
+
 
 @dataclass(frozen=True)
 class MemoryUse:
@@ -21,12 +23,12 @@ def cpu_line() -> str:
     """ "CPU · 8 cores": the cores this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    return f"CPU · {cores} core{'s' if cores != 1 else ''}"
+    return tr("CPU · %n cores", cores)
 
 
 def ram() -> MemoryUse:
     memory = psutil.virtual_memory()
-    return MemoryUse("Memory", memory.total - memory.available, memory.total)
+    return MemoryUse(tr("Memory"), memory.total - memory.available, memory.total)
 
 
 def total_ram() -> int:

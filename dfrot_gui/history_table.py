@@ -9,11 +9,13 @@ from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QSortFilte
 from PySide6.QtGui import QColor
 
 from dfrot_engine import RunInfo
-from dfrot_engine.units import duration_text, format_bytes
-from dfrot_gui import icons
+from dfrot_engine.units import duration_text
+from dfrot_gui import icons, quantities
+from dfrot_gui.quantities import format_bytes
 from dfrot_gui.run_tables import SORT_ROLE, Index, alignment
 from dfrot_gui.run_words import level_text
 from dfrot_gui.theme import Theme, series_label
+from dfrot_gui.translation import mark, num, tr
 
 RUN_ROLE = Qt.ItemDataRole.UserRole + 1
 NOTHING = "–"
@@ -26,21 +28,21 @@ class StateLook(NamedTuple):
 
 
 STATES: dict[str, StateLook] = {
-    "finished": StateLook("Finished", "check-circle", "good"),
-    "running": StateLook("Running", "play-circle", "accent"),
-    "cancelled": StateLook("Stopped", "stop-circle", "warn"),
-    "killed": StateLook("Interrupted", "warning", "warn"),
-    "failed": StateLook("Failed", "x-circle", "bad"),
-    "gone": StateLook("Folder gone", "folder", "muted"),
+    "finished": StateLook(mark("Finished"), "check-circle", "good"),
+    "running": StateLook(mark("Running"), "play-circle", "accent"),
+    "cancelled": StateLook(mark("Stopped"), "stop-circle", "warn"),
+    "killed": StateLook(mark("Interrupted"), "warning", "warn"),
+    "failed": StateLook(mark("Failed"), "x-circle", "bad"),
+    "gone": StateLook(mark("Folder gone"), "folder", "muted"),
 }
 #: What the page offers to filter by.
 FILTERS: dict[str, Callable[[RunInfo], bool]] = {
-    "All": lambda run: True,
-    "Finished": lambda run: run.status == "finished",
-    "Running": lambda run: run.status == "running",
-    "Stopped": lambda run: run.status in ("cancelled", "killed"),
-    "Failed": lambda run: run.status == "failed",
-    "Can be resumed": lambda run: run.can_resume,
+    mark("All"): lambda run: True,
+    mark("Finished"): lambda run: run.status == "finished",
+    mark("Running"): lambda run: run.status == "running",
+    mark("Stopped"): lambda run: run.status in ("cancelled", "killed"),
+    mark("Failed"): lambda run: run.status == "failed",
+    mark("Can be resumed"): lambda run: run.can_resume,
 }
 
 
@@ -53,7 +55,8 @@ class Column(NamedTuple):
 
 def state_text(run: RunInfo) -> str:
     """ "Stopped, can be resumed"."""
-    return STATES[run.status].title + (", can be resumed" if run.can_resume else "")
+    title = STATES[run.status].title
+    return tr("{state}, can be resumed", state=tr(title)) if run.can_resume else tr(title)
 
 
 def short_model(run: RunInfo) -> str:
@@ -67,7 +70,7 @@ def recipe_text(run: RunInfo) -> str:
 
 
 def when_text(run: RunInfo) -> str:
-    return f"{run.started.astimezone():%Y-%m-%d %H:%M}"
+    return quantities.when_text(run.started)
 
 
 def score_text(run: RunInfo) -> str:
@@ -87,14 +90,19 @@ def _or_nothing(value: float | None, text: Callable[[float], str]) -> str:
 
 
 COLUMNS = (
-    Column("State", state_text, state_text),
-    Column("Model", short_model, lambda run: short_model(run).lower()),
-    Column("Recipe", recipe_text, lambda run: recipe_text(run).lower()),
-    Column("Perplexity", score_text, lambda run: run.perplexity, True),
-    Column("KL", lambda run: _or_nothing(run.kl_divergence, "{:.3g}".format), lambda run: run.kl_divergence, True),
-    Column("Size", lambda run: _or_nothing(run.bytes, format_bytes), lambda run: run.bytes, True),
-    Column("Started", when_text, lambda run: run.started.timestamp(), True),
-    Column("Duration", lambda run: _or_nothing(run.seconds, duration_text), lambda run: run.seconds, True),
+    Column(mark("State"), state_text, state_text),
+    Column(mark("Model"), short_model, lambda run: short_model(run).lower()),
+    Column(mark("Recipe"), recipe_text, lambda run: recipe_text(run).lower()),
+    Column(mark("Perplexity"), score_text, lambda run: run.perplexity, True),
+    Column(
+        mark("KL"),
+        lambda run: _or_nothing(run.kl_divergence, lambda kl: num(f"{kl:.3g}")),
+        lambda run: run.kl_divergence,
+        True,
+    ),
+    Column(mark("Size"), lambda run: _or_nothing(run.bytes, format_bytes), lambda run: run.bytes, True),
+    Column(mark("Started"), when_text, lambda run: run.started.timestamp(), True),
+    Column(mark("Duration"), lambda run: _or_nothing(run.seconds, duration_text), lambda run: run.seconds, True),
 )
 STATE, STARTED = 0, 6
 
@@ -158,7 +166,7 @@ class RunTable(QAbstractTableModel):
         if orientation != Qt.Orientation.Horizontal:
             return None
         if role == Qt.ItemDataRole.DisplayRole:
-            return COLUMNS[section].title
+            return tr(COLUMNS[section].title)
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return alignment(not COLUMNS[section].is_number)
         return None

@@ -14,6 +14,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from dfrot_engine import DFRotError
 from dfrot_engine.architectures.families import FAMILIES
 from dfrot_gui.background import Latest
+from dfrot_gui.translation import tr
 
 if TYPE_CHECKING:
     from dfrot_engine.checkpoint.hub import HubModel, Order
@@ -59,13 +60,13 @@ class ModelRow:
     @property
     def owner(self) -> str:
         if self.kind == "sample":
-            return "Comes with the app"
+            return tr("Comes with the app")
         return str(Path(self.source).parent) if self.kind == "file" else self.source.rpartition("/")[0]
 
     @property
     def name(self) -> str:
         if self.kind == "sample":
-            return "Sample model"
+            return tr("Sample model")
         return Path(self.source).name if self.kind == "file" else self.source.rpartition("/")[2]
 
     @property

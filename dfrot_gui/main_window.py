@@ -21,6 +21,7 @@ from dfrot_gui.run_state import RunState, replay
 from dfrot_gui.settings import Settings
 from dfrot_gui.sidebar import Sidebar
 from dfrot_gui.theme import Mode, Theme
+from dfrot_gui.translation import tr
 from dfrot_gui.trial_model import TrialModel
 from dfrot_gui.widgets import Notice, box, col, row
 
@@ -75,7 +76,7 @@ class MainWindow(QMainWindow):
         self.setMinimumSize(1080, 700)
         self.resize(1360, 880)
         self.sidebar = Sidebar(PRODUCT, settings.theme)
-        self.notice = Notice("Resume", "Not now")
+        self.notice = Notice(tr("Resume"), tr("Not now"))
         self.stack = QStackedWidget()
         self._build((model_page, recipe_page, QWidget(), QWidget(), QWidget()))
         self._connect()
@@ -217,17 +218,23 @@ class MainWindow(QMainWindow):
             return
         state = replay(folder)
         if state.is_active:
-            self._offer("Show", f"The run of {state.model} goes on in the background.", "Its numbers can be watched.")
+            self._offer(
+                tr("Show"),
+                tr("The run of {model} goes on in the background.", model=state.model),
+                tr("Its numbers can be watched."),
+            )
         elif state.has_stopped_early:
-            text = "Everything finished so far is kept; it goes on where it stopped."
-            self._offer("Resume", f"The last run of {state.model or folder.name} was interrupted.", text)
+            text = tr("Everything finished so far is kept; it goes on where it stopped.")
+            self._offer(
+                tr("Resume"), tr("The last run of {model} was interrupted.", model=state.model or folder.name), text
+            )
         else:
             self._forget_run()
 
     def _offer(self, action: str, title: str, text: str) -> None:
         self.notice.button.setText(action)
         self.notice.button.setAccessibleName(action)
-        self.notice.show_message("warn" if action == "Resume" else "inset", title, text)
+        self.notice.show_message("warn" if action == tr("Resume") else "inset", title, text)
         self._top.show()
 
     def _resume_run(self) -> None:
@@ -253,7 +260,9 @@ class MainWindow(QMainWindow):
     def use_recipe(self, past: PastRun) -> None:
         """Take the recipe of a past run, to change it or to run it again."""
         if past.recipe is None:
-            self.notice.show_message("warn", f"The recipe in {past.work_dir} cannot be read.", can_act=False)
+            self.notice.show_message(
+                "warn", tr("The recipe in {work_dir} cannot be read.", work_dir=past.work_dir), can_act=False
+            )
             self._top.show()
             return
         self.take_recipe(past.recipe)
@@ -277,11 +286,11 @@ class MainWindow(QMainWindow):
         self.sidebar.setEnabled(False)
         if closing == "stop":
             self.runs.stop()
-            title, text = "Stopping the run…", "What is finished is being saved; then the window closes."
+            title, text = tr("Stopping the run…"), tr("What is finished is being saved; then the window closes.")
             QTimer.singleShot(CLOSE_TIMEOUT_MS, self, self.close)
         else:
             self.runs.detach()
-            title, text = "Leaving the run to itself…", "The window closes as soon as the engine has begun."
+            title, text = tr("Leaving the run to itself…"), tr("The window closes as soon as the engine has begun.")
         self.notice.show_message("inset", title, text, can_act=False)
         self._top.show()
 
@@ -291,14 +300,16 @@ def ask_how_to_close(window: QWidget) -> Closing:
     question = QMessageBox(window)
     question.setIcon(QMessageBox.Icon.Question)
     question.setWindowTitle(PRODUCT)
-    question.setText("A run is going on.")
+    question.setText(tr("A run is going on."))
     question.setInformativeText(
-        "It can go on in the background; History shows it when the window is opened again. "
-        "If you stop it, everything finished so far is kept and it can be resumed later."
+        tr(
+            "It can go on in the background; History shows it when the window is opened again. "
+            "If you stop it, everything finished so far is kept and it can be resumed later."
+        )
     )
-    keep = question.addButton("Keep running in the background", QMessageBox.ButtonRole.AcceptRole)
-    stop = question.addButton("Stop and close", QMessageBox.ButtonRole.DestructiveRole)
-    stay = question.addButton("Cancel", QMessageBox.ButtonRole.RejectRole)
+    keep = question.addButton(tr("Keep running in the background"), QMessageBox.ButtonRole.AcceptRole)
+    stop = question.addButton(tr("Stop and close"), QMessageBox.ButtonRole.DestructiveRole)
+    stay = question.addButton(tr("Cancel"), QMessageBox.ButtonRole.RejectRole)
     question.setDefaultButton(stay)
     question.setEscapeButton(stay)
     question.exec()

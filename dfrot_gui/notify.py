@@ -12,10 +12,16 @@ from dfrot_engine.units import duration_text
 from dfrot_gui.result_words import headline
 from dfrot_gui.run_progress import elapsed_s
 from dfrot_gui.run_state import RunState
+from dfrot_gui.translation import mark, tr
 
 # As long as a message is likely to be clicked; then the icon leaves the tray.
 SHOWN_MS = 60_000
-_TITLES = {"finished": "finished", "cancelled": "stopped", "failed": "failed", "interrupted": "was interrupted"}
+_TITLES = {
+    "finished": mark("{model} finished"),
+    "cancelled": mark("{model} stopped"),
+    "failed": mark("{model} failed"),
+    "interrupted": mark("{model} was interrupted"),
+}
 
 
 class Tray(Protocol):
@@ -79,12 +85,12 @@ class RunNotifier(QObject):
 
 def title(state: RunState) -> str:
     """ "SmolLM2-135M finished"."""
-    model = state.model.rstrip("/").rsplit("/", 1)[-1] or "The run"
-    return f"{model} {_TITLES[state.status]}"
+    model = state.model.rstrip("/").rsplit("/", 1)[-1] or tr("The run")
+    return tr(_TITLES[state.status], model=model)
 
 
 def text(state: RunState) -> str:
     """The numbers of a finished run, the reason of another."""
     if state.status != "finished":
         return f"{state.message} {state.remedy}".strip()
-    return f"In {duration_text(elapsed_s(state))}. {headline(state)}".strip()
+    return tr("In {duration}. {headline}", duration=duration_text(elapsed_s(state)), headline=headline(state)).strip()

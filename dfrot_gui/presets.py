@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from dfrot_engine import Recipe, preset_names
 from dfrot_engine.resources import preset_path
+from dfrot_gui.translation import mark
 
 _ORDER = ("w4a16", "w8a8", "w4a8", "w4a4", "w4a4-r4", "w4a4kv4-paper")
-_TITLES = {"w4a4kv4-paper": "W4A4KV4 (paper)"}
+_TITLES = {"w4a4kv4-paper": mark("W4A4KV4 (paper)")}
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from dfrot_engine import DFRotError, ModelSummary, Plan, Problem, Recipe, Recipe
 from dfrot_engine.formats import with_format
 from dfrot_engine.recipe import ModelSource
 from dfrot_gui.background import Latest
+from dfrot_gui.translation import tr
 
 PLAN_DELAY_MS = 200
 DEFAULT_PRESET = "w4a4"
@@ -169,7 +170,7 @@ class RecipeModel(QObject):
         try:
             return self._recipe, RunOptions.model_validate(values)
         except ValidationError as error:
-            raise RecipeError(f"{error.errors()[0]['msg']}.", "Correct this field.", field) from None
+            raise RecipeError(f"{error.errors()[0]['msg']}.", tr("Correct this field."), field) from None
 
     def _replace(self, recipe: Recipe, options: RunOptions, field: str) -> None:
         options = self._follow(recipe, options)

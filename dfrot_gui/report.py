@@ -11,15 +11,17 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QBuffer, QIODevice, QMarginsF, QUrl
+from PySide6.QtCore import QBuffer, QIODevice, QLocale, QMarginsF, QUrl
 from PySide6.QtGui import QImage, QPageLayout, QPageSize, QPdfWriter, QTextDocument
 
 from dfrot_engine import Verdict, __version__
 from dfrot_engine.whole_file import write_text
 from dfrot_gui.charts.base import Plot
 from dfrot_gui.charts.export import picture
+from dfrot_gui.quantities import when_text
 from dfrot_gui.run_tables import Table, shown_value
 from dfrot_gui.theme import Theme
+from dfrot_gui.translation import tr
 
 #: What a picture is as wide as, in a browser and on a page.
 _WIDTH = 620
@@ -83,22 +85,22 @@ def report_html(report: Report, sources: Mapping[str, str]) -> str:
     Args:
         sources: a picture's title → its address.
     """
-    date = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M")
+    date = when_text(datetime.now().astimezone())
     parts = [
-        f"<h1>Quantization report</h1><p class='small'>{escape(report.line)}</p>",
+        f"<h1>{escape(tr('Quantization report'))}</h1><p class='small'>{escape(report.line)}</p>",
         f"<p class='small'>DFRot {__version__}, {date}</p>",
         *(f"<p>{escape(sentence)}</p>" for sentence in report.sentences if sentence),
-        _table(("", "", ""), [(title, *value) for title, value in report.kpis.items()], "Numbers"),
+        _table(("", "", ""), [(title, *value) for title, value in report.kpis.items()], tr("Numbers")),
         _protocol(report.protocol),
         *(_table(table.header, table.rows, title) for title, table in report.tables.items()),
         *(_picture(title, sources[title]) for title in report.pictures),
         _serving(report.verdicts),
-        _list("Files", report.files),
-        _list("Warnings of the run", report.warnings),
-        f"<h2>Recipe</h2><pre>{escape(report.recipe)}</pre>" if report.recipe else "",
+        _list(tr("Files"), report.files),
+        _list(tr("Warnings of the run"), report.warnings),
+        f"<h2>{escape(tr('Recipe'))}</h2><pre>{escape(report.recipe)}</pre>" if report.recipe else "",
     ]
     head = f"<head><meta charset='utf-8'><title>{escape(report.line)}</title><style>{_STYLE}</style></head>"
-    return f"<!DOCTYPE html>\n<html lang='en'>{head}<body>{''.join(parts)}</body></html>\n"
+    return f"<!DOCTYPE html>\n<html lang='{QLocale().bcp47Name()}'>{head}<body>{''.join(parts)}</body></html>\n"
 
 
 def pictures_of(charts: Sequence[Plot]) -> dict[str, bytes]:
@@ -127,9 +129,14 @@ def _protocol(protocol: Mapping[str, Any]) -> str:
     return (
         "<p class='small'>"
         + escape(
-            f"Measured on {protocol.get('dataset', 'text')}: {protocol.get('num_windows', 0):,} windows of "
-            f"{protocol.get('seq_len', 0):,} tokens, {protocol.get('tokens', 0):,} predictions; "
-            f"{protocol.get('measured', '')}."
+            tr(
+                "Measured on {dataset}: {windows:,} windows of {seq_len:,} tokens, {tokens:,} predictions; {measured}.",
+                dataset=protocol.get("dataset", "text"),
+                windows=protocol.get("num_windows", 0),
+                seq_len=protocol.get("seq_len", 0),
+                tokens=protocol.get("tokens", 0),
+                measured=protocol.get("measured", ""),
+            )
         )
         + "</p>"
     )
@@ -140,8 +147,8 @@ def _picture(title: str, source: str) -> str:
 
 
 def _serving(verdicts: Sequence[Verdict]) -> str:
-    rows = [(one.runtime, one.generation, one.words, one.bits, one.command) for one in verdicts]
-    return _table(("Runtime", "On", "Verdict", "Bits", "Command"), rows, "Where it loads")
+    rows = [(one.runtime, tr(one.generation), tr(one.words), one.bits, one.command) for one in verdicts]
+    return _table((tr("Runtime"), tr("On"), tr("Verdict"), tr("Bits"), tr("Command")), rows, tr("Where it loads"))
 
 
 def _list(title: str, sentences: Sequence[str]) -> str:

@@ -12,22 +12,50 @@ from dfrot_engine.nvidia import gpu_capabilities
 from dfrot_engine.proof.types import failures
 from dfrot_engine.recipe import Export
 from dfrot_engine.report_file import weight_bytes
-from dfrot_engine.units import format_bytes
 from dfrot_engine.verdicts.judge import recipe_verdicts
+from dfrot_gui.quantities import format_bytes
 from dfrot_gui.run_state import RunState
 from dfrot_gui.run_words import Kpi, level_text
 from dfrot_gui.theme import series_label
+from dfrot_gui.translation import mark, num, tr
 
+RISES = mark("Perplexity rises from {before} to {after} ({change} %).")
+FALLS = mark("Perplexity falls from {before} to {after} ({change} %).")
+BETTER = mark("No rotation was used; {name} would lower the mean token error from {mean:.4f} to {best:.4f}.")
+#: By whether the mean error without rotation and the massive tokens' under Hadamard are known.
+GAINS = {
+    (True, True): mark(
+        "{rotation} lowers the mean token error by {mean:.0f} % against no rotation and the massive tokens' error by "
+        "{massive:.0f} % against a random Hadamard rotation."
+    ),
+    (True, False): mark("{rotation} lowers the mean token error by {mean:.0f} % against no rotation."),
+    (False, True): mark(
+        "{rotation} lowers the massive tokens' error by {massive:.0f} % against a random Hadamard rotation."
+    ),
+}
+NO_LOWER = {
+    ("none", "mean"): mark("The mean token error is no lower than with no rotation: {mine:.4f} against {other:.4f}."),
+    ("hadamard", "mean"): mark(
+        "The mean token error is no lower than with a random Hadamard rotation: {mine:.4f} against {other:.4f}."
+    ),
+    ("none", "massive_mean"): mark(
+        "The massive tokens' error is no lower than with no rotation: {mine:.4f} against {other:.4f}."
+    ),
+    ("hadamard", "massive_mean"): mark(
+        "The massive tokens' error is no lower than with a random Hadamard rotation: {mine:.4f} against {other:.4f}."
+    ),
+}
+LOWER, HIGHER = mark("{share:.0f} % lower than {rotation}"), mark("{share:.0f} % higher than {rotation}")
 _NAMES = {
-    "none": "no rotation",
-    "random-orthogonal": "a random orthogonal rotation",
-    "hadamard": "a random Hadamard rotation",
-    "householder": "a Householder rotation",
+    "none": mark("no rotation"),
+    "random-orthogonal": mark("a random orthogonal rotation"),
+    "hadamard": mark("a random Hadamard rotation"),
+    "householder": mark("a Householder rotation"),
     "dfrot": "DFRot",
-    "descent": "descent",
+    "descent": mark("descent"),
     "whip": "Whip",
     "cayley": "Cayley",
-    "from-file": "the rotation from a file",
+    "from-file": mark("the rotation from a file"),
 }
 #: Runtimes of the table that the page offers; those that refuse the files are left out.
 SNIPPETS = ("transformers", "vLLM", "llama.cpp")
@@ -57,18 +85,24 @@ def headline(state: RunState) -> str:
     perplexity = state.metric("perplexity")
     if perplexity and perplexity.baseline:
         change = 100 * (perplexity.value / perplexity.baseline - 1)
-        verb = "rises" if change > 0 else "falls"
+        template = RISES if change > 0 else FALLS
         sentences.append(
-            f"Perplexity {verb} from {level_text(perplexity.baseline)} to {level_text(perplexity.value)} "
-            f"({_signed(change)} %)."
+            tr(
+                template,
+                before=level_text(perplexity.baseline),
+                after=level_text(perplexity.value),
+                change=_signed(change),
+            )
         )
     agreement = state.metric("top1_agreement")
     if agreement:
-        sentences.append(f"The quantized model keeps {100 * agreement.value:.1f} % of the original's top-1 choices.")
+        sentences.append(
+            tr("The quantized model keeps {share:.1f} % of the original's top-1 choices.", share=100 * agreement.value)
+        )
     for row in failures(state.proof)[:1]:
-        sentences.append(f"The proof failed: {row.note}. Do not use what was written.")
+        sentences.append(tr("The proof failed: {note}. Do not use what was written.", note=row.note))
     if is_lossy(state):
-        sentences.append("That is a real loss: more bits, such as W4A8 or W8A8, keep more of the model.")
+        sentences.append(tr("That is a real loss: more bits, such as W4A8 or W8A8, keep more of the model."))
     return " ".join(sentences)
 
 
@@ -93,15 +127,12 @@ def verdict(errors: TokenErrors | None, own: str) -> RotationVerdict | None:
     ]
     if complaints:
         return RotationVerdict(False, " ".join(complaints))
-    gains = []
-    for rival, field, what in (
-        ("none", "mean", "mean token error"),
-        ("hadamard", "massive_mean", "massive tokens' error"),
-    ):
-        share = _lower_by(errors, own, rival, field)
-        if share is not None:
-            gains.append(f"the {what} by {100 * share:.0f} % against {_NAMES[rival]}")
-    return RotationVerdict(True, f"{series_label(own)} lowers {' and '.join(gains)}.") if gains else None
+    shares = _lower_by(errors, own, "none", "mean"), _lower_by(errors, own, "hadamard", "massive_mean")
+    template = GAINS.get((shares[0] is not None, shares[1] is not None))
+    if template is None:
+        return None
+    mean, massive = (100 * (share or 0.0) for share in shares)
+    return RotationVerdict(True, tr(template, rotation=series_label(own), mean=mean, massive=massive))
 
 
 def _verdict_without(errors: TokenErrors) -> RotationVerdict:
@@ -109,10 +140,9 @@ def _verdict_without(errors: TokenErrors) -> RotationVerdict:
     rival, best = min(((kind, one.mean) for kind, one in errors.series.items()), key=lambda item: item[1])
     if rival == "none":
         return RotationVerdict(
-            True, "No rotation was used, and none that was measured would have lowered the mean token error."
+            True, tr("No rotation was used, and none that was measured would have lowered the mean token error.")
         )
-    text = f"No rotation was used; {_NAMES.get(rival, rival)} would lower the mean token error"
-    return RotationVerdict(False, f"{text} from {mean:.4f} to {best:.4f}.")
+    return RotationVerdict(False, tr(BETTER, name=tr(_NAMES.get(rival, rival)), mean=mean, best=best))
 
 
 def _no_better(errors: TokenErrors, own: str, rival: str, field: str) -> list[str]:
@@ -121,8 +151,7 @@ def _no_better(errors: TokenErrors, own: str, rival: str, field: str) -> list[st
     if share is None or share > _MEANINGFUL_SHARE:
         return []
     mine, other = (getattr(errors.series[kind], field) for kind in (own, rival))
-    what = "The mean token error" if field == "mean" else "The massive tokens' error"
-    return [f"{what} is no lower than with {_NAMES[rival]}: {mine:.4f} against {other:.4f}."]
+    return [tr(NO_LOWER[rival, field], mine=mine, other=other)]
 
 
 def _lower_by(errors: TokenErrors, own: str, rival: str, field: str) -> float | None:
@@ -138,41 +167,50 @@ def _lower_by(errors: TokenErrors, own: str, rival: str, field: str) -> float | 
 def perplexity_kpi(state: RunState) -> Kpi:
     found = state.metric("perplexity")
     if found is None:
-        return Kpi("–", "not evaluated")
+        return Kpi("–", tr("not evaluated"))
     if not found.baseline:
         return Kpi(level_text(found.value), found.dataset)
     change = 100 * (found.value / found.baseline - 1)
     levels = f"{level_text(found.baseline)} → {level_text(found.value)}"
-    return Kpi(levels, f"{_signed(change)} %, original → quantized")
+    return Kpi(levels, tr("{change} %, original → quantized", change=_signed(change)))
 
 
 def agreement_kpi(state: RunState) -> Kpi:
     agreement, divergence = state.metric("top1_agreement"), state.metric("kl_divergence")
     if agreement is None:
-        return Kpi("–", "not evaluated")
-    return Kpi(f"{100 * agreement.value:.1f} %", f"KL divergence {divergence.value:.3g} nats" if divergence else "")
+        return Kpi("–", tr("not evaluated"))
+    return Kpi(
+        num(f"{100 * agreement.value:.1f} %"),
+        tr("KL divergence {value:.3g} nats", value=divergence.value) if divergence else "",
+    )
 
 
 def massive_error_kpi(errors: TokenErrors | None, own: str) -> Kpi:
     if errors is None or own not in errors.series or math.isnan(errors.series[own].massive_mean):
-        return Kpi("–", "no massive tokens measured")
+        return Kpi("–", tr("no massive tokens measured"))
     value = errors.series[own].massive_mean
     rival = "hadamard" if own != "hadamard" else "none"
     share = _lower_by(errors, own, rival, "massive_mean")
     if share is None:
-        return Kpi(f"{value:.3f}", "mean over massive tokens")
-    word = "lower" if share >= 0 else "higher"
+        return Kpi(num(f"{value:.3f}"), tr("mean over massive tokens"))
+    template = LOWER if share >= 0 else HIGHER
     role = "good" if share > _MEANINGFUL_SHARE else "bad" if share < -_MEANINGFUL_SHARE else "small"
-    return Kpi(f"{value:.3f}", f"{100 * abs(share):.0f} % {word} than {series_label(rival)}", role)
+    return Kpi(
+        num(f"{value:.3f}"),
+        tr(template, share=100 * abs(share), rotation=series_label(rival)),
+        role,
+    )
 
 
 def size_kpi(state: RunState, original_bytes: int) -> Kpi:
     """Bytes of the weights that were written, all outputs together."""
     written = sum(weight_bytes(Path(folder)) for folder in state.outputs)
     if not written:
-        return Kpi("–", "nothing written")
-    files = f"{len(state.outputs)} folders" if len(state.outputs) > 1 else "weights on disk"
-    return Kpi(format_bytes(written), f"{format_bytes(original_bytes)} before" if original_bytes else files)
+        return Kpi("–", tr("nothing written"))
+    files = tr("%n folders", len(state.outputs)) if len(state.outputs) > 1 else tr("weights on disk")
+    return Kpi(
+        format_bytes(written), tr("{size} before", size=format_bytes(original_bytes)) if original_bytes else files
+    )
 
 
 def snippets(recipe: Recipe | None, folder: str) -> tuple[Snippet, ...]:
@@ -190,9 +228,15 @@ def snippets(recipe: Recipe | None, folder: str) -> tuple[Snippet, ...]:
 def _note(verdict: Verdict, recipe: Recipe | None) -> str:
     if recipe is None:
         return ""
-    what = verdict.words[:1].upper() + verdict.words[1:]
-    return f"{what}. {verdict.full_reason} Known for version {verdict.version}."
+    words = tr(verdict.words)
+    what = words[:1].upper() + words[1:]
+    return tr(
+        "{what}. {full_reason} Known for version {version}.",
+        what=what,
+        full_reason=verdict.full_reason,
+        version=verdict.version,
+    )
 
 
 def _signed(percent: float) -> str:
-    return f"{percent:+.1f}".replace("-", "−")
+    return num(f"{percent:+.1f}").replace("-", "−")

@@ -9,7 +9,9 @@ import subprocess
 from dataclasses import dataclass
 from typing import Literal
 
-RESUME = "Resume the run: everything finished so far is kept."
+from dfrot_gui.translation import mark, tr
+
+RESUME = mark("Resume the run: everything finished so far is kept.")
 
 
 @dataclass(frozen=True)
@@ -25,32 +27,37 @@ def describe_exit(returncode: int, again: str = RESUME) -> Ending:
     Args:
         again: what to do when the engine could not say why it ended.
     """
+    again = tr(again)
     if returncode == 130:
-        return Ending("cancelled", "Stopped.", again)
+        return Ending("cancelled", tr("Stopped."), again)
     if returncode == -signal.SIGKILL:
         return Ending(
             "failed",
-            "The engine was killed, probably because the computer ran out of memory.",
-            f"Close other programs or choose fewer or shorter samples. {again}",
+            tr("The engine was killed, probably because the computer ran out of memory."),
+            tr("Close other programs or choose fewer or shorter samples. {again}", again=again),
         )
     if returncode == -getattr(signal, "SIGBUS", 7):
         return Ending(
             "failed",
-            "The engine crashed (SIGBUS): a file it was reading became shorter, or its disk failed.",
-            f"See that nothing writes to the model's folder. {again}",
+            tr("The engine crashed (SIGBUS): a file it was reading became shorter, or its disk failed."),
+            tr("See that nothing writes to the model's folder. {again}", again=again),
         )
     if returncode < 0:
-        return Ending("failed", f"The engine crashed ({_signal_name(-returncode)}).", again)
+        return Ending("failed", tr("The engine crashed ({signal_name}).", signal_name=_signal_name(-returncode)), again)
     if returncode == 2:
-        return Ending("failed", "The engine did not accept the recipe or its options.", "See the last lines below.")
-    return Ending("failed", f"The engine ended without a word (exit code {returncode}).", again)
+        return Ending(
+            "failed", tr("The engine did not accept the recipe or its options."), tr("See the last lines below.")
+        )
+    return Ending(
+        "failed", tr("The engine ended without a word (exit code {returncode}).", returncode=returncode), again
+    )
 
 
 def _signal_name(number: int) -> str:
     try:
         return signal.Signals(number).name
     except ValueError:
-        return f"signal {number}"
+        return tr("signal {number}", number=number)
 
 
 def has_exited(child: subprocess.Popen[bytes]) -> bool:

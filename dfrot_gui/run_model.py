@@ -21,6 +21,7 @@ from dfrot_gui.run_progress import TYPICAL_SECONDS
 from dfrot_gui.run_state import RunState, replay
 from dfrot_gui.run_tables import TableModel, comparison_table, massive_table, proof_table
 from dfrot_gui.run_worker import CANCEL_GRACE_S
+from dfrot_gui.translation import tr
 
 FOLLOW_MS = 2_000
 
@@ -219,7 +220,7 @@ def _begun(before: RunState) -> RunState:
     return replace(
         before,
         status="running",
-        label="Starting the engine",
+        label=tr("Starting the engine"),
         stage="",
         stages=(),
         message="",

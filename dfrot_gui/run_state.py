@@ -47,6 +47,8 @@ from dfrot_gui.run_parts import ChartFile, LogLine, Point, Series, StageState, S
 
 Status = Literal["idle", "running", "paused", "stopping", "finished", "cancelled", "failed", "interrupted"]
 MAX_LOG_LINES = 2_000
+CUT_OFF = "The run was cut off before it ended."
+CUT_OFF_REMEDY = "Resume it: everything finished so far is kept."
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +145,8 @@ def replay(work_dir: Path) -> RunState:
         return replace(
             state,
             status="interrupted",
-            message="The run was cut off before it ended.",
-            remedy="Resume it: everything finished so far is kept.",
+            message=CUT_OFF,
+            remedy=CUT_OFF_REMEDY,
         )
     return state
 

@@ -17,6 +17,7 @@ from dfrot_engine.charts import TokenErrors
 from dfrot_engine.proof.table import shown
 from dfrot_engine.proof.types import TITLES
 from dfrot_gui.theme import series_label
+from dfrot_gui.translation import num, tr
 
 Value = str | int | float
 Index = QModelIndex | QPersistentModelIndex
@@ -46,7 +47,7 @@ def comparison_table(errors: TokenErrors | None, own: str) -> Table:
     kinds = list(errors.series)
     rows = tuple((series_label(kind), one.mean, one.p999, one.massive_mean) for kind, one in errors.series.items())
     bold_row = kinds.index(own) if own in kinds else -1
-    return Table(("Rotation", "Mean", "99.9 %", "Massive"), rows, bold_row)
+    return Table((tr("Rotation"), tr("Mean"), tr("99.9 %"), tr("Massive")), rows, bold_row)
 
 
 def massive_table(tokens: Sequence[MassiveToken]) -> Table:
@@ -63,20 +64,29 @@ def massive_table(tokens: Sequence[MassiveToken]) -> Table:
         )
         for token in tokens
     )
-    return Table(("Block", "Site", "Position", "Text", "Largest |h|", *map(series_label, kinds)), rows)
+    return Table(
+        (tr("Block"), tr("Site"), tr("Position"), tr("Text"), tr("Largest |h|"), *map(series_label, kinds)), rows
+    )
 
 
 def proof_table(rows: Sequence[ProofRow]) -> Table:
     """One row per thing that was checked of what was written."""
     shown_rows = tuple(
-        (TITLES[row.check], row.output or "model", shown(row.figure), shown(row.limit), row.verdict) for row in rows
+        (
+            tr(TITLES[row.check]),
+            row.output or tr("model"),
+            num(shown(row.figure)),
+            num(shown(row.limit)),
+            tr(row.verdict),
+        )
+        for row in rows
     )
-    return Table(("Proof", "Of", "Found", "Limit", "Result"), shown_rows)
+    return Table((tr("Proof"), tr("Of"), tr("Found"), tr("Limit"), tr("Result")), shown_rows)
 
 
 def shown_text(text: str) -> str:
     """A token's text with its white space made visible."""
-    return text.replace("\n", "⏎").replace("\t", "⇥").replace(" ", "␣") or "(empty)"
+    return text.replace("\n", "⏎").replace("\t", "⇥").replace(" ", "␣") or tr("(empty)")
 
 
 def shown_value(value: Value) -> str:
@@ -85,8 +95,8 @@ def shown_value(value: Value) -> str:
     if isinstance(value, float) and math.isnan(value):
         return "–"
     if isinstance(value, int):
-        return f"{value:,}"
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.4f}"
+        return num(f"{value:,}")
+    return num(f"{value:,.0f}" if abs(value) >= 100 else f"{value:.4f}")
 
 
 class TableModel(QAbstractTableModel):

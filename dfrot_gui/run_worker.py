@@ -26,6 +26,7 @@ import dfrot_engine
 from dfrot_engine import DFRotError, Logged, parse_event
 from dfrot_gui.run_exit import RESUME, Ending, describe_exit, has_exited, kill_group
 from dfrot_gui.run_state import RunState, fold, with_request
+from dfrot_gui.translation import mark, tr
 
 Command = Literal["pause", "resume", "cancel", "detach"]
 
@@ -38,7 +39,7 @@ DETACH_S = 0.5
 READ_BYTES = 1 << 16
 MAX_LINE_BYTES = 1 << 24
 TAIL_LINES = 40
-LEFT = "The run goes on in the background."
+LEFT = mark("The run goes on in the background.")
 
 
 def engine_command() -> tuple[str, ...]:
@@ -112,8 +113,8 @@ class RunThread(QThread):
             self.state = replace(
                 self.state,
                 status="failed",
-                message=f"The engine could not be started: {error.strerror or error}.",
-                remedy="Install the program again.",
+                message=tr("The engine could not be started: {reason}.", reason=error.strerror or error),
+                remedy=tr("Install the program again."),
             )
         else:
             try:
@@ -121,7 +122,7 @@ class RunThread(QThread):
             finally:
                 self._put_away(child)
             if self.is_left:
-                self.state = replace(self.state, status="interrupted", message=LEFT, is_pause_requested=False)
+                self.state = replace(self.state, status="interrupted", message=tr(LEFT), is_pause_requested=False)
             else:
                 self._conclude(child.returncode)
         self._emit(is_last=True)
@@ -238,7 +239,7 @@ class RunThread(QThread):
             return
         now = datetime.now(UTC)
         if self._is_killed or (self._kill_at is not None and returncode == 130):
-            end = Ending("cancelled", "Stopped; the engine did not answer in time and was ended.", self._again)
+            end = Ending("cancelled", tr("Stopped; the engine did not answer in time and was ended."), tr(self._again))
         else:
             end = describe_exit(returncode, self._again)
         self.state = replace(

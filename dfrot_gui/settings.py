@@ -9,6 +9,7 @@ from typing import cast
 from PySide6.QtCore import QByteArray, QSettings, QStandardPaths
 
 from dfrot_gui.theme import Mode
+from dfrot_gui.translation import LANGUAGES, SYSTEM
 
 MAX_RECENT = 8
 
@@ -36,6 +37,16 @@ class Settings:
     @theme.setter
     def theme(self, value: Mode) -> None:
         self._store.setValue("window/theme", value)
+
+    @property
+    def language(self) -> str:
+        """ "system", or one of translation.LANGUAGES."""
+        value = self._text("window/language")
+        return value if value in LANGUAGES else SYSTEM
+
+    @language.setter
+    def language(self, value: str) -> None:
+        self._store.setValue("window/language", value)
 
     @property
     def last_model(self) -> str:

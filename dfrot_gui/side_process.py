@@ -9,11 +9,12 @@ from PySide6.QtCore import QCoreApplication, QObject, Signal
 from dfrot_engine import Recipe
 from dfrot_gui.engine_process import EngineProcess
 from dfrot_gui.run_state import RunState
+from dfrot_gui.translation import mark, tr
 
 # Nothing of it is saved, so it may go soon.
 GRACE_S = 2.0
 END_MS = 5_000
-AGAIN = "Try again; nothing was lost."
+AGAIN = mark("Try again; nothing was lost.")
 
 
 class SideProcess(QObject):
@@ -52,7 +53,7 @@ class SideProcess(QObject):
 
     def start(self, command: str, flags: Sequence[str], recipe: Recipe | None = None) -> None:
         self._is_wanted = True
-        self._process.start(command, recipe, flags, RunState(label="Starting the engine"))
+        self._process.start(command, recipe, flags, RunState(label=tr("Starting the engine")))
 
     def stop(self) -> None:
         self._process.send("cancel")

@@ -7,13 +7,14 @@ from typing import NamedTuple
 from PySide6.QtCore import QTimer, Signal
 from PySide6.QtWidgets import QApplication, QButtonGroup, QFrame, QLabel, QProgressBar
 
-from dfrot_engine.units import format_bytes
 from dfrot_gui.background import Latest
 from dfrot_gui.computer import GpuMonitor, MemoryUse, cpu_line, ram
+from dfrot_gui.quantities import format_bytes
 from dfrot_gui.theme import Mode
+from dfrot_gui.translation import mark, tr
 from dfrot_gui.widgets import Button, Card, IconLabel, NavButton, Segmented, col, label, row, tab_to_checked
 
-MODES = {"system": "System", "light": "Light", "dark": "Dark"}
+MODES = {"system": mark("System"), "light": mark("Light"), "dark": mark("Dark")}
 REFRESH_MS = 2000
 
 
@@ -23,11 +24,11 @@ class Step(NamedTuple):
 
 
 STEPS = (
-    Step("Model", "cube"),
-    Step("Recipe", "sliders-horizontal"),
-    Step("Run", "play"),
-    Step("Results", "chart-line-up"),
-    Step("History", "clock-counter-clockwise"),
+    Step(mark("Model"), "cube"),
+    Step(mark("Recipe"), "sliders-horizontal"),
+    Step(mark("Run"), "play"),
+    Step(mark("Results"), "chart-line-up"),
+    Step(mark("History"), "clock-counter-clockwise"),
 )
 #: The first of those that are no part of the way from a model to its results.
 BESIDE = 4
@@ -46,26 +47,28 @@ class Sidebar(QFrame):
         self.setFixedWidth(224)
         logo = QLabel()
         logo.setPixmap(QApplication.windowIcon().pixmap(28, 28))
-        self.help = Button(icon="question", kind="ghost", tip="Help (F1)")
-        self.help.setAccessibleName("Help")
+        self.help = Button(icon="question", kind="ghost", tip=tr("Help (F1)"))
+        self.help.setAccessibleName(tr("Help"))
         self.help.clicked.connect(self.help_asked)
         head = row(logo, label(product, "h2"), None, self.help, spacing=10, margins=(4, 0, 0, 0))
-        caption = label("WORKFLOW", "caps")
+        caption = label(tr("WORKFLOW"), "caps")
         caption.setContentsMargins(10, 0, 0, 4)
         layout = col(head, 20, caption, spacing=4, margins=(14, 18, 14, 14))
         self._group = QButtonGroup(self)
         self.buttons: list[NavButton] = []
         for number, step in enumerate(STEPS):
             if number == BESIDE:
-                beside = label("RUNS", "caps")
+                beside = label(tr("RUNS"), "caps")
                 beside.setContentsMargins(10, 14, 0, 4)
                 layout.addWidget(beside)
-            button = NavButton(step.title, step.icon, tip=f"{step.title} (Ctrl+{number + 1})")
+            button = NavButton(
+                tr(step.title), step.icon, tip=tr("{title} (Ctrl+{number})", title=tr(step.title), number=number + 1)
+            )
             self.buttons.append(button)
             self._group.addButton(button, number)
             layout.addWidget(button)
         self._group.idClicked.connect(self.step_chosen)
-        self.appearance = Segmented(list(MODES), labels=list(MODES.values()), current=mode, name="Appearance")
+        self.appearance = Segmented(list(MODES), labels=[*map(tr, MODES.values())], current=mode, name=tr("Appearance"))
         self.appearance.changed.connect(self.mode_chosen)
         layout.addStretch(1)
         layout.addWidget(ComputerCard())
@@ -88,8 +91,8 @@ class ComputerCard(Card):
         super().__init__(kind="inset", margins=(12, 10, 12, 10), spacing=6)
         self._gpu: GpuMonitor | None = None
         self._bars: dict[str, tuple[QProgressBar, QLabel]] = {}
-        self.setAccessibleName("This computer")
-        self.add(row(IconLabel("cpu", 17, "muted"), label("This computer", "h2"), None, spacing=8))
+        self.setAccessibleName(tr("This computer"))
+        self.add(row(IconLabel("cpu", 17, "muted"), label(tr("This computer"), "h2"), None, spacing=8))
         self.add(label(cpu_line(), "small"))
         self._show(ram())
         self._timer = QTimer(self, interval=REFRESH_MS)
@@ -115,7 +118,7 @@ class ComputerCard(Card):
         if memory.name not in self._bars:
             bar, text = QProgressBar(), label("", "small")
             bar.setTextVisible(False)
-            bar.setAccessibleName(f"{memory.name} in use")
+            bar.setAccessibleName(tr("{name} in use", name=memory.name))
             if self._bars:
                 self.add(label(memory.name, "small", wrap=True))
             self.add(bar)
@@ -123,4 +126,4 @@ class ComputerCard(Card):
             self._bars[memory.name] = (bar, text)
         bar, text = self._bars[memory.name]
         bar.setValue(round(100 * memory.used / memory.total))
-        text.setText(f"{memory.used / 1e9:.1f} of {format_bytes(memory.total)} in use")
+        text.setText(tr("{used:.1f} of {total} in use", used=memory.used / 1e9, total=format_bytes(memory.total)))

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QApplication, QWidget
 
 from dfrot_gui.style_sheet import style_sheet
 from dfrot_gui.tokens import DARK, LIGHT, Tokens
+from dfrot_gui.translation import mark, tr
 
 Mode = Literal["system", "light", "dark"]
 
@@ -21,10 +22,10 @@ SERIES_LABELS = {
     "hadamard": "RH",
     "householder": "Householder",
     "dfrot": "DFRot",
-    "descent": "Descent",
+    "descent": mark("Descent"),
     "whip": "Whip",
     "cayley": "Cayley",
-    "from-file": "From file",
+    "from-file": mark("From file"),
 }
 # A run has one rotation of its own beside the three it is compared with, so those share a colour.
 SERIES_TOKENS = dict.fromkeys(SERIES_LABELS, "dfrot") | {"none": "nr", "random-orthogonal": "ro", "hadamard": "rh"}
@@ -40,7 +41,7 @@ def series_color(tokens: Tokens, kind: str) -> str:
 
 def series_label(kind: str) -> str:
     """The short name of a rotation kind; an unknown kind keeps its own."""
-    return SERIES_LABELS.get(kind, kind)
+    return tr(SERIES_LABELS.get(kind, kind))
 
 
 class FocusVisible(QObject):

@@ -10,10 +10,11 @@ from dfrot_engine import Plan, Recipe, RunOptions, TrialResult, TrialRow
 from dfrot_gui.engine_process import EngineProcess
 from dfrot_gui.run_progress import overall_fraction
 from dfrot_gui.run_state import RunState
+from dfrot_gui.translation import mark, tr
 
 # A trial has nothing to save.
 TRIAL_GRACE_S = 2.0
-AGAIN = "Try again; nothing was lost."
+AGAIN = mark("Try again; nothing was lost.")
 # Shares of a typical trial.
 SECONDS = {"load": 2.0, "calibrate": 8.0, "compare": 90.0}
 # What a trial has no part in: nothing is written and nothing evaluated.
@@ -57,7 +58,7 @@ class TrialModel(QObject):
         """Try rotations for a recipe; of the options only device and threads count."""
         self._recipe = recipe
         flags = ["--device", options.device, "--threads", str(options.threads)]
-        self._process.start("trial", recipe, flags, RunState(label="Starting the engine"))
+        self._process.start("trial", recipe, flags, RunState(label=tr("Starting the engine")))
 
     def stop(self) -> None:
         self._process.send("cancel")

@@ -1,9 +1,9 @@
 """Perplexity of a checkpoint by a runtime, run by `dfrot serve-check` in that runtime's own environment.
 
 It stands alone: it imports the runtime and the standard library. Usage: serve_check.py RUNTIME FOLDER WINDOWS THREADS
-[--trust-remote-code], WINDOWS being a JSON file of lists of tokens. Standard output carries JSON lines: what is
-imported, "loaded", a line for each window with its sum of negative log-likelihoods. What goes wrong ends it with the
-runtime's own traceback.
+[--trust-remote-code] [--float32], WINDOWS being a JSON file of lists of tokens. Standard output carries JSON lines:
+what is imported, "loaded", a line for each window with its sum of negative log-likelihoods. What goes wrong ends it
+with the runtime's own traceback.
 """
 
 import importlib.metadata
@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 TRUST = "--trust-remote-code"
+FLOAT32 = "--float32"  # instead of the folder's own precision, by runtimes that can
 OUR_PACKAGES = ("dfrot_engine", "dfrot_gui")
 
 _OUTPUT = os.dup(1)
@@ -34,7 +35,7 @@ def load_transformers(folder, _windows, threads):
     how = {"local_files_only": True, "trust_remote_code": TRUST in sys.argv}
     config = AutoConfig.from_pretrained(folder, **how)
     loader = AutoModelForImageTextToText if hasattr(config, "vision_config") else AutoModelForCausalLM
-    model = loader.from_pretrained(folder, dtype="auto", **how).eval()
+    model = loader.from_pretrained(folder, dtype="float32" if FLOAT32 in sys.argv else "auto", **how).eval()
 
     @torch.no_grad()
     def nll(tokens):
@@ -49,7 +50,8 @@ def load_vllm(folder, windows, _threads):
     from vllm import LLM, SamplingParams
 
     longest = max(map(len, windows)) + 1  # it answers with one token
-    model = LLM(model=folder, dtype="bfloat16", max_model_len=longest, enforce_eager=True, enable_prefix_caching=False)
+    dtype = "float32" if FLOAT32 in sys.argv else "bfloat16"
+    model = LLM(model=folder, dtype=dtype, max_model_len=longest, enforce_eager=True, enable_prefix_caching=False)
     asked = SamplingParams(max_tokens=1, prompt_logprobs=0)
 
     def nll(tokens):
@@ -128,7 +130,7 @@ LOADERS = {
 }
 
 
-def main(runtime, folder, windows_path, threads, *_trust):
+def main(runtime, folder, windows_path, threads, *_switches):
     visible = [name for name in OUR_PACKAGES if importlib.util.find_spec(name)]
     packages = {one.metadata["Name"].lower(): one.version for one in importlib.metadata.distributions()}
     say(visible=visible, packages=packages)

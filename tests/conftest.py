@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
+import signal
 import tempfile
 import threading
 import time
@@ -27,6 +29,10 @@ for _name in ("CONFIG", "DATA", "STATE", "CACHE"):
 # The converted sample model lies in the cache; a folder that stays saves its conversion in the next session.
 if "DFROT_TEST_CACHE" in os.environ:
     os.environ["XDG_CACHE_HOME"] = os.environ["DFROT_TEST_CACHE"]
+
+# A shell has what it starts in the background ignore Ctrl-C, which processes that tests start would inherit.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_unconfigure() -> None:
@@ -55,6 +61,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason=reason or ""))
 
 
+def pytest_collection_finish() -> None:
+    gc.freeze()  # half a million objects that were imported stay; collections need not look at them again and again
+
+
 @pytest.fixture(autouse=True)
 def no_leaked_threads() -> Iterator[None]:
     """A thread that outlives its test keeps the interpreter from ending, or a window from closing."""
@@ -65,6 +75,14 @@ def no_leaked_threads() -> Iterator[None]:
         if time.monotonic() > deadline:
             pytest.fail(f"threads still run after the test: {', '.join(thread.name for thread in leaked)}")
         time.sleep(0.01)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_waiting_for_the_disk() -> Iterator[None]:
+    """What tests write need not outlive a power failure, and a run waits a hundred times for the disk."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _handle: None)
+        yield
 
 
 @pytest.fixture(scope="session")

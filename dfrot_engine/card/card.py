@@ -54,7 +54,7 @@ def _card(job: Job, export: Export, folder: Path, report: dict[str, Any], figure
         *_section("Proof", proof_table(own)),
         *_section("Use", serve_sections(recipe_verdicts(recipe, output, ()))),
         *_section("Figures", _figures(figures)),
-        *_section("Limits", _bullets(_limits(job, report))),
+        *_section("Limits", _bullets(_limits(job, export, report))),
         *_section("The recipe as a file", ["```toml", recipe.to_toml().strip(), "```"]),
     ]
     return str(ModelCard(f"---\n{card_data(job, export.kind).to_yaml()}\n---\n\n" + "\n".join(sections) + "\n"))
@@ -78,7 +78,7 @@ def _figures(figures: dict[str, str]) -> list[str]:
     return [line for name, words in figures.items() for line in (f"![{words}]({name})", "", f"{words}.", "")]
 
 
-def _limits(job: Job, report: dict[str, Any]) -> list[str]:
+def _limits(job: Job, export: Export, report: dict[str, Any]) -> list[str]:
     licence = license_words(job)
     sentences = [
         f"The licence is that of the original: {licence}."
@@ -88,7 +88,8 @@ def _limits(job: Job, report: dict[str, Any]) -> list[str]:
     ]
     if report.get("protocol", {}).get("dataset") == "builtin":
         sentences.append("The built-in text is short: its figures compare recipes on one model, and no papers.")
-    if job.recipe.kv_cache is not None:
+    kv_cache = job.recipe.kv_cache
+    if kv_cache is not None and not (kv_cache.is_static and export.kind == "compressed-tensors"):
         sentences.append("The KV cache's format was measured, but does not travel in the files.")
     return sentences
 

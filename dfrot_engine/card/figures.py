@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from platformdirs import user_cache_path
 
 from dfrot_engine.charts import TokenErrors
 from dfrot_engine.marker import BLOCK_FIGURE, OUTPUT_FIGURE, TOKEN_FIGURE
@@ -54,8 +54,7 @@ def draw_figures(folder: Path, errors: TokenErrors | None, block_errors: dict[in
 
 @contextmanager
 def _figure(path: Path, x: str, y: str) -> Iterator[Any]:
-    figure = Figure(figsize=_SIZE_INCHES, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = _empty_figure()
     axes = figure.subplots()
     axes.set_xlabel(x)
     axes.set_ylabel(y)
@@ -65,3 +64,14 @@ def _figure(path: Path, x: str, y: str) -> Iterator[Any]:
     axes.set_ylim(bottom=0)
     with whole_file(path, _USUAL_BYTES) as draft:
         figure.savefig(draft, dpi=_DPI, format="png")
+
+
+def _empty_figure() -> Any:
+    # Read once, when matplotlib is first imported: its list of fonts would make a folder of its own among the user's.
+    os.environ.setdefault("MPLCONFIGDIR", str(user_cache_path("dfrot") / "matplotlib"))
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=_SIZE_INCHES, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure

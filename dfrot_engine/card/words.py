@@ -48,6 +48,12 @@ def scheme_words(scheme: WeightScheme | ActivationScheme | KVCacheScheme | None)
     if isinstance(scheme, WeightScheme):
         per_group = scheme.granularity == "per-group"
         words.append(f"one scale for {scheme.group_size} columns" if per_group else "one scale for each channel")
+    if isinstance(scheme, KVCacheScheme):
+        words.append(
+            "one measured scale for the keys and one for the values of a block"
+            if scheme.is_static
+            else "one scale for each token and head"
+        )
     return ", ".join(words)
 
 
@@ -106,6 +112,9 @@ def number_table(report: Mapping[str, Any]) -> list[str]:
         f"{protocol['tokens']:,} tokens of '{protocol['dataset']}' in {protocol['num_windows']} windows of "
         f"{protocol['seq_len']:,} without overlap; measured: {protocol['measured']}.",
     ]
+    own = report.get("perplexity_engine")
+    if own is not None and f"{own:.3f}" != f"{after:.3f}":
+        lines += ["", f"The engine that made these files computes in float32 and has a perplexity of {own:.3f} there."]
     if after > _NOTICEABLE_RATIO * before:
         lines += ["", f"**That is a real loss**: perplexity is {after / before:.2f} times the original's."]
     return lines

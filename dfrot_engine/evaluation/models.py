@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -156,16 +156,34 @@ def load_model(
     return _with_adapter(model, folder / ADAPTER) if adapter and has_adapter(folder) else model
 
 
-def logits_of(model: nn.Module, tokens_BT: Tensor) -> LogitsOf:
-    """Of a loaded model, on the device it is on."""
+def logits_of(model: nn.Module, tokens_BT: Tensor, *, rounds: bool = True) -> LogitsOf:
+    """Of a loaded model, on the device it is on.
+
+    Args:
+        rounds: activations, keys and values as its files say.
+    """
     device = next(model.parameters()).device
 
     @torch.no_grad()
     def logits(window: int) -> Tensor:
-        with without_bars():
+        with without_bars(), contextlib.nullcontext() if rounds else weights_alone(model):
             return model(tokens_BT[window : window + 1].to(device), use_cache=False).logits[0]
 
     return logits
+
+
+@contextlib.contextmanager
+def weights_alone(model: nn.Module) -> Iterator[None]:
+    """A loaded compressed-tensors model rounds neither the inputs of its linears nor keys and values meanwhile."""
+    schemes = {id(one): one for one in (getattr(part, "quantization_scheme", None) for part in model.modules()) if one}
+    rounded = {key: one.input_activations for key, one in schemes.items()}
+    for one in schemes.values():
+        one.input_activations = None
+    try:
+        yield
+    finally:
+        for key, one in schemes.items():
+            one.input_activations = rounded[key]
 
 
 def rotation_of(config: Any) -> dict[str, Any] | None:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from compressed_tensors.modeling.kvcache import KV_CACHE_ATTR, QuantizedKVCache
 from torch import Tensor, nn
 from transformers import AutoConfig
 from transformers.quantizers.auto import AutoHfQuantizer
 
 from dfrot_engine.architectures.base import Architecture
 from dfrot_engine.checkpoint.reader import CheckpointReader
-from dfrot_engine.evaluation.models import LogitsOf, loader_of, rotation_of, without_bars
+from dfrot_engine.evaluation.models import LogitsOf, loader_of, rotation_of, weights_alone, without_bars
 from dfrot_engine.exporters.rotated_modeling import MATRIX, rotate_inputs, without_guard
 from dfrot_engine.forward.attention import ATTENTION
 from dfrot_engine.forward.block import BlockFactory
@@ -32,12 +35,15 @@ def streamed_logits(
     device: torch.device,
     room: Room,
     say: Callable[[int], None],
+    *,
+    rounds: bool = True,
 ) -> LogitsOf:
     """What `reloaded_logits` gives, with one block in memory: transformers' own modules, unpacked by its own quantizer.
 
     Args:
         names: of the model; the checkpoint has the same.
         say: called after each batch with the number of the block; what it raises ends the work.
+        rounds: activations, keys and values as the files say.
     """
     filler = _Filler(folder, device)
     factory = BlockFactory(folder, device, filler.dtype, batch=room.batch)
@@ -52,7 +58,8 @@ def streamed_logits(
         blocks = read_ahead(lambda index: reader.block(names.block_prefix(index)), numbers, overlaps=room.overlaps)
         for index in numbers:
             block = filler.fill(filler.blocks[index], next(blocks))
-            hidden = pass_on(room.states, factory, block, index, hidden, between=lambda index=index: say(index))
+            with contextlib.nullcontext() if rounds else weights_alone(block):
+                hidden = pass_on(room.states, factory, block, index, hidden, between=lambda index=index: say(index))
             del block  # before the next one is read
             return_freed_memory(cycles=True)
         norm = filler.fill(filler.norm, reader.block(f"{names.final_norm.name}."))
@@ -93,6 +100,9 @@ class _Filler:
     def fill(self, module: nn.Module, tensors: dict[str, Tensor]) -> nn.Module:
         """A copy of the module with these tensors, unpacked, on the device."""
         module = copy.deepcopy(module)
+        for attention in module.modules():  # whose copy still points at the original
+            if isinstance(cache := getattr(attention, KV_CACHE_ATTR, None), QuantizedKVCache):
+                cache.attn_module = weakref.ref(attention)
         placed = {key: one.to(self._device) for key, one in tensors.items() if not key.endswith(MATRIX)}
         module.load_state_dict(placed, strict=True, assign=True)
         if self._quantizer is not None:

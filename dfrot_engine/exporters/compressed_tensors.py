@@ -27,6 +27,7 @@ from dfrot_engine.checkpoint.reader import CheckpointReader
 from dfrot_engine.checkpoint.writer import ShardWriter
 from dfrot_engine.exporters.adapter import factors_of, write_adapter
 from dfrot_engine.exporters.base import copy_side_files, outer_tensors, tensors_beside, write_config, write_marker
+from dfrot_engine.exporters.kv_scales import kv_cache_args, kv_scale_tensors
 from dfrot_engine.exporters.online_rotation import matrix_tensor, rotated_config, rotated_linear, write_modeling
 from dfrot_engine.exporters.packed_experts import pack_experts
 from dfrot_engine.forward.quantized_block import OWN_PARTS, block_schemes, stored_weight
@@ -65,8 +66,7 @@ def write_compressed_tensors(job: Job, work: WorkDir, folder: Path) -> Iterator[
     writer.finish({"format": "pt"})
     copy_side_files(job, folder)
     write_modeling(job, folder)
-    rotated = f"re:.*{_pattern(job.architecture, rotated_linear(job).kind)}$"
-    write_config(job, folder, **rotated_config(job, rotations, quantization_config(job), rotated))
+    write_config(job, folder, **rotated_config(job, rotations, quantization_config(job), rotated_target(job)))
     write_adapter(job, factors, folder)
     write_marker(job, folder)
 
@@ -90,6 +90,7 @@ def _packed_block(job: Job, index: int, stored: dict[str, Tensor]) -> Iterator[t
         own, stored_name = schemes[linear.name], names.stored_name(prefix + linear.name)
         weight, of_input = stored_weight(stored, linear.name, own), _input_parts(stored, linear.name)
         yield from _packed_linear(stored_name, weight, carried(linear, own), of_input)
+    yield from kv_scale_tensors(job, index, stored).items()
 
 
 def _packed_linear(
@@ -151,6 +152,11 @@ def carried(linear: Linear, schemes: LinearSchemes) -> LinearSchemes:
     return LinearSchemes(weights, None) if is_packed else schemes
 
 
+def rotated_target(job: Job) -> str:
+    """compressed-tensors' name for the linears that read what R4 rotates."""
+    return f"re:.*{_pattern(job.architecture, rotated_linear(job).kind)}$"
+
+
 def quantization_config(job: Job) -> dict[str, object]:
     """The `quantization_config` of config.json, made by the compressed-tensors package."""
     targets: dict[LinearSchemes, list[str]] = defaultdict(list)
@@ -179,6 +185,7 @@ def quantization_config(job: Job) -> dict[str, object]:
         format=(storages.pop() if len(storages) == 1 else CompressionFormat.mixed_precision).value,
         quantization_status=QuantizationStatus.COMPRESSED,
         ignore=ignored,
+        kv_cache_scheme=kv_cache_args(job),
     )
     # transformers unpacks zero-points only of a model that it makes dense while loading; vLLM passes over the key.
     dense: dict[str, object] = {"dequantize": True} if any(map(_packs_zero_points, targets)) else {}

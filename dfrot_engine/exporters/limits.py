@@ -53,16 +53,7 @@ def unwritten_exports(recipe: Recipe, linears: Sequence[PlannedLinear], model: M
 def _compressed_tensors(recipe: Recipe, linears: Sequence[PlannedLinear], model: ModelFacts) -> list[Problem]:
     what = "A compressed-tensors checkpoint"
     problems = [*_r3_problems(recipe, what), *_carried_r4_problems(recipe, linears, model)]
-    if recipe.kv_cache is not None:
-        flag = facts().runtime("vLLM").kv_flags.get(recipe.kv_cache.format)
-        serve = f"choose it there, for example `vllm serve {flag}`" if flag else "it stays at 16 bits"
-        problems.append(
-            Problem.warning(
-                "kv_cache",
-                "The KV cache's format is measured here, but does not travel in the checkpoint.",
-                f"When serving, {serve}.",
-            )
-        )
+    problems += _kv_cache_problems(recipe, linears, model)
     if any(linear.is_head and linear.weights is not None for linear in linears):
         problems.append(
             Problem.warning(
@@ -85,6 +76,30 @@ def _compressed_tensors(recipe: Recipe, linears: Sequence[PlannedLinear], model:
     activations = (found for linear in linears for found in _activation_limits(linear))
     found = (*weights, *_zero_point_limits(linears))
     return problems + problems_by_field(found) + problems_by_field(activations)
+
+
+def _kv_cache_problems(recipe: Recipe, linears: Sequence[PlannedLinear], model: ModelFacts) -> list[Problem]:
+    """Scales from calibration travel in the files; those that are computed at run time are the runtime's own."""
+    if recipe.kv_cache is None:
+        return []
+    if not recipe.kv_cache.is_static:
+        flag = facts().runtime("vLLM").kv_flags.get(recipe.kv_cache.format)
+        serve = f"choose it there, for example `vllm serve {flag}`" if flag else "it stays at 16 bits"
+        message = "The KV cache's format is measured here, but does not travel in the checkpoint."
+        return [Problem.warning("kv_cache", message, f"When serving, {serve}.")]
+    found: list[tuple[str, str]] = []
+    if recipe.rotation.r3:
+        found.append(("keys are measured behind R3, which the files do not carry", "Switch R3 off"))
+    if architecture_of(model.config, model.headers).tower:
+        found.append(("beside a vision tower this was not tried", "Set kv_cache.granularity to per-head"))
+    if any(linear.weights and not linear.weights.symmetric and _is_packed(linear) for linear in linears):
+        why = "transformers leaves keys and values at 16 bits where it unpacks asymmetric weights"
+        found.append((why, "Make the weights symmetric"))
+    what = "The KV cache's scales cannot be written"
+    return [
+        Problem.error("kv_cache.granularity", f"{what}: {why}.", f"{remedy}, or {MEASURE_ONLY}.")
+        for why, remedy in found
+    ]
 
 
 def _expert_problems(linears: Sequence[PlannedLinear]) -> list[Problem]:
@@ -201,14 +216,19 @@ def _zero_point_limits(linears: Sequence[PlannedLinear]) -> Iterator[Found]:
         scheme = linear.weights
         if scheme is None or scheme.symmetric:
             continue
-        is_packed = scheme.format != "int8" or linear.activations is None
-        if linear.expert is not None or (is_packed and rounds_inputs):
+        if linear.expert is not None or (_is_packed(linear) and rounds_inputs):
             where = "of experts" if linear.expert is not None else "beside rounded activations"
             yield (
                 f"{linear.weights_field}.symmetric",
                 f"transformers cannot load asymmetric weights that are packed {where} ({linear.short_name}).",
                 f"Make the weights symmetric, or {MEASURE_ONLY}.",
             )
+
+
+def _is_packed(linear: PlannedLinear) -> bool:
+    """Whether integer codes lie several in a word."""
+    assert linear.weights is not None
+    return linear.weights.format != "int8" or linear.activations is None
 
 
 def _activation_limits(linear: PlannedLinear) -> Iterator[Found]:

@@ -20,6 +20,7 @@ from dfrot_engine.rotations.hadamard import hadamard_matrix
 from dfrot_engine.rotations.rotation_set import RotationSet
 
 _MODULE = "modeling_rotated"
+_FILE = f"{_MODULE}.py"
 _IMPORT = "from torch import Tensor, nn\n"
 _REFUSAL = "R4 rotates down_proj's inputs at run time, which only the code in this folder does: trust_remote_code=True"
 _SCHEME = MATRIX.partition("_")[0]
@@ -51,7 +52,7 @@ def rotated_config(job: Job, rotations: RotationSet, quantization: dict[str, Any
     return {
         "quantization_config": quantization | {"config_groups": guarded, "transform_config": transform},
         "rotation_config": transform,
-        "auto_map": {"AutoModelForCausalLM": f"{_MODULE}.{_class_name(job)}"},
+        "auto_map": _auto_map(job),
     }
 
 
@@ -74,14 +75,46 @@ def rotated_linear(job: Job) -> Linear:
 
 def write_modeling(job: Job, folder: Path) -> None:
     """The code that applies R4, for this architecture; none where there is no R4."""
-    if carried_block_size(job) is None:
-        return
+    if carried_block_size(job) is not None:
+        (folder / _FILE).write_text(_code(job), encoding="utf-8")
+
+
+def wrong_rotation(job: Job, folder: Path, config: dict[str, Any], target: str) -> list[str]:
+    """What a folder says of R4 otherwise than it should, a sentence each.
+
+    Args:
+        config: the folder's config.json.
+        target: as of `rotated_config`.
+    """
+    size = carried_block_size(job)
+    if size is None:
+        return []
+    sentences: list[str] = []
+    code = folder / _FILE
+    if not code.is_file() or code.read_text(encoding="utf-8") != _code(job):
+        sentences.append(f"{_FILE} is not the code that applies R4")
+    wanted, quantization = _transform(target, size), config["quantization_config"]
+    places = {"quantization_config.transform_config": quantization.get("transform_config")}
+    for name, found in (places | {"rotation_config": config.get("rotation_config")}).items():
+        if found != wanted:
+            sentences.append(f"config.json describes another R4 in {name}")
+    if config.get("auto_map") != _auto_map(job):
+        sentences.append("config.json does not name the code that applies R4")
+    if not any(GUARD in group for group in quantization["config_groups"].values()):
+        sentences.append("config.json would let a loader leave R4 out")
+    return sentences
+
+
+def _code(job: Job) -> str:
     base = _base_name(job)
     code = Path(rotated_modeling.__file__).read_text(encoding="utf-8")
     assert _IMPORT in code
     code = code.replace(_IMPORT, f"{_IMPORT}from transformers import {base}\n")
-    code += f'\n\nclass {_class_name(job)}(RotatesInputs, {base}):\n    """{base} with R4."""\n'
-    (folder / f"{_MODULE}.py").write_text(code, encoding="utf-8")
+    return code + f'\n\nclass {_class_name(job)}(RotatesInputs, {base}):\n    """{base} with R4."""\n'
+
+
+def _auto_map(job: Job) -> dict[str, str]:
+    return {"AutoModelForCausalLM": f"{_MODULE}.{_class_name(job)}"}
 
 
 def _transform(target: str, size: int) -> dict[str, Any]:

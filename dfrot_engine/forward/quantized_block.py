@@ -22,6 +22,7 @@ from dfrot_engine.forward.stored_clips import (
     INPUT_CLIP,
     INPUT_GLOBAL_SCALE,
     KEY_CLIP,
+    KV_SCALES,
     VALUE_CLIP,
     stored_quantizer,
 )
@@ -32,7 +33,7 @@ from dfrot_engine.rotations.rotation_set import RotationSet
 
 CODE_PARTS = (".codes", ".scale", ".zero_point", ".global_scale")
 #: How names end that no block of the model has.
-OWN_PARTS = (*CODE_PARTS, *CLIP_PARTS, *FACTOR_PARTS, INPUT_GLOBAL_SCALE)
+OWN_PARTS = (*CODE_PARTS, *CLIP_PARTS, *FACTOR_PARTS, INPUT_GLOBAL_SCALE, *KV_SCALES.values())
 
 
 def block_schemes(job: Job, index: int) -> dict[str, LinearSchemes]:

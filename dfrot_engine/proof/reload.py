@@ -19,7 +19,7 @@ from dfrot_engine.forward.quantized_block import block_schemes
 from dfrot_engine.forward.room import Room
 from dfrot_engine.job import Job
 from dfrot_engine.proof.types import ProofRow
-from dfrot_engine.recipe import Recipe
+from dfrot_engine.recipe import KVCacheScheme, Recipe
 from dfrot_engine.rotations.rotation_set import RotationSet
 from dfrot_engine.work_dir import WorkDir
 
@@ -58,17 +58,26 @@ ROUNDED_ANEW = {
 
 
 def reference_logits(
-    job: Job, work: WorkDir, kind: str, tokens_BT: Tensor, room: Room, *, adapter: bool = True, noisy: bool = False
+    job: Job,
+    work: WorkDir,
+    kind: str,
+    tokens_BT: Tensor,
+    room: Room,
+    *,
+    adapter: bool = True,
+    noisy: bool = False,
+    rounds: bool = True,
 ) -> LogitsOf:
     """What a checkpoint of this kind should compute: the engine's forward with what the files carry, in float32.
 
     Args:
         adapter: whether low-rank factors count, which lie beside a compressed-tensors checkpoint.
         noisy: with the last bits of the embeddings changed.
+        rounds: activations, keys and values as the recipe says.
     """
     if kind in ROUNDED_ANEW:
         return original_logits(job, tokens_BT, lambda _index: None, room)
-    job = replace(job, recipe=_as_carried(job.recipe, kind))
+    job = replace(job, recipe=_as_carried(job.recipe, kind, rounds=rounds))
     change = _with_carried(job, adapter=adapter and kind == "compressed-tensors", noisy=noisy)
     return quantized_logits(job, work, RotationSet.load(work.rotations), tokens_BT, room, change=change)
 
@@ -82,6 +91,7 @@ def prove_reload(
     *,
     is_float32: bool,
     noisy: LogitsOf | None = None,
+    rounds: bool = True,
 ) -> list[ProofRow]:
     """Perplexity and KL divergence of a reloaded checkpoint against its reference.
 
@@ -90,6 +100,7 @@ def prove_reload(
         tokens: [B, T] windows of the text.
         is_float32: whether the checkpoint was loaded so.
         noisy: the reference with noise; the limits are at least as wide as what that does.
+        rounds: whether both round activations; the weights alone are compared more sharply.
     """
     before, after = Metrics(), Metrics()
     for window, tokens_T in enumerate(tokens):
@@ -98,7 +109,7 @@ def prove_reload(
             return [_not_finite(kind)]
         before.add(expected, tokens_T)
         after.add(found, tokens_T, expected)
-    limits = limits_of(kind, recipe, is_float32=is_float32)
+    limits = limits_of(kind, recipe if rounds else _weights_alone(recipe), is_float32=is_float32)
     if noisy is not None:
         moved = _moved_by(noisy, reference, tokens)
         limits = Limits(max(limits.perplexity, moved.perplexity), max(limits.kl, moved.kl))
@@ -115,7 +126,7 @@ def prove_reload(
         ProofRow(
             check="reload",
             output=kind,
-            what=f"{name} of the reloaded folder {on}",
+            what=f"{name} of the reloaded folder{'' if rounds else ', activations left as they are,'} {on}",
             figure=figure,
             limit=limit,
             passed=figure <= limit,
@@ -129,8 +140,8 @@ def limits_of(kind: str, recipe: Recipe, *, is_float32: bool) -> Limits:
     """By what the reference rounds; see the constants above."""
     if kind in ROUNDED_ANEW:
         return ROUNDED_ANEW[kind]
-    formats = _activation_formats(recipe) if kind != "gguf" else set()
-    limits = _FOUR_BITS if has_few_codes(kind, recipe) else _EIGHT_BITS if formats else _WEIGHTS_ALONE
+    rounds = kind != "gguf" and bool(_activation_formats(recipe) or _carried_kv_cache(recipe, kind))
+    limits = _FOUR_BITS if has_few_codes(kind, recipe) else _EIGHT_BITS if rounds else _WEIGHTS_ALONE
     return limits.float32 if is_float32 else limits.half
 
 
@@ -163,13 +174,21 @@ def _nll(logits_TV: Tensor, tokens_T: Tensor) -> Tensor:
     )
 
 
-def _as_carried(recipe: Recipe, kind: str) -> Recipe:
-    """No checkpoint carries the KV cache's format, and a GGUF file no activations'."""
-    changes: dict[str, object] = {"kv_cache": None}
-    if kind == "gguf":
-        overrides = tuple(one.model_copy(update={"activations": None}) for one in recipe.overrides)
-        changes |= {"activations": None, "overrides": overrides}
-    return recipe.model_copy(update=changes)
+def _as_carried(recipe: Recipe, kind: str, *, rounds: bool) -> Recipe:
+    """Only compressed-tensors carries a KV cache's format, a static one's; a GGUF file carries no activations'."""
+    if kind == "gguf" or not rounds:
+        return _weights_alone(recipe)
+    return recipe.model_copy(update={"kv_cache": _carried_kv_cache(recipe, kind)})
+
+
+def _weights_alone(recipe: Recipe) -> Recipe:
+    overrides = tuple(one.model_copy(update={"activations": None}) for one in recipe.overrides)
+    return recipe.model_copy(update={"activations": None, "overrides": overrides, "kv_cache": None})
+
+
+def _carried_kv_cache(recipe: Recipe, kind: str) -> KVCacheScheme | None:
+    is_carried = recipe.kv_cache is not None and recipe.kv_cache.is_static and kind == "compressed-tensors"
+    return recipe.kv_cache if is_carried else None
 
 
 def computes_in_float32(recipe: Recipe) -> bool:

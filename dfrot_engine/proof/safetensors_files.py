@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from compressed_tensors.compressors import BaseCompressor
@@ -18,7 +19,9 @@ from dfrot_engine.checkpoint.blocks import parts_of
 from dfrot_engine.checkpoint.reader import CheckpointReader
 from dfrot_engine.exporters.adapter import factors_of
 from dfrot_engine.exporters.base import as_checkpoint, outer_tensors, tensors_beside
-from dfrot_engine.exporters.online_rotation import matrix_tensor
+from dfrot_engine.exporters.compressed_tensors import rotated_target
+from dfrot_engine.exporters.kv_scales import kv_scale_tensors
+from dfrot_engine.exporters.online_rotation import matrix_tensor, wrong_rotation
 from dfrot_engine.exporters.rotated_modeling import GUARD
 from dfrot_engine.forward.quantized_block import OWN_PARTS, block_schemes, stored_weight
 from dfrot_engine.forward.quantized_head import stored_head
@@ -41,7 +44,9 @@ def compare_codes(job: Job, work: WorkDir, folder: Path, found: Comparison, say:
         ModelError: the folder holds no sound checkpoint.
     """
     names = job.architecture
-    unpack = _Unpacker(folder, names.tower)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    found.wrong += wrong_rotation(job, folder, config, rotated_target(job))
+    unpack = _Unpacker(config, names.tower)
     outer, _ = work.load_block("quantize", "outer")
     factors = CheckpointReader(folder / ADAPTER) if has_adapter(folder) else None
     with CheckpointReader(folder) as reader, CheckpointReader(job.model_dir) as original:
@@ -95,9 +100,8 @@ class FoldedFolder:
 class _Unpacker:
     """Unpacks linears as the folder's config.json says."""
 
-    def __init__(self, folder: Path, tower: str) -> None:
+    def __init__(self, config: dict[str, Any], tower: str) -> None:
         self._tower = tower
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         quantization = config["quantization_config"]
         quantization.pop("transform_config", None)
         for group in quantization["config_groups"].values():
@@ -177,6 +181,8 @@ def _compare_block(
             name = names.stored_name(prefix + linear.name)
             seen |= unpack.compare(reader, name, weight, found)
             seen |= _compare_input(reader, name, stored.get(f"{linear.name}{INPUT_GLOBAL_SCALE}"), found)
+    for name, expected in kv_scale_tensors(job, index, stored).items():
+        seen |= unpack.compare(reader, name, expected, found)
     plain = {name: tensor for name, tensor in stored.items() if not name.endswith(OWN_PARTS)}
     for written in sorted(name for name in reader.headers if name.startswith(prefix) and name not in seen):
         shape = reader.headers[written].shape

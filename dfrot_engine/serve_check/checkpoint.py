@@ -11,16 +11,14 @@ from dfrot_engine.calibration.datasets import evaluation_windows, load_text
 from dfrot_engine.checkpoint.json_files import read_json_object
 from dfrot_engine.checkpoint.tokenizer import Tokenizer
 from dfrot_engine.errors import DataError, ModelError, RecipeError
+from dfrot_engine.plan_outputs import HOLD_CODES
 from dfrot_engine.plan_types import Output
 from dfrot_engine.recipe import Recipe
-from dfrot_engine.report_file import read_report
+from dfrot_engine.report_file import ENGINE, read_report
 from dfrot_engine.serve_check.types import Reference
 from dfrot_engine.verdicts.judge import recipe_verdicts
 from dfrot_engine.verdicts.table import Runtime, facts
 from dfrot_engine.verdicts.types import Verdict
-
-#: As report.json calls it in `protocol.measured` where nothing was written.
-ENGINE = "the engine's quantized forward"
 
 
 @dataclass(frozen=True)
@@ -100,10 +98,18 @@ def _kind(folder: Path, recipe: Recipe | None, report: dict[str, Any]) -> str:
 
 
 def _known(report: dict[str, Any], recipe: Recipe | None, kind: str) -> dict[Reference, float]:
-    """Only of the first export were the files measured."""
-    value, measured = report.get("perplexity_quantized"), report.get("protocol", {}).get("measured")
-    if not isinstance(value, int | float) or recipe is None:
+    """The engine's number is that of the recipe's codes; only of the first export were the files measured."""
+    if recipe is None:
         return {}
-    if measured == ENGINE:
-        return {"engine": value}
-    return {"reloaded": value} if recipe.exports and recipe.exports[0].kind == kind else {}
+    value, is_engine = report.get("perplexity_quantized"), report.get("protocol", {}).get("measured") == ENGINE
+    of_files = recipe.exports and recipe.exports[0].kind == kind and not is_engine
+    numbers: dict[Reference, Any] = {
+        "engine": (value if is_engine else report.get("perplexity_engine")) if _is_carried(recipe, kind) else None,
+        "reloaded": value if of_files else None,
+    }
+    return {name: one for name, one in numbers.items() if isinstance(one, int | float)}
+
+
+def _is_carried(recipe: Recipe, kind: str) -> bool:
+    """Whether all that the engine's forward rounds is rounded in or by the files."""
+    return kind in HOLD_CODES and (recipe.kv_cache is None or recipe.kv_cache.is_static)

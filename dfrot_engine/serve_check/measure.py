@@ -18,7 +18,7 @@ from dfrot_engine.resources import serve_check_path
 from dfrot_engine.serve_check.environments import clean_variables
 from dfrot_engine.verdicts.table import Check
 
-_ERROR = re.compile(r"^[\w.]*(Error|Exception|Interrupt)\b.*")
+_ERROR = re.compile(r"^(?:\[rank\d+\]: )?([\w.]*(?:Error|Exception|Interrupt)\b.*)")  # vLLM says which process
 _LAST_LINES = 3
 _LONGEST = 400  # characters of what a runtime says about itself
 _LARGEST_NLL = 100.0  # far beyond any vocabulary; its exponential is still a number of JSON
@@ -58,6 +58,7 @@ def measure(
     say: Callable[[int], None],
     *,
     trusts: bool = False,
+    in_float32: bool = False,
 ) -> Measured:
     """Let a runtime load a folder and take every window.
 
@@ -65,6 +66,7 @@ def measure(
         python: of the runtime's environment.
         threads: of the CPU.
         trusts: whether code that lies in the folder may be run, which an R4 needs in transformers.
+        in_float32: instead of the precision that the runtime takes by itself.
         say: told the number of finished windows; 0 is that the folder is loaded.
     Raises:
         Refused: it does not load the folder, in its own words.
@@ -76,6 +78,7 @@ def measure(
         tokens_path.write_text(json.dumps([list(map(int, one)) for one in windows]), encoding="utf-8")
         command = script_command(check, python, folder, tokens_path, threads)
         command += ["--trust-remote-code"] if trusts else []
+        command += ["--float32"] if in_float32 else []
         with log_path.open("wb") as log, _started(command, check, threads, log) as process:
             try:
                 assert process.stdout is not None
@@ -143,6 +146,6 @@ def _broken(check: Check, folder: Path, found: Measured, status: int, log: str) 
 def last_words(log: str) -> str:
     """The last error of a log, or its last lines."""
     lines = [line.rstrip() for line in log.splitlines() if line.strip()]
-    errors = [line for line in lines if _ERROR.match(line)]
+    errors = [found[1] for found in map(_ERROR.match, lines) if found]
     words = errors[-1] if errors else " / ".join(lines[-_LAST_LINES:]) or "nothing"
     return words if len(words) <= _LONGEST else f"{words[:_LONGEST]}…"

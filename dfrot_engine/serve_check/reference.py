@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from dfrot_engine.evaluation.metrics import Metrics
-from dfrot_engine.evaluation.models import load_checkpoint, without_bars
+from dfrot_engine.evaluation.models import load_checkpoint, logits_of
 from dfrot_engine.run_process import use_threads
 
 
@@ -25,19 +24,9 @@ def reloaded_perplexity(
     """
     use_threads(threads)
     model = load_checkpoint(folder, torch.device("cpu"))
-    if not has_activations:
-        leave_activations(model)
     metrics = Metrics()
-    for tokens in windows:
-        tokens_T = torch.tensor(tokens)
-        with torch.no_grad(), without_bars():
-            metrics.add(model(tokens_T[None], use_cache=False).logits[0], tokens_T)
+    tokens_BT = torch.tensor(windows)
+    logits = logits_of(model, tokens_BT, rounds=has_activations)
+    for window, tokens_T in enumerate(tokens_BT):
+        metrics.add(logits(window), tokens_T)
     return metrics.perplexity
-
-
-def leave_activations(model: nn.Module) -> None:
-    """Let the linears of a loaded compressed-tensors model read their inputs unrounded."""
-    for module in model.modules():
-        scheme = getattr(module, "quantization_scheme", None)
-        if scheme is not None:
-            scheme.input_activations = None

@@ -12,6 +12,7 @@ from dfrot_engine.serve_check.environments import Environment, make_environment
 from dfrot_engine.serve_check.measure import Measured, Refused, measure
 from dfrot_engine.serve_check.types import LIMIT, OWN_SCALE_LIMIT, Reference, ServeCheck
 from dfrot_engine.units import format_bytes
+from dfrot_engine.verdicts.table import facts
 from dfrot_engine.verdicts.types import Verdict
 
 #: Perplexity of a folder on windows, loaded here; the flag says whether activations are rounded.
@@ -27,6 +28,7 @@ class Asked:
         known: perplexities that the caller has measured on these windows; looked up or measured if empty.
         threads: of the CPU.
         trusts: whether code that lies in the folder may be run.
+        in_float32: instead of the precision that the runtime takes by itself.
     """
 
     folder: Path
@@ -35,6 +37,7 @@ class Asked:
     known: dict[Reference, float] | None = None
     threads: int = 1
     trusts: bool = False
+    in_float32: bool = False
 
 
 def check(
@@ -53,6 +56,7 @@ def check(
     checkpoint = read_checkpoint(asked.folder)
     verdict = checkpoint.verdict(runtime)
     _refuse_other_files(checkpoint, asked.env, verdict)
+    _refuse_float32(asked)
     text = asked.text or checkpoint.text or Text()
     windows = checkpoint.windows(text)
     ensure_environment(asked.env, may_install, lambda label: say(f"{runtime.name}: {label}", 0, len(windows)))
@@ -79,7 +83,8 @@ def check(
         perplexity=measured.perplexity,
         references=known,
         compared_with=next(one for one in wanted if one in known),
-        limit=OWN_SCALE_LIMIT if verdict and verdict.has_own_scale else LIMIT,
+        limit=OWN_SCALE_LIMIT if verdict and verdict.has_own_scale and not asked.in_float32 else LIMIT,
+        in_float32=asked.in_float32,
         expected=verdict.words if verdict else "",
         reason=verdict.full_reason if verdict else "There is no report.json that tells the recipe.",
         notes=tuple(notes),
@@ -121,7 +126,8 @@ def _measured(
 ) -> Measured:
     env = asked.env
     try:
-        return measure(env.check, env.python, asked.folder, windows, asked.threads, say, trusts=asked.trusts)
+        how = {"trusts": asked.trusts, "in_float32": asked.in_float32}
+        return measure(env.check, env.python, asked.folder, windows, asked.threads, say, **how)
     except Refused as error:
         raise Refused(error.message, _table_words(verdict)) from None
 
@@ -142,6 +148,14 @@ def _refuse_other_files(checkpoint: Checkpoint, env: Environment, verdict: Verdi
         message = f"{env.runtime.name} is given {kinds} here, and {checkpoint.folder} holds {checkpoint.kind}."
         why = verdict.full_reason if verdict and verdict.outcome == "refused" else ""
         raise DFRotError(message, f"{why} Give it a folder of another export.".strip())
+
+
+def _refuse_float32(asked: Asked) -> None:
+    """Raises: DFRotError: the runtime takes no other precision than its own."""
+    if asked.in_float32 and not asked.env.check.has_float32:
+        able = [runtime.check.name for runtime in facts().runtimes if runtime.check and runtime.check.has_float32]
+        message = f"{asked.env.runtime.name} cannot be asked to compute in float32."
+        raise DFRotError(message, f"Leave --float32 out; it is for {' and '.join(able)}.")
 
 
 def _versions(env: Environment, measured: Measured) -> dict[str, str]:

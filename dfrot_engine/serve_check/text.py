@@ -17,6 +17,7 @@ def print_check(found: ServeCheck, console: Console) -> None:
     """A row for each number, the verdict in a sentence."""
     table = Table("Perplexity", "", "Difference")
     own = ", ".join(f"{name} {version}" for name, version in found.versions.items())
+    own += "; in float32" if found.in_float32 else ""
     table.add_row(f"{found.runtime} ({own})", f"{found.perplexity:.3f}", "", style="bold")
     for name, value in found.references.items():
         difference = f"{100 * (found.perplexity / value - 1):+.2f} %"

@@ -30,6 +30,7 @@ class ServeCheck(BaseModel):
         compared_with: the one that the difference is relative to; "weights" where the runtime leaves activations in
             other bits than the recipe says.
         expected: the table's word for it before; "" where the recipe is not known.
+        in_float32: whether the runtime was asked to compute so, as the engine does.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -49,6 +50,7 @@ class ServeCheck(BaseModel):
     expected: str
     reason: str
     notes: tuple[str, ...] = ()
+    in_float32: bool = False
     load_s: float
     measure_s: float
 

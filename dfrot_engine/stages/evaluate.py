@@ -24,6 +24,7 @@ from dfrot_engine.forward.room import Room
 from dfrot_engine.job import Job
 from dfrot_engine.progress import Report
 from dfrot_engine.recipe import Evaluation
+from dfrot_engine.report_file import ENGINE
 from dfrot_engine.rotations.rotation_set import RotationSet
 from dfrot_engine.stages.base import Stage
 from dfrot_engine.stages.export import output_folder
@@ -45,16 +46,22 @@ def run(job: Job, work: WorkDir, _fingerprint: str, report: Report) -> None:
     all_BT = ranks.told_tensors({"tokens": _windows(job)} if ranks.is_first else None)["tokens"]
     # A folder beside the first rank's may be another one of that name on another computer.
     tokens_BT = all_BT[share_of_seen(ranks, _read_folders(job), len(all_BT))]
+    fits = ranks.told(fits_whole(job))
+    has_own = not _is_engine(job, fits)
     num_blocks, num_windows = job.architecture.num_blocks, len(tokens_BT)
-    text_steps = num_blocks + num_windows
+    own_steps = has_own * num_blocks
+    text_steps = own_steps + num_blocks + num_windows
     steps = text_steps + 2 * len(wanted.tasks)
     report(StageStarted(stage=NAME, steps=steps))
 
     def advance(step: int, label: str) -> None:
         report(StageAdvanced(stage=NAME, step=step, steps=steps, label=label))
 
-    fits = ranks.told(fits_whole(job))
-    before, after, measured = _measured(job, work, fits, tokens_BT, advance, report)
+    room = Room.of(job, work.root / NAME, report)
+    own = _own_forward(job, tokens_BT, room, advance).together(ranks) if has_own else None
+    before, after, measured = _measured(
+        job, fits, tokens_BT, room, lambda step, label: advance(own_steps + step, label)
+    )
     before, after = before.together(ranks), after.together(ranks)
     measured = next(filter(None, ranks.all_facts(measured)))  # of a rank that had windows
     alone = None
@@ -70,7 +77,7 @@ def run(job: Job, work: WorkDir, _fingerprint: str, report: Report) -> None:
         "tokens": after.tokens,
         "measured": measured,
     }
-    numbers = _numbers(before, after, alone)
+    numbers = _numbers(before, after, own, alone)
     tasks = _tasks(job, wanted, lambda step, label: advance(text_steps + step, label)) if wanted.tasks else {}
     work.write_json(RESULT, numbers | {"protocol": protocol} | tasks)
     _report_numbers(wanted.dataset, numbers, report)
@@ -80,26 +87,46 @@ def run(job: Job, work: WorkDir, _fingerprint: str, report: Report) -> None:
         report(Evaluated(dataset=row["task"], metric=metric, value=row["quantized"], baseline=row["original"]))
 
 
-def _numbers(before: Metrics, after: Metrics, alone: Metrics | None) -> dict[str, float]:
-    """As they stand in the report; `alone` is the checkpoint without the adapter beside it."""
+def _numbers(before: Metrics, after: Metrics, own: Metrics | None, alone: Metrics | None) -> dict[str, float]:
+    """As they stand in the report.
+
+    Args:
+        own: the engine's forward, where something else was measured.
+        alone: the checkpoint without the adapter beside it.
+    """
     numbers = {
         "perplexity_original": before.perplexity,
         "perplexity_quantized": after.perplexity,
         "kl_divergence": after.kl_divergence,
         "top1_agreement": after.top1_agreement,
     }
-    return numbers if alone is None else numbers | {"perplexity_without_adapter": alone.perplexity}
+    others = {"perplexity_engine": own, "perplexity_without_adapter": alone}
+    return numbers | {name: one.perplexity for name, one in others.items() if one is not None}
 
 
-def _measured(
-    job: Job, work: WorkDir, fits: bool, tokens_BT: Tensor, advance: Advance, report: Report
-) -> tuple[Metrics, Metrics, str]:
+def _own_forward(job: Job, tokens_BT: Tensor, room: Room, advance: Advance) -> Metrics:
+    """The recipe as the engine itself computes it, in float32: what runtimes are compared with."""
+    own = Metrics()
+    if not len(tokens_BT):
+        return own
+    logits = _engine_logits(job, tokens_BT, room, lambda index: advance(index + 1, f"By the engine: block {index + 1}"))
+    for window, tokens_T in enumerate(tokens_BT):
+        own.add(logits(window), tokens_T)
+    return own
+
+
+def _engine_logits(job: Job, tokens_BT: Tensor, room: Room, say: Callable[[int], None]) -> LogitsOf:
+    work = WorkDir(job.options.work_path)  # which other ranks may see as well
+    rotations = RotationSet.load(work.rotations)
+    return quantized_logits(job, work, rotations, tokens_BT, room, change=lambda index, _block: say(index))
+
+
+def _measured(job: Job, fits: bool, tokens_BT: Tensor, room: Room, advance: Advance) -> tuple[Metrics, Metrics, str]:
     """The original and the quantized model on this rank's windows, and what was measured."""
     before, after = Metrics(), Metrics()
     num_blocks = job.architecture.num_blocks
     if not len(tokens_BT):
         return before, after, ""
-    room = Room.of(job, work.root / NAME, report)
     original = original_logits(job, tokens_BT, lambda index: advance(index + 1, f"Original: block {index + 1}"), room)
     quantized, measured = _measured_model(
         job, fits, tokens_BT, room, lambda index: advance(num_blocks, f"Quantized: block {index + 1}")
@@ -172,18 +199,23 @@ def _windows(job: Job) -> Tensor:
     return torch.from_numpy(evaluation_windows(tokens, wanted.window(job.architecture.max_length), wanted.num_windows))
 
 
+def _is_engine(job: Job, fits: bool) -> bool:
+    """Whether nothing is exported, or nothing that can be read."""
+    if not job.recipe.exports:
+        return True
+    # Of experts the files are laid out in another way than the modules that would read them; GGUF is no safetensors; an
+    # adapter is read by PEFT alone, beside a whole model.
+    kind = job.recipe.exports[0].kind
+    return not fits and bool(job.architecture.experts_per_token or kind in GGUF_KINDS or _with_adapter(job))
+
+
 def _measured_model(
     job: Job, fits: bool, tokens_BT: Tensor, room: Room, say: Callable[[int], None]
 ) -> tuple[LogitsOf, str]:
     """The first export, as users load it; the engine's own quantized forward where nothing is exported or can be."""
-    names, work = job.architecture, WorkDir(job.options.work_path)  # which other ranks may see as well
-    export = job.recipe.exports[0] if job.recipe.exports else None
-    # Of experts the files are laid out in another way than the modules that would read them; GGUF is no safetensors; an
-    # adapter is read by PEFT alone, beside a whole model.
-    streams_apart = names.experts_per_token or (export is not None and export.kind in GGUF_KINDS) or _with_adapter(job)
-    if export is None or (not fits and streams_apart):
-        logits = quantized_logits(job, work, RotationSet.load(work.rotations), tokens_BT, room)
-        return logits, "the engine's quantized forward"
+    if _is_engine(job, fits):
+        return _engine_logits(job, tokens_BT, room, say), ENGINE
+    export = job.recipe.exports[0]
     folder = output_folder(job, export)
     if fits:
         adapter = " with the adapter beside it" if has_adapter(folder) else ""

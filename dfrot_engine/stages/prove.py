@@ -178,21 +178,46 @@ def _reload(
     if not fits and (job.architecture.experts_per_token or export.kind in GGUF_KINDS):
         proof.take(_not_done("reload", export.kind, "these files cannot be read block by block, and do not fit whole"))
         return []
-    expected = partial(reference_logits, job, proof.work, export.kind, windows_BT, room, adapter=fits)
-    reference = expected()
-    noisy = expected(noisy=True) if has_few_codes(export.kind, job.recipe) else None
-    prove = partial(prove_reload, export.kind, job.recipe, reference, tokens=windows_BT, noisy=noisy)
     folder = output_folder(job, export)
     if not fits:
-        logits = streamed_logits(folder, job.architecture, windows_BT, job.device, room, lambda _index: say(0))
-        proof.take(*prove(logits, is_float32=False))
+
+        def streamed(rounds: bool) -> LogitsOf:
+            return streamed_logits(
+                folder, job.architecture, windows_BT, job.device, room, lambda _index: say(0), rounds=rounds
+            )
+
+        _compare(proof, export, windows_BT, room, streamed, adapter=False, is_float32=False)
         return []
     is_float32 = fits_whole(job, 2) and computes_in_float32(job.recipe)
     model = load_model(folder, job.device, torch.float32 if is_float32 else None)
-    logits = logits_of(model, windows_BT)
-    proof.take(*prove(logits, is_float32=is_float32))
+    whole = partial(logits_of, model, windows_BT)
+    _compare(proof, export, windows_BT, room, lambda rounds: whole(rounds=rounds), adapter=True, is_float32=is_float32)
     written_BT = continuations(model, prompts_BT, lambda tokens: say(_WINDOWS + tokens))
-    return [_Reloaded(export.kind, _perplexity(logits, windows_BT), written_BT)]
+    return [_Reloaded(export.kind, _perplexity(whole(), windows_BT), written_BT)]
+
+
+def _compare(
+    proof: _Proof,
+    export: Export,
+    windows_BT: Tensor,
+    room: Room,
+    logits: Callable[[bool], LogitsOf],
+    *,
+    adapter: bool,
+    is_float32: bool,
+) -> None:
+    """The reloaded model with the engine's own forward; with few codes, where noise decides, the weights alone as well.
+
+    Args:
+        logits: of the reloaded model, by whether it rounds activations.
+    """
+    job, has_few = proof.job, has_few_codes(export.kind, proof.job.recipe)
+    expected = partial(reference_logits, job, proof.work, export.kind, windows_BT, room, adapter=adapter)
+    prove = partial(prove_reload, export.kind, job.recipe, tokens=windows_BT, is_float32=is_float32)
+    if has_few:
+        proof.take(*prove(expected(rounds=False), logits(False), rounds=False))
+    noisy = expected(noisy=True) if has_few else None
+    proof.take(*prove(expected(), logits(True), noisy=noisy))
 
 
 def _judge_texts(

@@ -15,7 +15,7 @@ from dfrot_engine.distributed import Ranks
 from dfrot_engine.events import Warned
 from dfrot_engine.forward.block import BlockFactory
 from dfrot_engine.forward.quantized_block import OWN_PARTS, block_schemes
-from dfrot_engine.forward.stored_clips import has_global_scale, unsearched_clips
+from dfrot_engine.forward.stored_clips import has_global_scale, measures_kv, unsearched_clips
 from dfrot_engine.forward.stream import Streams
 from dfrot_engine.job import Job
 from dfrot_engine.progress import Report
@@ -72,8 +72,9 @@ def round_block(
     sees_moments = isinstance(job.recipe.solver, CALIBRATED)
     table, schemes = job.architecture.block_at(index), block_schemes(job, index)
     running: RunningBlock | None = None
-    measures = any(has_global_scale(one.activations) for one in schemes.values())
-    if sees_moments or measures or unsearched_clips(schemes, job.recipe.kv_cache):
+    kv_cache = job.recipe.kv_cache
+    measures = measures_kv(kv_cache) or any(has_global_scale(one.activations) for one in schemes.values())
+    if sees_moments or measures or unsearched_clips(schemes, kv_cache):
         running = RunningBlock(job, factory, index, folded, streams, rotations, say)
     rounded = partial(round_units, job, index, folded, partial(_weights, schemes), say=say, report=report)
     stored, few = dict(folded), []

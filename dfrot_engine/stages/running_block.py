@@ -24,18 +24,21 @@ from dfrot_engine.forward.stored_clips import (
     INPUT_CLIP,
     INPUT_GLOBAL_SCALE,
     KEY_CLIP,
+    KV_SCALES,
     VALUE_CLIP,
     has_global_scale,
     input_global_scale,
+    measures_kv,
     searches,
     stored_quantizer,
     unsearched_clips,
 )
 from dfrot_engine.forward.stream import Streams, input_of
 from dfrot_engine.job import Job
+from dfrot_engine.quantizers.activations import static_scale_of
 from dfrot_engine.quantizers.static_clipping import search_head_clip, search_input_clip
 from dfrot_engine.quantizers.weight import QuantizedWeight
-from dfrot_engine.recipe import ActivationScheme, Qronos
+from dfrot_engine.recipe import ActivationScheme, KVCacheScheme, Qronos
 from dfrot_engine.rotations.rotation_set import RotationSet
 
 _SEARCHED_TOKENS = 2_048
@@ -128,14 +131,16 @@ class RunningBlock:
         return self._routed
 
     def measure_inputs(self, names: tuple[str, ...]) -> dict[str, Tensor]:
-        """The clip ratios and global scales that are to be found in front of these linears, by their stored names.
+        """The clip ratios and scales that are to be found in front of these linears, by their stored names.
 
         Args:
             names: linears that read the same tensor; those in front of them are finished.
         """
         found: dict[str, Tensor] = {}
-        if self._reads_attention(names[0]) and searches(self._job.recipe.kv_cache):
-            found |= self._search_kv_clips(names[0])
+        kv_cache = self._job.recipe.kv_cache
+        if kv_cache is not None and measures_kv(kv_cache) and self._reads_attention(names[0]):
+            measure = self._measure_kv_scales if kv_cache.is_static else self._search_kv_clips
+            found |= measure(names[0], kv_cache)
             self._clips |= found
         for scheme in {self._schemes[name].activations: None for name in names}:
             if scheme is None:
@@ -148,11 +153,21 @@ class RunningBlock:
         self._clips |= found
         return found
 
-    def _search_kv_clips(self, reader: str) -> dict[str, Tensor]:
-        scheme = self._job.recipe.kv_cache
-        assert scheme is not None
-        self._say("clip of keys and values")
+    def _measure_kv_scales(self, reader: str, scheme: KVCacheScheme) -> dict[str, Tensor]:
+        """Of all tokens of the stream: what is larger than any of them is cut off at run time."""
+        self._say("range of keys and values")
         seen: dict[str, Tensor] = {}
+        largest = {name: torch.zeros((), device=self._factory.device) for name in KV_SCALES}
+        for _ in self._inputs(reader, self._keeping(seen)):
+            largest = {name: torch.maximum(one, seen[name].abs().amax().float()) for name, one in largest.items()}
+        dtype = self._job.checkpoint_dtype
+        return {
+            KV_SCALES[name]: static_scale_of(self._job.ranks.largest(one), scheme, dtype).cpu()
+            for name, one in largest.items()
+        }
+
+    def _keeping(self, seen: dict[str, Tensor]) -> KVQuantizer:
+        """Leaves keys and values of the last tokens in `seen`, as they are."""
 
         def keep(name: str) -> Callable[[Tensor], Tensor]:
             def quantize(heads: Tensor) -> Tensor:
@@ -161,9 +176,13 @@ class RunningBlock:
 
             return quantize
 
-        kv = KVQuantizer(self._rotations.r3, keep(KEY_CLIP), keep(VALUE_CLIP))
+        return KVQuantizer(self._rotations.r3, keep(KEY_CLIP), keep(VALUE_CLIP))
+
+    def _search_kv_clips(self, reader: str, scheme: KVCacheScheme) -> dict[str, Tensor]:
+        self._say("clip of keys and values")
+        seen: dict[str, Tensor] = {}
         parts: dict[str, list[Tensor]] = {KEY_CLIP: [], VALUE_CLIP: []}
-        for _ in self._searched_inputs(reader, kv):
+        for _ in self._searched_inputs(reader, self._keeping(seen)):
             for name, heads in seen.items():
                 parts[name].append(_spread(heads))
         ranks, empty = self._job.ranks, torch.empty(0, self._job.architecture.head_size, device=self._factory.device)
@@ -187,14 +206,14 @@ class RunningBlock:
         largest = self._job.ranks.largest(largest)
         return {name + INPUT_GLOBAL_SCALE: input_global_scale(largest, scheme) for name in names}
 
-    def _inputs(self, name: str) -> Iterator[Tensor]:
+    def _inputs(self, name: str, kv: KVQuantizer | None = None) -> Iterator[Tensor]:
         """What a linear reads in the quantized stream."""
         if self._table.named(name).expert is not None:
             yield from (seen for seen, _ in self._inputs_of_both(name))
             return
         hidden = self._streams.quantized
         yield from self._factory.batch.in_batches(
-            range(len(hidden)), hidden.shape[1], lambda part: self._input(hidden[part], name)
+            range(len(hidden)), hidden.shape[1], lambda part: self._input(hidden[part], name, kv)
         )
 
     def _searched_inputs(self, name: str, kv: KVQuantizer | None = None) -> Iterator[Tensor]:

@@ -11,12 +11,18 @@ from dfrot_engine.formats import FORMATS
 from dfrot_engine.plan_linears import PlannedLinear
 from dfrot_engine.plan_types import Output
 from dfrot_engine.recipe import ActivationScheme, KVCacheScheme, LinearSchemes, NoRotation, Recipe, WeightScheme
-from dfrot_engine.verdicts.table import RotationFact, Rule, Runtime, facts
+from dfrot_engine.verdicts.table import CarriedFact, Rule, Runtime, facts
 from dfrot_engine.verdicts.types import EVERY_RUNTIME, LOADS, OUTCOMES, Outcome, Verdict
 
 _UNKNOWN = "This scheme was not tried there."
 _KV_STAYS = "The KV cache stays at 16 bits."
-_R4_UNTRIED = RotationFact(
+_KV_UNTRIED = CarriedFact(
+    outcome="not-tried",
+    reason="Whether the KV cache's scales are read was not tried.",
+    how="not-tried",
+    source="nothing was run",
+)
+_R4_UNTRIED = CarriedFact(
     outcome="not-tried",
     reason="Whether R4 is applied was not tried; without it the answers are nonsense.",
     how="not-tried",
@@ -50,13 +56,35 @@ class _Found(NamedTuple):
         return self.rule.outcome if self.rule else "not-tried"
 
 
+class _Said(NamedTuple):
+    """An outcome with what stands behind it."""
+
+    outcome: Outcome
+    reason: str
+    source: str
+
+    def beside(self, fact: CarriedFact) -> _Said:
+        """With what becomes of something that lies beside the linears: the worse of the two decides."""
+        own = f"{fact.how}: {fact.source}"
+        if self.outcome == "refused":
+            return self
+        if OUTCOMES.index(fact.outcome) > OUTCOMES.index(self.outcome):
+            return _Said(fact.outcome, fact.reason, own)
+        return _Said(self.outcome, f"{self.reason} {fact.reason}", f"{self.source}; {own}")
+
+
 class _Asked(NamedTuple):
-    """What every verdict on one export stands on: each scheme that occurs, with the first linear that has it."""
+    """What every verdict on one export stands on: each scheme that occurs, with the first linear that has it.
+
+    Args:
+        carries_kv: whether the KV cache's scales are in the files.
+    """
 
     output: Output
     cases: Mapping[Case, str]
     kv_cache: KVCacheScheme | None
     is_rotated: bool
+    carries_kv: bool
 
 
 def verdicts(
@@ -97,7 +125,9 @@ def _asked(recipe: Recipe, named: Sequence[tuple[Case, str]], output: Output) ->
     cases: dict[Case, str] = {}
     for case, name in named if facts().exports[output.exporter].is_quantized else ():
         cases.setdefault(case, name)
-    return _Asked(output, cases or {Case(): ""}, recipe.kv_cache, not isinstance(recipe.rotation.r4, NoRotation))
+    kv, is_rotated = recipe.kv_cache, not isinstance(recipe.rotation.r4, NoRotation)
+    carries_kv = kv is not None and kv.is_static and facts().exports[output.exporter].holds_kv_scales
+    return _Asked(output, cases or {Case(): ""}, kv, is_rotated, carries_kv)
 
 
 def _case_of(linear: PlannedLinear) -> Case:
@@ -167,20 +197,21 @@ def _judge(runtime: Runtime, asked: _Asked, capability: int | None, generation: 
     ways = {flags: _found(runtime, asked, capability, flags) for flags in runtime.ways}
     flags = min(ways, key=lambda one: min(_rank(_worst(ways[one])), len(LOADS)))
     found, worst = ways[flags], _worst(ways[flags])
-    outcome, reason, kv = worst.outcome, worst.rule.reason if worst.rule else _UNKNOWN, asked.kv_cache
+    reason = worst.rule.reason if worst.rule else _UNKNOWN
     source = f"{worst.rule.how}: {worst.rule.source}" if worst.rule else "not-tried: nothing was run or read"
-    if asked.is_rotated and outcome != "refused":
-        rotation = _rotation(runtime, capability)
-        is_worse = OUTCOMES.index(rotation.outcome) > OUTCOMES.index(outcome)
-        own = f"{rotation.how}: {rotation.source}"
-        reason, source = (rotation.reason, own) if is_worse else (f"{reason} {rotation.reason}", f"{source}; {own}")
-        outcome = rotation.outcome if is_worse else outcome
+    said, kv = _Said(worst.outcome, reason, source), asked.kv_cache
+    if asked.is_rotated:
+        said = said.beside(_first_fitting(runtime.rotation, capability) or _R4_UNTRIED)
+    of_linears, of_kv = said.outcome, (_first_fitting(runtime.kv_cache, capability) or _KV_UNTRIED)
+    outcome, reason, source = said.beside(of_kv) if asked.carries_kv else said
     does_load = outcome in LOADS
-    kv_flag = runtime.kv_flags.get(kv.format, "") if kv else ""
+    kv_flag = runtime.kv_flags.get(kv.format, "") if kv and not asked.carries_kv else ""
+    has_kv = bool(kv_flag) or (asked.carries_kv and of_kv.outcome == "loads")
     activation_bits = _bits(found, "activation_bits", "activations") if does_load else ()
-    difference = _difference(activation_bits) if outcome == "loads-differently" else ""
-    if does_load and kv and not kv_flag:
-        outcome, difference, reason = "loads-differently", difference or "16-bit KV cache", f"{reason} {_KV_STAYS}"
+    difference = _difference(activation_bits) if of_linears == "loads-differently" else ""
+    if does_load and kv and not has_kv:
+        outcome, difference = "loads-differently", difference or "16-bit KV cache"
+        reason = reason if asked.carries_kv else f"{reason} {_KV_STAYS}"
     return _verdict(
         runtime.name,
         generation,
@@ -190,7 +221,7 @@ def _judge(runtime: Runtime, asked: _Asked, capability: int | None, generation: 
         activation_bits=activation_bits,
         weight_bits=_bits(found, "weight_bits", "weights") if does_load else (),
         has_own_scale=any(one.rule.own_scale for one in found if one.rule),
-        kv_cache_bits=(FORMATS[kv.format].bits if kv and kv_flag else 16) if does_load else None,
+        kv_cache_bits=(FORMATS[kv.format].bits if kv and has_kv else 16) if does_load else None,
         reason=reason,
         linear=worst.linear if len({one.outcome for one in found}) > 1 else "",
         command="" if outcome == "refused" else command(runtime, asked.output, (flags, kv_flag), asked.is_rotated),
@@ -199,13 +230,12 @@ def _judge(runtime: Runtime, asked: _Asked, capability: int | None, generation: 
     )
 
 
-def _rotation(runtime: Runtime, capability: int | None) -> RotationFact:
-    """The first that fits."""
-    for fact in runtime.rotation:
+def _first_fitting(found: Sequence[CarriedFact], capability: int | None) -> CarriedFact | None:
+    for fact in found:
         first, last = fact.capabilities or (0, 0)
         if fact.capabilities is None or (capability is not None and first <= capability <= last):
             return fact
-    return _R4_UNTRIED
+    return None
 
 
 def _difference(activation_bits: Sequence[int]) -> str:

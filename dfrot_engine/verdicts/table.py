@@ -51,6 +51,7 @@ class Check(_Row):
         without: what is uninstalled again.
         num_bytes: of the whole environment, about.
         environment: variables it is started with.
+        has_float32: whether it can be asked to compute in float32.
     """
 
     name: str
@@ -58,10 +59,11 @@ class Check(_Row):
     without: tuple[str, ...] = ()
     num_bytes: int
     environment: dict[str, str] = {}
+    has_float32: bool = False
 
 
-class RotationFact(_Row):
-    """What a runtime does with an R4 that the files carry, on some generations of GPUs."""
+class CarriedFact(_Row):
+    """What a runtime does with something that files carry besides their linears, on some generations of GPUs."""
 
     capabilities: tuple[int, int] | None = None
     outcome: Outcome
@@ -79,7 +81,7 @@ class Runtime(_Row):
         commands: kind of files, a folder or one GGUF file → template; it cannot be given what has none.
         kv_flags: format of the KV cache → flag that asks for it.
         check: None where `dfrot serve-check` cannot start it.
-        rotation: what becomes of R4; the first that fits, and "not-tried" where none does.
+        rotation, kv_cache: what becomes of R4, and of a static KV cache; the first that fits, "not-tried" if none does.
     """
 
     name: str
@@ -89,7 +91,8 @@ class Runtime(_Row):
     commands: Flags
     kv_flags: Flags = {}
     check: Check | None = None
-    rotation: tuple[RotationFact, ...] = ()
+    rotation: tuple[CarriedFact, ...] = ()
+    kv_cache: tuple[CarriedFact, ...] = ()
     rules: tuple[Rule, ...]
 
 
@@ -99,11 +102,13 @@ class ExportFacts(_Row):
     Args:
         formats: that it writes; none where the export does not say.
         is_quantized: whether the recipe's schemes are in the files.
+        holds_kv_scales: whether a static KV cache's are.
         files: what runtimes are given: the folder, or the one GGUF file in it.
     """
 
     formats: tuple[str, ...] = ()
     is_quantized: bool = True
+    holds_kv_scales: bool = False
     files: Literal["folder", "gguf"] = "folder"
 
 

@@ -14,10 +14,12 @@ from dfrot_gui.charts.axis import whole_text
 from dfrot_gui.charts.base import Plot, tip_html
 from dfrot_gui.run_tables import Table, shown_text
 from dfrot_gui.theme import Theme, Tokens, ui_font
+from dfrot_gui.translation import mark, num, tr
 
 HEAD_ROOM = 0.045  # share of the height above block 0, where the marks of massive tokens sit
 
 SIDE_ROOM = 0.008
+MASSIVE = mark("{value:,.1f}, massive")
 
 
 class ActivationMapChart(Plot):
@@ -25,10 +27,10 @@ class ActivationMapChart(Plot):
 
     def __init__(self) -> None:
         super().__init__(
-            "Massive activations",
-            "Token position",
-            "Block",
-            empty="The largest activation of every token is drawn here during calibration.",
+            tr("Massive activations"),
+            tr("Token position"),
+            tr("Block"),
+            empty=tr("The largest activation of every token is drawn here during calibration."),
             x_text=whole_text,
             y_text=whole_text,
         )
@@ -57,7 +59,7 @@ class ActivationMapChart(Plot):
             return
         top = max(1.0, math.log10(1.0 + float(np.nan_to_num(chart.value).max(initial=0.0))))
         self._bar.setLevels((0, top))
-        ticks = [(math.log10(1.0 + value), f"{value:,}") for value in (0, *(10**power for power in range(12)))]
+        ticks = [(math.log10(1.0 + value), num(f"{value:,}")) for value in (0, *(10**power for power in range(12)))]
         # A tick at the very top is cut off.
         self._bar.axis.setTicks([[tick for tick in ticks if tick[0] < 0.97 * top]])
         positions = np.flatnonzero(chart.is_massive.any(axis=0))
@@ -78,12 +80,13 @@ class ActivationMapChart(Plot):
         block, position = math.floor(y + 0.5), math.floor(x + 0.5)
         if not (0 <= position < self.map.value.shape[1] and 0 <= block < self.map.value.shape[0]):
             return ""
-        massive = ", massive" if self.map.is_massive[block, position] else ""
+        value = float(self.map.value[block, position])
+        template = MASSIVE if self.map.is_massive[block, position] else "{value:,.1f}"
         rows = [
-            ("", "token", shown_text(str(self.map.tokens[position]))),
-            ("", "largest |h|", f"{self.map.value[block, position]:,.1f}{massive}"),
+            ("", tr("token"), shown_text(str(self.map.tokens[position]))),
+            ("", tr("largest |h|"), tr(template, value=value)),
         ]
-        return tip_html(f"block {block} · position {position}", rows)
+        return tip_html(tr("block {block} · position {position}", block=block, position=position), rows)
 
     def table(self) -> Table:
         if self.map is None:

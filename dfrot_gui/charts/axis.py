@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 import pyqtgraph as pg
 
+from dfrot_gui.translation import num
+
 Number = Callable[[float], str]
 
 # From tenths to decades; sets between them keep labels apart where whole steps would touch before the next power.
@@ -88,10 +90,10 @@ def _at(factors: Iterable[float], low: float, high: float) -> list[float]:
 def number_text(value: float) -> str:
     """A tick's number, without trailing zeros: "1,000", "0.05"."""
     if value >= 1:
-        return f"{value:,.0f}"
-    return f"{value:.6f}".rstrip("0").rstrip(".")
+        return num(f"{value:,.0f}")
+    return num(f"{value:.6f}".rstrip("0").rstrip("."))
 
 
 def whole_text(value: float) -> str:
     """A tick of an axis that counts; ticks between two whole numbers stay empty."""
-    return f"{value:,.0f}" if abs(value - round(value)) < 1e-6 and value > -0.5 else ""
+    return num(f"{value:,.0f}") if abs(value - round(value)) < 1e-6 and value > -0.5 else ""

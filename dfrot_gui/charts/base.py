@@ -16,8 +16,13 @@ from dfrot_gui.charts.axis import Axis, Number
 from dfrot_gui.charts.export import picture, save_chart
 from dfrot_gui.run_tables import Table
 from dfrot_gui.theme import Theme, Tokens, ui_font
+from dfrot_gui.translation import mark, tr
 
-SAVE_FILTERS = {"png": "PNG picture (*.png)", "svg": "SVG drawing (*.svg)", "csv": "CSV table (*.csv)"}
+SAVE_FILTERS = {
+    "png": mark("PNG picture (*.png)"),
+    "svg": mark("SVG drawing (*.svg)"),
+    "csv": mark("CSV table (*.csv)"),
+}
 GRID_ALPHA = {"light": 0.18, "dark": 0.14}
 
 
@@ -186,23 +191,35 @@ class Plot(pg.PlotWidget):
     def menu(self, parent: QWidget) -> QMenu:
         """Save, copy, reset; for the card's button and the right mouse button."""
         menu = QMenu(parent)
-        for suffix, name in (("png", "Save as PNG…"), ("svg", "Save as SVG…"), ("csv", "Save numbers as CSV…")):
+        for suffix, name in (
+            ("png", tr("Save as PNG…")),
+            ("svg", tr("Save as SVG…")),
+            ("csv", tr("Save numbers as CSV…")),
+        ):
             menu.addAction(name).triggered.connect(lambda _=False, suffix=suffix: self._ask_and_save(suffix))
         menu.addSeparator()
-        menu.addAction("Copy picture").triggered.connect(lambda: QGuiApplication.clipboard().setPixmap(picture(self)))
-        menu.addAction("Show everything").triggered.connect(self.reset_view)
+        menu.addAction(tr("Copy picture")).triggered.connect(
+            lambda: QGuiApplication.clipboard().setPixmap(picture(self))
+        )
+        menu.addAction(tr("Show everything")).triggered.connect(self.reset_view)
         return menu
 
     def _ask_and_save(self, suffix: str) -> None:
         proposed = f"{self.title.lower().replace(' ', '-')}.{suffix}"
-        name, _ = QFileDialog.getSaveFileName(self, f"Save: {self.title}", proposed, SAVE_FILTERS[suffix])
+        name, _ = QFileDialog.getSaveFileName(
+            self, tr("Save: {title}", title=self.title), proposed, tr(SAVE_FILTERS[suffix])
+        )
         if not name:
             return
         path = Path(name)
         try:
             self.save(path if path.suffix.lower() == f".{suffix}" else path.with_name(f"{path.name}.{suffix}"))
         except OSError as error:
-            QMessageBox.warning(self, "Not saved", f"{path.name} could not be written: {error.strerror or error}.")
+            QMessageBox.warning(
+                self,
+                tr("Not saved"),
+                tr("{name} could not be written: {reason}.", name=path.name, reason=error.strerror or error),
+            )
 
     # Mouse.
 
@@ -261,6 +278,6 @@ def tip_html(head: str, rows: Sequence[tuple[str, str, str]]) -> str:
     """A read-out: a muted head, then (colour or "", name, value) a line each. Texts are escaped."""
     lines = [f"<div style='font-size:11px;color:{Theme.get().t.muted}'>{escape(head)}</div>"]
     for color, name, value in rows:
-        mark = f"<span style='color:{color}'>■</span> " if color else ""
-        lines.append(f"<div style='font-size:11px'>{mark}{escape(name)} &nbsp;<b>{escape(value)}</b></div>")
+        square = f"<span style='color:{color}'>■</span> " if color else ""
+        lines.append(f"<div style='font-size:11px'>{square}{escape(name)} &nbsp;<b>{escape(value)}</b></div>")
     return "".join(lines)

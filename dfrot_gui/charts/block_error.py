@@ -11,9 +11,10 @@ from dfrot_gui.charts.axis import whole_text
 from dfrot_gui.charts.base import Plot, tip_html
 from dfrot_gui.run_tables import Table
 from dfrot_gui.theme import Theme, Tokens
+from dfrot_gui.translation import mark, num, tr
 
 OUTPUT = "block"
-OUTPUT_LABEL = "block output"
+OUTPUT_LABEL = mark("block output")
 # Linears of the same kind share a colour with 3:1 contrast on both cards; a kind that is not here gets the last one.
 LINEAR_TOKENS = {
     "q_proj": "#3B82C4",
@@ -34,10 +35,10 @@ class BlockErrorChart(Plot):
 
     def __init__(self) -> None:
         super().__init__(
-            "Error per block",
-            "Block",
-            "Relative error",
-            empty="The error of every block is drawn here as it is quantized.",
+            tr("Error per block"),
+            tr("Block"),
+            tr("Relative error"),
+            empty=tr("The error of every block is drawn here as it is quantized."),
             x_text=whole_text,
         )
         self._errors: dict[int, dict[str, float]] = {}
@@ -69,8 +70,8 @@ class BlockErrorChart(Plot):
         if by_name is None:
             return ""
         ordered = sorted(by_name.items(), key=lambda item: (item[0] != OUTPUT, -item[1]))
-        rows = [(self._color(name), self._label(name), f"{error:.4f}") for name, error in ordered]
-        return tip_html(f"block {round(x)}", rows)
+        rows = [(self._color(name), self._label(name), num(f"{error:.4f}")) for name, error in ordered]
+        return tip_html(tr("block {block}", block=round(x)), rows)
 
     def legend(self) -> list[tuple[str, str]]:
         return [(self._label(name), self._color(name)) for name in self.names()]
@@ -99,7 +100,7 @@ class BlockErrorChart(Plot):
 
     @staticmethod
     def _label(name: str) -> str:
-        return OUTPUT_LABEL if name == OUTPUT else name
+        return tr(OUTPUT_LABEL) if name == OUTPUT else name
 
     @staticmethod
     def _color(name: str) -> str:

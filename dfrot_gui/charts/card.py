@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QLabel, QWidget
 
 from dfrot_gui.charts.base import Plot
 from dfrot_gui.theme import Theme
+from dfrot_gui.translation import tr
 from dfrot_gui.widgets import Button, Card, box, row
 
 
@@ -16,7 +17,7 @@ class ChartCard(Card):
     """Shows a chart; `refresh_legend` after its series changed."""
 
     def __init__(self, chart: Plot, subtitle: str = "", tools: QWidget | None = None) -> None:
-        save = Button("", "download-simple", "ghost", tip=f"Save or copy: {chart.title}")
+        save = Button("", "download-simple", "ghost", tip=tr("Save or copy: {title}", title=chart.title))
         right = box(row(*([tools] if tools else []), save, spacing=12))
         super().__init__(chart.title, subtitle, right=right, margins=(18, 12, 14, 10), spacing=6)
         self.chart = chart

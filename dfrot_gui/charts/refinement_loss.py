@@ -10,11 +10,12 @@ from dfrot_gui.charts.axis import whole_text
 from dfrot_gui.charts.base import Plot, tip_html
 from dfrot_gui.run_parts import Point
 from dfrot_gui.run_tables import Table
+from dfrot_gui.translation import mark, num, tr
 
 # A wide antialiased path through noise costs seconds a frame; drawn in segments it costs 50 ms.
 SEGMENTED_FROM = 800
-EMPTY = "The loss is drawn here while a rotation is refined."
-NOT_REFINED = "This recipe's rotation is not refined, so there is no loss to draw."
+EMPTY = mark("The loss is drawn here while a rotation is refined.")
+NOT_REFINED = mark("This recipe's rotation is not refined, so there is no loss to draw.")
 
 
 class RefinementLossChart(Plot):
@@ -22,10 +23,10 @@ class RefinementLossChart(Plot):
 
     def __init__(self) -> None:
         super().__init__(
-            "Loss",
-            "Refinement",
-            "Loss",
-            empty=EMPTY,
+            tr("Loss"),
+            tr("Refinement"),
+            tr("Loss"),
+            empty=tr(EMPTY),
             x_text=whole_text,
         )
         self._points: Sequence[Point] = ()
@@ -35,7 +36,7 @@ class RefinementLossChart(Plot):
 
     def set_is_refined(self, is_refined: bool) -> None:
         """Whether this run's recipe refines its rotation at all."""
-        self.set_empty_text(EMPTY if is_refined else NOT_REFINED)
+        self.set_empty_text(tr(EMPTY if is_refined else NOT_REFINED))
 
     def set_points(self, points: Sequence[Point]) -> None:
         if len(points) == len(self._points) and points[-1:] == self._points[-1:]:
@@ -55,7 +56,7 @@ class RefinementLossChart(Plot):
         if not self._points or not -0.5 + self._points[0].step <= x <= self._points[-1].step + 0.5:
             return ""
         nearest = min(self._points, key=lambda point: abs(point.step - x))
-        return tip_html(f"refinement {nearest.step}", [("", "loss", f"{nearest.value:.6g}")])
+        return tip_html(tr("refinement {step}", step=nearest.step), [("", tr("loss"), num(f"{nearest.value:.6g}"))])
 
     def table(self) -> Table:
         return Table(("step", "loss"), tuple((point.step, point.value) for point in self._points))

@@ -10,6 +10,7 @@ from dfrot_gui.charts.axis import whole_text
 from dfrot_gui.charts.base import Plot, tip_html
 from dfrot_gui.run_tables import Table
 from dfrot_gui.theme import Theme, Tokens, series_color, series_label
+from dfrot_gui.translation import num, tr
 
 GROUP_WIDTH = 0.8
 
@@ -19,10 +20,10 @@ class RotationByBlockChart(Plot):
 
     def __init__(self) -> None:
         super().__init__(
-            "Mean error per block",
-            "Block",
-            "Mean relative error",
-            empty="The mean error of every block is drawn here once the rotations have been compared.",
+            tr("Mean error per block"),
+            tr("Block"),
+            tr("Mean relative error"),
+            empty=tr("The mean error of every block is drawn here once the rotations have been compared."),
             x_text=whole_text,
         )
         self._means: dict[str, np.ndarray] = {}
@@ -54,11 +55,11 @@ class RotationByBlockChart(Plot):
         block = round(x)
         t = Theme.get().t
         rows = [
-            (series_color(t, kind), series_label(kind), f"{mean[block]:.4f}")
+            (series_color(t, kind), series_label(kind), num(f"{mean[block]:.4f}"))
             for kind, mean in self._means.items()
             if 0 <= block < len(mean) and self._bars[kind].isVisible()
         ]
-        return tip_html(f"block {block}", rows) if rows else ""
+        return tip_html(tr("block {block}", block=block), rows) if rows else ""
 
     def legend(self) -> list[tuple[str, str]]:
         t = Theme.get().t

@@ -14,6 +14,7 @@ from dfrot_gui.charts.axis import Number
 from dfrot_gui.charts.base import Plot, tip_html
 from dfrot_gui.run_tables import Table
 from dfrot_gui.theme import RUN_TOKENS, Theme
+from dfrot_gui.translation import num
 
 # Beside the colours, so that the curves can be told apart without them.
 LINES = (
@@ -81,11 +82,11 @@ class RunCurvesChart(Plot):
     def readout(self, x: float, y: float) -> str:
         at = 10.0**x if self._is_log else round(x)
         rows = [
-            (self._color(curve), curve.name, f"{float(np.interp(at, curve.x, curve.y)):.5g}")
+            (self._color(curve), curve.name, num(f"{float(np.interp(at, curve.x, curve.y)):.5g}"))
             for curve in self._curves
             if curve.x[0] <= at <= curve.x[-1]
         ]
-        return tip_html(f"{self._labels['bottom']} {at:,.0f}", rows) if rows else ""
+        return tip_html(f"{self._labels['bottom']} {num(f'{at:,.0f}')}", rows) if rows else ""
 
     def legend(self) -> list[tuple[str, str]]:
         return [(curve.name, self._color(curve)) for curve in self._curves]

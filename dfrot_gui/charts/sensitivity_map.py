@@ -16,6 +16,7 @@ from dfrot_gui.charts.axis import whole_text
 from dfrot_gui.charts.base import Plot, tip_html
 from dfrot_gui.run_tables import Table
 from dfrot_gui.theme import Theme, Tokens, ui_font
+from dfrot_gui.translation import num, tr
 
 # What costs less than this share of the worst is drawn as if it cost nothing.
 _SMALLEST_SHARE = 1e-4
@@ -35,10 +36,10 @@ class SensitivityMap(Plot):
 
     def __init__(self) -> None:
         super().__init__(
-            "Sensitivity",
-            "Block",
+            tr("Sensitivity"),
+            tr("Block"),
             "",
-            empty="How much each linear suffers from rounding is drawn here once it was measured.",
+            empty=tr("How much each linear suffers from rounding is drawn here once it was measured."),
             x_text=whole_text,
             y_text=self._linear_text,
         )
@@ -78,7 +79,7 @@ class SensitivityMap(Plot):
         self._image.setRect(QRectF(-0.5, -0.5, values.shape[1], values.shape[0]))
         self._bar.setLevels(levels)
         powers = range(math.ceil(levels[0]), math.floor(levels[1]) + 1)
-        self._bar.axis.setTicks([[(power, f"{10.0**power:g}") for power in powers]])
+        self._bar.axis.setTicks([[(power, num(f"{10.0**power:g}")) for power in powers]])
         self.plot_item.getAxis("left").setTicks([[(number, _short(one)) for number, one in enumerate(result.linears)]])
         self.reset_view()
 
@@ -108,20 +109,26 @@ class SensitivityMap(Plot):
         if row is None or self.result is None:
             return ""
         total = sum(one.kl for one in self.result.rows)
-        bits = "–" if row.bits is None else f"{row.bits}{', marked for 8' if row.name in self._marked else ''}"
+        bits = (
+            "–"
+            if row.bits is None
+            else tr("{bits}, marked for 8", bits=row.bits)
+            if row.name in self._marked
+            else str(row.bits)
+        )
         rows = [
-            ("", "KL divergence", f"{row.kl:.3g} nats a token"),
-            ("", "of the sum", f"{100 * row.kl / total:.1f} %" if total > 0 else "–"),
-            ("", "bits", bits),
+            ("", tr("KL divergence"), tr("{kl:.3g} nats a token", kl=row.kl)),
+            ("", tr("of the sum"), num(f"{100 * row.kl / total:.1f} %") if total > 0 else "–"),
+            ("", tr("bits"), bits),
         ]
-        return tip_html(f"block {row.block} · {_short(row.linear)}", rows)
+        return tip_html(tr("block {block} · {short}", block=row.block, short=_short(row.linear)), rows)
 
     def table(self) -> Table:
         rows = tuple(
             (row.block, row.linear, "–" if row.bits is None else row.bits, row.kl)
             for row in (self.result.rows if self.result else ())
         )
-        return Table(("block", "linear", "bits", "kl_divergence"), rows)
+        return Table(("block", "linear", tr("bits"), "kl_divergence"), rows)
 
     def apply_theme(self, t: Tokens) -> None:
         super().apply_theme(t)
@@ -150,4 +157,4 @@ class SensitivityMap(Plot):
 
 def _short(linear: str) -> str:
     """ "mlp.down_proj" → "down_proj"."""
-    return "KV cache" if linear == KV_CACHE else linear.rpartition(".")[2]
+    return tr("KV cache") if linear == KV_CACHE else linear.rpartition(".")[2]

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import pyqtgraph as pg
 from PySide6.QtCore import Qt
 
-from dfrot_engine.units import format_bytes
 from dfrot_gui.charts.base import Plot, tip_html
+from dfrot_gui.quantities import format_bytes
 from dfrot_gui.run_tables import Table
 from dfrot_gui.run_words import level_text
 from dfrot_gui.theme import RUN_TOKENS, Theme, Tokens, ui_font
+from dfrot_gui.translation import tr
 
 # Beside the colours, so that the runs can be told apart without them.
 SYMBOLS = ("o", "s", "t", "d", "star", "p")
@@ -37,10 +38,10 @@ class SizePerplexityChart(Plot):
 
     def __init__(self) -> None:
         super().__init__(
-            "Size against perplexity",
-            "Size of the weights",
-            "Perplexity",
-            empty="Runs that have written a checkpoint and measured its perplexity are drawn here.",
+            tr("Size against perplexity"),
+            tr("Size of the weights"),
+            tr("Perplexity"),
+            empty=tr("Runs that have written a checkpoint and measured its perplexity are drawn here."),
             x_text=lambda value: format_bytes(value) if value > 0 else "",
         )
         self._points: tuple[RunPoint, ...] = ()
@@ -119,7 +120,9 @@ class SizePerplexityChart(Plot):
 
     def legend(self) -> list[tuple[str, str]]:
         entries = [(point.name, self._color(point)) for point in self._points]
-        return [*entries, ("original, dashed", Theme.get().t.faint)] if self._original_value is not None else entries
+        return (
+            [*entries, (tr("original, dashed"), Theme.get().t.faint)] if self._original_value is not None else entries
+        )
 
     def table(self) -> Table:
         rows = tuple((point.name, point.size, point.perplexity) for point in self._points)

@@ -10,6 +10,7 @@ from dfrot_engine.charts import ErrorSeries, TokenErrors
 from dfrot_gui.charts.base import Plot, tip_html
 from dfrot_gui.run_tables import Table
 from dfrot_gui.theme import SERIES_TOKENS, Theme, series_color, series_label
+from dfrot_gui.translation import num, tr
 
 NUM_MARKS = 28
 
@@ -19,11 +20,11 @@ class TokenErrorChart(Plot):
 
     def __init__(self) -> None:
         super().__init__(
-            "Quantization error of every token",
+            tr("Quantization error of every token"),
             "",
-            "Relative error",
-            empty="The errors of every token are drawn here once the rotations have been compared.",
-            x_text=lambda value: f"{value:.0f} %" if -0.01 <= value <= 100.01 else "",
+            tr("Relative error"),
+            empty=tr("The errors of every token are drawn here once the rotations have been compared."),
+            x_text=lambda value: num(f"{value:.0f} %") if -0.01 <= value <= 100.01 else "",
         )
         self.errors: TokenErrors | None = None
         self._series: dict[str, ErrorSeries] = {}
@@ -50,7 +51,7 @@ class TokenErrorChart(Plot):
         self._is_worst_first = is_worst_first
         self.plot_item.setLogMode(x=is_worst_first, y=True)
         self.set_labels(
-            "Token rank, worst first" if is_worst_first else "Share of tokens, best first", "Relative error"
+            tr("Token rank, worst first") if is_worst_first else tr("Share of tokens, best first"), tr("Relative error")
         )
         self._draw()
         self.reset_view()
@@ -72,10 +73,14 @@ class TokenErrorChart(Plot):
         rank = 10.0**x if self._is_worst_first else (1.0 - x / 100.0) * count
         if not 0.5 <= rank <= count:
             return ""
-        head = f"rank {rank:,.0f} of {count:,}" if self._is_worst_first else f"{x:.1f} % of tokens are better"
+        head = (
+            tr("rank {rank:,.0f} of {count:,}", rank=rank, count=count)
+            if self._is_worst_first
+            else tr("{share:.1f} % of tokens are better", share=x)
+        )
         t = Theme.get().t
         rows = [
-            (series_color(t, kind), series_label(kind), f"{error_at(one, rank):.4f}")
+            (series_color(t, kind), series_label(kind), num(f"{error_at(one, rank):.4f}"))
             for kind, one in self._series.items()
             if self._drawn[kind][0].isVisible()
         ]

@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QDialog, QLineEdit, QWidget
 from dfrot_engine import DFRotError
 from dfrot_gui.background import Latest
 from dfrot_gui.hub_actions import HubActions
+from dfrot_gui.translation import tr
 from dfrot_gui.widgets import Button, Notice, col, label, row
 
 TOKEN_PAGE = "settings/tokens"
@@ -62,26 +63,28 @@ class AccountDialog(QDialog):
 
     def __init__(self, account: Account, actions: HubActions, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setWindowTitle("Hugging Face account")
+        self.setWindowTitle(tr("Hugging Face account"))
         self.setMinimumWidth(460)
         self._account = account
-        title = f"Signed in as {account.name}" if account.name else "Sign in to Hugging Face"
-        text = (
+        title = tr("Signed in as {name}", name=account.name) if account.name else tr("Sign in to Hugging Face")
+        text = tr(
             "Gated and private models need an access token with the right to read. "
             "It is kept by the Hub's own client, as `hf auth login` does, and nowhere else."
         )
         self.token_edit = QLineEdit()
         self.token_edit.setEchoMode(QLineEdit.EchoMode.Password)
         self.token_edit.setPlaceholderText("hf_…")
-        self.token_edit.setAccessibleName("Access token")
+        self.token_edit.setAccessibleName(tr("Access token"))
         self.token_edit.textChanged.connect(self._show)
         self.notice = Notice()
-        self.page_button = Button("Make a token…", "arrow-square-out", "ghost", tip="Open the Hub's page of tokens")
+        self.page_button = Button(
+            tr("Make a token…"), "arrow-square-out", "ghost", tip=tr("Open the Hub's page of tokens")
+        )
         self.page_button.clicked.connect(lambda: open_page(actions.page(TOKEN_PAGE)))
-        self.out_button = Button("Sign out", "sign-out", tip="The Hub's client forgets its tokens")
+        self.out_button = Button(tr("Sign out"), "sign-out", tip=tr("The Hub's client forgets its tokens"))
         self.out_button.setVisible(bool(account.name))
         self.out_button.clicked.connect(self._sign_out)
-        self.in_button = Button("Sign in", "sign-in", "primary")
+        self.in_button = Button(tr("Sign in"), "sign-in", "primary")
         self.in_button.clicked.connect(self._sign_in)
         self.in_button.setDefault(True)
         for button in (self.page_button, self.out_button):
@@ -107,7 +110,7 @@ class AccountDialog(QDialog):
         self.in_button.setEnabled(bool(self.token_edit.text().strip()) and not is_busy)
         self.out_button.setEnabled(not is_busy)
         if is_busy:
-            self.notice.show_message("inset", "Asking the Hub…", can_act=False)
+            self.notice.show_message("inset", tr("Asking the Hub…"), can_act=False)
 
     def _show_error(self, error: DFRotError) -> None:
         self.notice.show_message("bad", error.message, error.remedy, can_act=False)

@@ -18,6 +18,7 @@ from dfrot_gui.history_table import recipe_text, short_model, when_text
 from dfrot_gui.pages.result_tables import HEAD_HEIGHT, ROW_HEIGHT, TableCard
 from dfrot_gui.run_tables import TableModel
 from dfrot_gui.theme import RUN_TOKENS, Theme
+from dfrot_gui.translation import tr
 from dfrot_gui.widgets import Button, Card, box, clear, col, label, row, scrolled
 
 CHART_HEIGHT = 300
@@ -32,12 +33,14 @@ class CompareView(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.back_button = Button("All runs", "arrow-left", tip="Back to the list of runs (Esc)")
+        self.back_button = Button(tr("All runs"), "arrow-left", tip=tr("Back to the list of runs (Esc)"))
         self.back_button.clicked.connect(self.closed)
         self._runs: tuple[ComparedRun, ...] = ()
         self._settings, self._numbers = TableModel(self), TableModel(self)
-        self.settings_card = TableCard("What differs", self._settings, "Fields of the recipe; the others are the same")
-        self.numbers_card = TableCard("Numbers", self._numbers)
+        self.settings_card = TableCard(
+            tr("What differs"), self._settings, tr("Fields of the recipe; the others are the same")
+        )
+        self.numbers_card = TableCard(tr("Numbers"), self._numbers)
         self._make_charts()
         self._names = col(spacing=6)
         self._names_card = Card(margins=(18, 12, 18, 12))
@@ -80,24 +83,24 @@ class CompareView(QWidget):
 
     def _make_charts(self) -> None:
         self.loss = RunCurvesChart(
-            "Loss of the refinement",
-            "Refinement",
-            "Loss",
-            empty="None of these runs has refined its rotation.",
+            tr("Loss of the refinement"),
+            tr("Refinement"),
+            tr("Loss"),
+            empty=tr("None of these runs has refined its rotation."),
             x_text=whole_text,
         )
         self.blocks = RunCurvesChart(
-            "Error per block",
-            "Block",
-            "Relative error of the output",
-            empty="None of these runs has quantized a block.",
+            tr("Error per block"),
+            tr("Block"),
+            tr("Relative error of the output"),
+            empty=tr("None of these runs has quantized a block."),
             x_text=whole_text,
         )
         self.tokens = RunCurvesChart(
-            "Error of every token",
-            "Token rank, worst first",
-            "Relative error",
-            empty="None of these runs has measured the errors of its tokens.",
+            tr("Error of every token"),
+            tr("Token rank, worst first"),
+            tr("Relative error"),
+            empty=tr("None of these runs has measured the errors of its tokens."),
             is_log=True,
         )
         self.sizes = SizePerplexityChart()

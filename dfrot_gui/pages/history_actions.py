@@ -11,9 +11,10 @@ from PySide6.QtWidgets import QMessageBox, QWidget
 from dfrot_engine import DFRotError, RunInfo
 from dfrot_engine.run_delete import Deletion, delete_run, deletion_of
 from dfrot_engine.run_index import RunNote
-from dfrot_engine.units import format_bytes
 from dfrot_gui.background import Latest
+from dfrot_gui.quantities import format_bytes
 from dfrot_gui.run_model import PastRun, read_past_run
+from dfrot_gui.translation import tr
 
 #: Asks with a title and what exactly would happen; True deletes.
 ConfirmDelete = Callable[[QWidget, str, str], bool]
@@ -69,24 +70,27 @@ class RunDeleter(QObject):
 
 def question(deletions: Sequence[Deletion]) -> str:
     """ "Delete the run and 98 MB of files?"."""
-    runs = "the run" if len(deletions) == 1 else f"{len(deletions)} runs"
     num_bytes = sum(deletion.num_bytes for deletion in deletions)
     if not any(deletion.paths for deletion in deletions):
-        return f"Take {runs} off the list?"
-    return f"Delete {runs} and {format_bytes(num_bytes)} of files?"
+        return tr("Take %n runs off the list?", len(deletions))
+    return tr("Delete %n runs and {size} of files?", len(deletions), size=format_bytes(num_bytes))
 
 
 def details(deletions: Sequence[Deletion]) -> str:
     """Which folders, and what stays."""
     folders = [str(folder) for deletion in deletions if deletion.paths for folder in deletion.folders]
     kept = [sentence for deletion in deletions for sentence in deletion.kept]
-    parts = [f"These folders go, with everything that runs have written there:\n{_lines(folders)}"] if folders else []
+    parts = (
+        [tr("These folders go, with everything that runs have written there:\n{lines}", lines=_lines(folders))]
+        if folders
+        else []
+    )
     parts += [_lines(kept)] if kept else []
-    return "\n\n".join(parts or ["No file is deleted."])
+    return "\n\n".join(parts or [tr("No file is deleted.")])
 
 
 def _lines(texts: Sequence[str]) -> str:
-    more = [f"and {len(texts) - _MOST_NAMED} more"] if len(texts) > _MOST_NAMED else []
+    more = [tr("and {number} more", number=len(texts) - _MOST_NAMED)] if len(texts) > _MOST_NAMED else []
     return "\n".join([*texts[:_MOST_NAMED], *more])
 
 
@@ -96,8 +100,8 @@ def ask_to_delete(parent: QWidget, title: str, text: str) -> bool:
     box.setIcon(QMessageBox.Icon.Warning)
     box.setText(title)
     box.setInformativeText(text)
-    delete = box.addButton("Delete", QMessageBox.ButtonRole.DestructiveRole)
-    keep = box.addButton("Keep", QMessageBox.ButtonRole.RejectRole)
+    delete = box.addButton(tr("Delete"), QMessageBox.ButtonRole.DestructiveRole)
+    keep = box.addButton(tr("Keep"), QMessageBox.ButtonRole.RejectRole)
     box.setDefaultButton(keep)
     box.setEscapeButton(keep)
     box.exec()

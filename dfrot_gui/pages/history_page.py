@@ -20,13 +20,14 @@ from dfrot_gui.pages.empty_page import EmptyPage
 from dfrot_gui.pages.history_actions import ConfirmDelete, RunDeleter, RunReader, open_folder
 from dfrot_gui.pages.run_list import RunList
 from dfrot_gui.run_model import RunModel
+from dfrot_gui.translation import mark, tr
 from dfrot_gui.widgets import Button, Card, Notice, Page, Segmented, label, row
 from dfrot_gui.widgets.page import ElidedLabel
 
 EMPTY, LIST, COMPARE = range(3)
 REFRESH_MS = 5_000
 OPEN, RESUME, RECIPE = "open", "resume", "recipe"
-_CUSTOM = "Column heads"
+_CUSTOM = mark("Column heads")
 
 
 class Order(NamedTuple):
@@ -36,15 +37,15 @@ class Order(NamedTuple):
 
 _UP, _DOWN = Qt.SortOrder.AscendingOrder, Qt.SortOrder.DescendingOrder
 ORDERS = {
-    "Newest first": Order("Started", _DOWN),
-    "Oldest first": Order("Started", _UP),
-    "Lowest perplexity": Order("Perplexity", _UP),
-    "Lowest KL": Order("KL", _UP),
-    "Smallest": Order("Size", _UP),
-    "Fastest": Order("Duration", _UP),
-    "By model": Order("Model", _UP),
-    "By recipe": Order("Recipe", _UP),
-    "By state": Order("State", _UP),
+    mark("Newest first"): Order("Started", _DOWN),
+    mark("Oldest first"): Order("Started", _UP),
+    mark("Lowest perplexity"): Order("Perplexity", _UP),
+    mark("Lowest KL"): Order("KL", _UP),
+    mark("Smallest"): Order("Size", _UP),
+    mark("Fastest"): Order("Duration", _UP),
+    mark("By model"): Order("Model", _UP),
+    mark("By recipe"): Order("Recipe", _UP),
+    mark("By state"): Order("State", _UP),
 }
 _TITLES = [column.title for column in COLUMNS]
 
@@ -58,15 +59,15 @@ class HistoryPage(Page):
     run_requested = Signal()
 
     def __init__(self, history: HistoryModel, runs: RunModel, confirm: ConfirmDelete | None = None) -> None:
-        self.compare_button = Button("Compare", "scales", tip="Two to six chosen runs side by side (C)")
-        self.open_button = Button("Open", "folder-open", "primary", tip="Show the run and its results (Enter)")
-        super().__init__("History", "", (self.compare_button, self.open_button))
+        self.compare_button = Button(tr("Compare"), "scales", tip=tr("Two to six chosen runs side by side (C)"))
+        self.open_button = Button(tr("Open"), "folder-open", "primary", tip=tr("Show the run and its results (Enter)"))
+        super().__init__(tr("History"), "", (self.compare_button, self.open_button))
         self._history = history
         self._runs = runs
         self.shown = ShownRuns(self)
         self.shown.setSourceModel(history.table)
         self.list = RunList(self.shown)
-        self.notice = Notice("", "Close")
+        self.notice = Notice("", tr("Close"))
         self._told: tuple[str, ...] = ()
         self._clock = QTimer(self, interval=REFRESH_MS)
         self._reader, self._deleter = RunReader(self), RunDeleter(self, confirm)
@@ -74,9 +75,9 @@ class HistoryPage(Page):
         self.compare = CompareView()
         self.empty = EmptyPage(
             "clock-counter-clockwise",
-            "No runs yet",
-            "Every run on this computer appears here, also those of the command line.",
-            "Go to the recipe",
+            tr("No runs yet"),
+            tr("Every run on this computer appears here, also those of the command line."),
+            tr("Go to the recipe"),
         )
         self._stack = QStackedWidget()
         for widget in (self.empty, self._build_list(), self.compare):
@@ -105,25 +106,32 @@ class HistoryPage(Page):
 
     def _build_list(self) -> Card:
         self.search_edit = QLineEdit()
-        self.search_edit.setPlaceholderText("Filter by model, recipe or folder")
-        self.search_edit.setAccessibleName("Filter runs")
+        self.search_edit.setPlaceholderText(tr("Filter by model, recipe or folder"))
+        self.search_edit.setAccessibleName(tr("Filter runs"))
         self.search_edit.setClearButtonEnabled(True)
         position = QLineEdit.ActionPosition.LeadingPosition
         self.search_edit.addAction(icons.icon("magnifying-glass", "faint"), position)
-        self.state_choice = Segmented(list(FILTERS), name="State")
+        self.state_choice = Segmented(list(FILTERS), labels=[*map(tr, FILTERS)], name=tr("State"))
         self.order_choice = QComboBox()
-        self.order_choice.addItems(list(ORDERS))
-        self.order_choice.setAccessibleName("Order of the runs")
+        for name in ORDERS:
+            self.order_choice.addItem(tr(name), name)
+        self.order_choice.setAccessibleName(tr("Order of the runs"))
         card = Card(margins=(14, 14, 14, 12), spacing=10)
         card.add(row((self.search_edit, 1), self.state_choice, self.order_choice, spacing=12))
         card.add(self.list, 1)
-        self.none_label = label("No run fits. Choose another state or other words.", "muted")
+        self.none_label = label(tr("No run fits. Choose another state or other words."), "muted")
         card.add(row(self.none_label, margins=(10, 0, 0, 0)))
         self.chosen_label = ElidedLabel("", "small")
-        self.resume_button = Button("Resume", "play", tip="Go on where it stopped")
-        self.recipe_button = Button("Use this recipe", "sliders-horizontal", tip="Load its recipe on the Recipe page")
-        self.folder_button = Button("Open folder", "folder-open", tip="Open what was written, else the work folder")
-        self.delete_button = Button("Delete…", "trash", "danger", tip="Delete with its files, after asking (Del)")
+        self.resume_button = Button(tr("Resume"), "play", tip=tr("Go on where it stopped"))
+        self.recipe_button = Button(
+            tr("Use this recipe"), "sliders-horizontal", tip=tr("Load its recipe on the Recipe page")
+        )
+        self.folder_button = Button(
+            tr("Open folder"), "folder-open", tip=tr("Open what was written, else the work folder")
+        )
+        self.delete_button = Button(
+            tr("Delete…"), "trash", "danger", tip=tr("Delete with its files, after asking (Del)")
+        )
         buttons = (self.resume_button, self.recipe_button, self.folder_button, self.delete_button)
         card.add(row((self.chosen_label, 1), *buttons, spacing=8, margins=(6, 0, 0, 0)))
         return card
@@ -174,7 +182,7 @@ class HistoryPage(Page):
         self._show_all()
 
     def _sort(self) -> None:
-        order = ORDERS.get(self.order_choice.currentText())
+        order = ORDERS.get(self.order_choice.currentData())
         if order is not None:
             self.list.sortByColumn(_TITLES.index(order.column), order.order)
 
@@ -182,12 +190,12 @@ class HistoryPage(Page):
         """The choice follows a click on a column's head."""
         chosen = Order(_TITLES[section], order)
         name = next((name for name, one in ORDERS.items() if one == chosen), _CUSTOM)
-        custom = self.order_choice.findText(_CUSTOM)
+        custom = self.order_choice.findData(_CUSTOM)
         if name == _CUSTOM and custom < 0:
-            self.order_choice.addItem(_CUSTOM)
+            self.order_choice.addItem(tr(_CUSTOM), _CUSTOM)
         elif name != _CUSTOM and custom >= 0:
             self.order_choice.removeItem(custom)
-        self.order_choice.setCurrentText(name)
+        self.order_choice.setCurrentIndex(self.order_choice.findData(name))
 
     def _go_to_list(self) -> None:
         if self.shown.rowCount():
@@ -206,17 +214,18 @@ class HistoryPage(Page):
             self._tell(history.error)
         elif history.skipped and history.skipped != self._told:  # once; it may be closed
             self._told = history.skipped
-            self.notice.show_message("inset", "Part of the list could not be read", "\n".join(history.skipped[:5]))
+            self.notice.show_message("inset", tr("Part of the list could not be read"), "\n".join(history.skipped[:5]))
         self._show_actions()
 
     def _summary(self, total: int, count: int) -> str:
         if self._stack.currentIndex() == COMPARE:
-            return f"{len(self.compare.runs)} runs side by side"
+            return tr("%n runs side by side", len(self.compare.runs))
         if not self._history.is_loaded:
-            return "Looking for runs…"
-        shown = f"{count} of {total}" if count != total else str(total)
-        reading = ", reading…" if self._history.num_missing else ""
-        return f"{shown} run{'s' if total != 1 else ''} on this computer{reading}"
+            return tr("Looking for runs…")
+        found = tr("%n runs on this computer", total)
+        if count != total:
+            found = tr("{count:,} of %n runs on this computer", total, count=count)
+        return tr("{found}, reading…", found=found) if self._history.num_missing else found
 
     def _show_actions(self) -> None:
         chosen = self.list.selected()
@@ -238,12 +247,13 @@ class HistoryPage(Page):
 
     def _said(self, chosen: list[RunInfo]) -> str:
         if len(chosen) > 1:
-            return f"{len(chosen)} runs chosen" + (f"; at most {MOST} can be compared" if len(chosen) > MOST else "")
+            told = tr("%n runs chosen", len(chosen))
+            return tr("{told}; at most {most} can be compared", told=told, most=MOST) if len(chosen) > MOST else told
         if not chosen:
-            return "Choose a run; with Ctrl or Shift several, to compare them."
+            return tr("Choose a run; with Ctrl or Shift several, to compare them.")
         run = chosen[0]
         if self._runs.is_active and not self._is_here(run):
-            return "Another run is going on in this window; this one can be opened when it has ended."
+            return tr("Another run is going on in this window; this one can be opened when it has ended.")
         return " · ".join(filter(None, (f"{state_text(run)}, {when_text(run)}", run.message, str(run.output_dir))))
 
     def _is_here(self, run: RunInfo) -> bool:

@@ -8,10 +8,11 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QMessageBox, QProgressBar, QWidget
 
 from dfrot_engine import DFRotError
-from dfrot_engine.units import about_text, format_bytes
 from dfrot_gui.background import Latest
 from dfrot_gui.download import Download, DownloadState
 from dfrot_gui.hub_actions import HubActions
+from dfrot_gui.quantities import about_text, format_bytes
+from dfrot_gui.translation import tr
 from dfrot_gui.widgets import Button, Notice, box, col, label, row
 
 #: (parent, model, bytes) → whether to delete.
@@ -63,21 +64,21 @@ class ModelDownload(QWidget):
 
     def _build(self) -> None:
         self.download_button = Button(
-            "Download", "download-simple", tip="A run downloads by itself; this is for before"
+            tr("Download"), "download-simple", tip=tr("A run downloads by itself; this is for before")
         )
         self.download_button.clicked.connect(lambda: self._download.start(self._model, self._revision))
-        self.delete_button = Button("Delete…", "trash", "ghost", tip="Remove this model from the Hub cache")
+        self.delete_button = Button(tr("Delete…"), "trash", "ghost", tip=tr("Remove this model from the Hub cache"))
         self.delete_button.clicked.connect(self._ask_for_size)
-        self.pause_button = Button("Pause", "pause", "ghost", tip="Hold the download; what is there stays")
+        self.pause_button = Button(tr("Pause"), "pause", "ghost", tip=tr("Hold the download; what is there stays"))
         self.pause_button.clicked.connect(self._pause_or_resume)
-        self.cancel_button = Button("Cancel", "x", "ghost", tip="Stop the download; finished files are kept")
+        self.cancel_button = Button(tr("Cancel"), "x", "ghost", tip=tr("Stop the download; finished files are kept"))
         self.cancel_button.clicked.connect(self._download.cancel)
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.bar.setRange(0, 1000)
         self.title = label("", "small", wrap=True)
         self.numbers = label("", "small", wrap=True)
-        self.notice = Notice("Try again", "Close", is_narrow=True)
+        self.notice = Notice(tr("Try again"), tr("Close"), is_narrow=True)
         self.notice.activated.connect(self._try_again)
         buttons = row(self.pause_button, self.cancel_button, None, spacing=4)
         self.progress_box = box(col(self.title, self.bar, self.numbers, buttons, spacing=6))
@@ -91,7 +92,7 @@ class ModelDownload(QWidget):
         is_mine = state.is_active and state.model == self._model
         can_download = bool(self._model) and self._missing_bytes > 0 and not is_mine
         self.download_button.setVisible(can_download)
-        self.download_button.setText(f"\u2002Download {format_bytes(self._missing_bytes)}")
+        self.download_button.setText("\u2002" + tr("Download {size}", size=format_bytes(self._missing_bytes)))
         self.download_button.setEnabled(not state.is_active)
         self.delete_button.setVisible(bool(self._model) and self._is_kept and not is_mine)
         self.delete_button.setEnabled(not (self._sizer.is_busy or self._deleter.is_busy))
@@ -100,13 +101,13 @@ class ModelDownload(QWidget):
             self._show_progress(state)
 
     def _show_progress(self, state: DownloadState) -> None:
-        self.title.setText(f"Downloading {state.model}")
+        self.title.setText(tr("Downloading {model}", model=state.model))
         self.bar.setValue(round(1000 * state.done_bytes / max(1, state.total_bytes)))
         text = progress_text(state)
         self.numbers.setText(text)
-        self.bar.setAccessibleName(f"Download of {state.model}: {text}")
+        self.bar.setAccessibleName(tr("Download of {model}: {text}", model=state.model, text=text))
         is_paused = state.status == "paused"
-        name = "Resume" if is_paused else "Pause"
+        name = tr("Resume") if is_paused else tr("Pause")
         self.pause_button.setText(f"\u2002{name}")
         self.pause_button.setAccessibleName(name)
         self.pause_button.setEnabled(state.status != "stopping")
@@ -140,8 +141,8 @@ class ModelDownload(QWidget):
 
     def _deleted(self, answer: tuple[str, int]) -> None:
         model, num_bytes = answer
-        text = f"{format_bytes(num_bytes)} are free again."
-        self.notice.show_message("good", f"{model} was deleted.", text, can_act=False)
+        text = tr("{size} are free again.", size=format_bytes(num_bytes))
+        self.notice.show_message("good", tr("{model} was deleted.", model=model), text, can_act=False)
         self.files_changed.emit()
 
     def _show_error(self, error: DFRotError) -> None:
@@ -150,16 +151,20 @@ class ModelDownload(QWidget):
 
 def progress_text(state: DownloadState) -> str:
     """ "1.2 of 4.4 GB · 35 MB/s · about 2 min left"."""
-    words = {"paused": "paused", "stopping": "stopping…"}
-    parts = [f"{format_bytes(state.done_bytes)} of {format_bytes(state.total_bytes)}"] if state.total_bytes else []
+    words = {"paused": tr("paused"), "stopping": tr("stopping…")}
+    parts = (
+        [tr("{done} of {total}", done=format_bytes(state.done_bytes), total=format_bytes(state.total_bytes))]
+        if state.total_bytes
+        else []
+    )
     if state.status in words:
         parts.append(words[state.status])
     elif not parts:
-        parts.append("Asking the Hub…")
+        parts.append(tr("Asking the Hub…"))
     if state.bytes_per_s:
         parts.append(f"{format_bytes(state.bytes_per_s)}/s")
     if state.left_s is not None:
-        parts.append(f"{about_text(state.left_s)} left")
+        parts.append(tr("{duration} left", duration=about_text(state.left_s)))
     return " · ".join(parts)
 
 
@@ -168,14 +173,17 @@ def ask_to_delete(parent: QWidget, model: str, num_bytes: int) -> bool:
     question = QMessageBox(parent)
     question.setIcon(QMessageBox.Icon.Question)
     question.setTextFormat(Qt.TextFormat.PlainText)
-    question.setWindowTitle("Delete a model")
-    question.setText(f"Delete {model} from the Hub cache?")
+    question.setWindowTitle(tr("Delete a model"))
+    question.setText(tr("Delete {model} from the Hub cache?", model=model))
     question.setInformativeText(
-        f"{format_bytes(num_bytes)} become free. Other programs that use the Hub's cache lose it as well, and a run "
-        "that still needs it downloads it again."
+        tr(
+            "{size} become free. Other programs that use the Hub's cache lose it as well, and a run "
+            "that still needs it downloads it again.",
+            size=format_bytes(num_bytes),
+        )
     )
-    delete = question.addButton("Delete", QMessageBox.ButtonRole.DestructiveRole)
-    keep = question.addButton("Keep", QMessageBox.ButtonRole.RejectRole)
+    delete = question.addButton(tr("Delete"), QMessageBox.ButtonRole.DestructiveRole)
+    keep = question.addButton(tr("Keep"), QMessageBox.ButtonRole.RejectRole)
     question.setDefaultButton(keep)
     question.setEscapeButton(keep)
     question.exec()

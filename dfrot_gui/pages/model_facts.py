@@ -9,7 +9,6 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QGridLayout, QLabel, QProgressBar, QVBoxLayout
 
 from dfrot_engine import AccessError, DFRotError, Plan, Problem
-from dfrot_engine.units import format_bytes, format_parameters
 from dfrot_gui.background import Latest
 from dfrot_gui.hub_actions import HubActions
 from dfrot_gui.hub_search import ModelRow
@@ -17,6 +16,8 @@ from dfrot_gui.pages.account_dialog import open_page
 from dfrot_gui.pages.model_download import ModelDownload
 from dfrot_gui.pages.model_words import NAMES, revision_text, size_text, summary_values
 from dfrot_gui.pages.revision_choice import MAIN, RevisionChoice
+from dfrot_gui.quantities import format_bytes, format_parameters
+from dfrot_gui.translation import tr
 from dfrot_gui.widgets import (
     Button,
     Card,
@@ -58,7 +59,7 @@ class ModelFactsPanel(Card):
 
     def __init__(self, look_at: LookAt, memory_bytes: int, actions: HubActions, files: ModelDownload) -> None:
         super().__init__(margins=(20, 18, 8, 18), spacing=14)
-        self.setAccessibleName("Chosen model")
+        self.setAccessibleName(tr("Chosen model"))
         self._look_at = look_at
         self._memory_bytes = memory_bytes
         self._actions = actions
@@ -67,9 +68,9 @@ class ModelFactsPanel(Card):
         self._looker = Latest(self)
         self._looker.answered.connect(self._show_look)
         self._looker.failed.connect(self._show_error)
-        self.use_button = Button("Use this model", "check", "primary", tip="Continue with the recipe (Ctrl+2)")
+        self.use_button = Button(tr("Use this model"), "check", "primary", tip=tr("Continue with the recipe (Ctrl+2)"))
         self.use_button.clicked.connect(self.use)
-        self.notice = Notice("Try again", is_narrow=True)
+        self.notice = Notice(tr("Try again"), is_narrow=True)
         self.notice.activated.connect(self.look_again)
         self.revision = RevisionChoice(actions.revisions)
         self.revision.chosen.connect(self.look_again)
@@ -79,7 +80,7 @@ class ModelFactsPanel(Card):
         self._build_memory()
         self.files = QVBoxLayout()
         self.files.setSpacing(9)
-        self._files_box = box(col(label("FILES", "caps"), self.files, spacing=10))
+        self._files_box = box(col(label(tr("FILES"), "caps"), self.files, spacing=10))
         parts = (self._revision_box, self._facts_box, self._memory_box, self.notice, self._access_box, self._files_box)
         inner = col(*parts, None, spacing=14)
         inner.setContentsMargins(0, 0, 12, 0)
@@ -106,8 +107,8 @@ class ModelFactsPanel(Card):
         self.use_button.setEnabled(False)
         if model is None:
             self._looker.drop()
-            text = "Choose one in the list, or open a folder."
-            self.notice.show_message("inset", "No model chosen", text, can_act=False)
+            text = tr("Choose one in the list, or open a folder.")
+            self.notice.show_message("inset", tr("No model chosen"), text, can_act=False)
             return
         self._head.show()
         self._revision_box.setVisible(is_remote)
@@ -115,7 +116,7 @@ class ModelFactsPanel(Card):
         self._name.setToolTip(model.source)
         self._owner.setText(model.owner)
         is_kept = model.is_downloaded and model.kind == "hub"
-        state = ("Gated", "warn") if model.is_gated else ("Downloaded", "good") if is_kept else ("", "good")
+        state = (tr("Gated"), "warn") if model.is_gated else (tr("Downloaded"), "good") if is_kept else ("", "good")
         set_badge(self._badge, *state)
         self._fill_known(model)
         self.look_again()
@@ -125,7 +126,7 @@ class ModelFactsPanel(Card):
             return
         self._clear_look()
         source, revision, look_at = self._row.source, self.revision.revision, self._look_at
-        self.notice.show_message("inset", "Reading the model's headers…", can_act=False)
+        self.notice.show_message("inset", tr("Reading the model's headers…"), can_act=False)
         self._looker.ask(lambda: look_at(source, revision))
 
     def use(self) -> None:
@@ -143,12 +144,14 @@ class ModelFactsPanel(Card):
         self._head = box(line)
 
     def _build_access(self) -> None:
-        self.page_button = Button("Open licence page", "arrow-square-out", tip="Its conditions are accepted there")
+        self.page_button = Button(
+            tr("Open licence page"), "arrow-square-out", tip=tr("Its conditions are accepted there")
+        )
         self.page_button.clicked.connect(self._open_page)
-        sign_in = Button("Sign in…", "sign-in", tip="With an access token of your account")
+        sign_in = Button(tr("Sign in…"), "sign-in", tip=tr("With an access token of your account"))
         sign_in.clicked.connect(self.sign_in_requested)
         self._access_box = box(row(self.page_button, sign_in, None, spacing=6))
-        line = row(label("Use revision", "small"), (self.revision, 1), spacing=14)
+        line = row(label(tr("Use revision"), "small"), (self.revision, 1), spacing=14)
         line.setContentsMargins(0, 0, 0, 0)
         self._revision_box = box(line)
 
@@ -181,9 +184,9 @@ class ModelFactsPanel(Card):
         grid.setColumnStretch(1, 1)
         self._values: dict[str, tuple[QLabel, QLabel]] = {}
         for line, name in enumerate(NAMES):
-            caption, value = label(name, "small"), label("", wrap=True, selectable=True)
+            caption, value = label(tr(name), "small"), label("", wrap=True, selectable=True)
             value.setAlignment(Qt.AlignmentFlag.AlignRight)
-            value.setAccessibleName(name)
+            value.setAccessibleName(tr(name))
             grid.addWidget(caption, line, 0, Qt.AlignmentFlag.AlignTop)
             grid.addWidget(value, line, 1)
             self._values[name] = (caption, value)
@@ -193,9 +196,9 @@ class ModelFactsPanel(Card):
         self._memory_bar = QProgressBar()
         self._memory_bar.setTextVisible(False)
         self._peak = label("", "small")
-        total = label(f"of {format_bytes(self._memory_bytes)}", "small")
+        total = label(tr("of {size}", size=format_bytes(self._memory_bytes)), "small")
         line = row(self._peak, None, total)
-        self._memory_box = box(col(label("MEMORY ON THIS COMPUTER", "caps"), self._memory_bar, line, spacing=9))
+        self._memory_box = box(col(label(tr("MEMORY ON THIS COMPUTER"), "caps"), self._memory_bar, line, spacing=9))
 
     def _fill_known(self, model: ModelRow) -> None:
         self._fill(
@@ -218,7 +221,7 @@ class ModelFactsPanel(Card):
         summary = plan.model
         values = {
             "Size": size_text(facts),
-            "License": facts.license or "not stated",
+            "License": facts.license or tr("not stated"),
             "Revision": revision_text(facts),
         }
         self._fill(values | (summary_values(summary) if summary else {}))
@@ -233,9 +236,9 @@ class ModelFactsPanel(Card):
         self._memory_box.setVisible(peak > 0)
         self._memory_bar.setValue(min(100, round(100 * peak / self._memory_bytes)))
         self._memory_bar.setAccessibleName(
-            f"Estimated memory {format_bytes(peak)} of {format_bytes(self._memory_bytes)}"
+            tr("Estimated memory {size} of {total}", size=format_bytes(peak), total=format_bytes(self._memory_bytes))
         )
-        self._peak.setText(f"Peak about {format_bytes(peak)}")
+        self._peak.setText(tr("Peak about {size}", size=format_bytes(peak)))
 
     def _show_files(self, facts: ModelFacts) -> None:
         clear(self.files)
@@ -245,7 +248,7 @@ class ModelFactsPanel(Card):
             name = label(file.name, "mono", wrap=True)
             self.files.addLayout(row(icon, (name, 1), label(format_bytes(file.bytes), "small"), spacing=8))
         if len(facts.files) > MAX_FILES:
-            self.files.addWidget(label(f"and {len(facts.files) - MAX_FILES} more", "small"))
+            self.files.addWidget(label(tr("and {number} more", number=len(facts.files) - MAX_FILES), "small"))
         self._files_box.setVisible(bool(facts.files))
 
     def _show_verdict(self, plan: Plan) -> None:
@@ -258,8 +261,8 @@ class ModelFactsPanel(Card):
         elif problems:
             self.notice.show_message("warn", problems[0].message, problems[0].remedy, can_act=False)
         else:
-            text = "Its rotations and the folding of its norms are known. Only headers have been read so far."
-            self.notice.show_message("good", "Ready to quantize", text, can_act=False)
+            text = tr("Its rotations and the folding of its norms are known. Only headers have been read so far.")
+            self.notice.show_message("good", tr("Ready to quantize"), text, can_act=False)
 
     def _show_error(self, error: DFRotError) -> None:
         self.use_button.setEnabled(False)
@@ -269,5 +272,8 @@ class ModelFactsPanel(Card):
 
 def _unknown_model() -> Problem:
     return Problem(
-        field="model.id_or_path", severity="error", message="This model cannot be used.", remedy="Choose another one."
+        field="model.id_or_path",
+        severity="error",
+        message=tr("This model cannot be used."),
+        remedy=tr("Choose another one."),
     )

@@ -9,10 +9,11 @@ from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelInde
 from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPen
 from PySide6.QtWidgets import QAbstractItemView, QFrame, QListView, QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
-from dfrot_engine.units import format_bytes, format_count, format_parameters
 from dfrot_gui import icons
 from dfrot_gui.hub_search import ModelRow
+from dfrot_gui.quantities import format_bytes, format_count, format_parameters
 from dfrot_gui.theme import Theme, ui_font
+from dfrot_gui.translation import tr
 
 Index = QModelIndex | QPersistentModelIndex
 ROW_HEIGHT = 64
@@ -50,7 +51,13 @@ class ModelRows(QAbstractListModel):
         if role == Qt.ItemDataRole.DisplayRole:
             return row.name
         if role == Qt.ItemDataRole.AccessibleTextRole:
-            parts = (f"{row.owner}/{row.name}", row.architecture, _parameters(row), _size(row), *_states(row))
+            parts = (
+                f"{row.owner}/{row.name}",
+                row.architecture,
+                _parameters(row),
+                _size(row),
+                *(text for text, _ in _badges(row)),
+            )
             return ", ".join(filter(None, parts))
         return row.source if role == Qt.ItemDataRole.ToolTipRole and row.kind != "sample" else None
 
@@ -61,7 +68,7 @@ class ModelList(QListView):
     def __init__(self, fits: Callable[[ModelRow], bool]) -> None:
         super().__init__()
         self.setItemDelegate(_ModelDelegate(fits))
-        self.setAccessibleName("Models")
+        self.setAccessibleName(tr("Models"))
         self.setMouseTracking(True)
         self.setUniformItemSizes(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
@@ -80,9 +87,10 @@ def _size(row: ModelRow) -> str:
     return format_bytes(row.size) if row.size else ""
 
 
-def _states(row: ModelRow) -> list[str]:
-    states = ["Downloaded"] if row.is_downloaded and row.kind == "hub" else []
-    return [*states, "Gated"] if row.is_gated else states
+def _badges(row: ModelRow) -> list[tuple[str, str]]:
+    """(text, colour) of what is worth knowing before one chooses it."""
+    badges = [(tr("Downloaded"), "good")] if row.is_downloaded and row.kind == "hub" else []
+    return [*badges, (tr("Gated"), "warn")] if row.is_gated else badges
 
 
 class _ModelDelegate(QStyledItemDelegate):
@@ -152,8 +160,8 @@ class _ModelDelegate(QStyledItemDelegate):
             x = pill.right() + 6
 
     def _badges(self, row: ModelRow) -> list[tuple[str, str]]:
-        badges = [(state, "good" if state == "Downloaded" else "warn") for state in _states(row)]
-        return badges if self._fits(row) else [*badges, ("Larger than memory", "bad")]
+        badges = _badges(row)
+        return badges if self._fits(row) else [*badges, (tr("Larger than memory"), "bad")]
 
     def _paint_details(self, painter: QPainter, row: ModelRow, frame: QRectF) -> None:
         t = Theme.get().t
@@ -162,10 +170,10 @@ class _ModelDelegate(QStyledItemDelegate):
         painter.setFont(font)
         x, limit = frame.x() + 60, frame.right() - _RIGHT_WIDTH - 20
         details = [
-            ("stack", row.architecture or ("Not on the list: look it up by its id" if row.kind == "hub" else ""))
+            ("stack", row.architecture or (tr("Not on the list: look it up by its id") if row.kind == "hub" else ""))
         ]
         if row.kind == "sample":
-            details = [("info", "Small, needs no download; good for a first run")]
+            details = [("info", tr("Small, needs no download; good for a first run"))]
         elif row.kind == "file":
             details = [("folder", row.owner)]
         details += [("download-simple", format_count(row.downloads))] if row.downloads else []

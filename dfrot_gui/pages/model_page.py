@@ -24,13 +24,20 @@ from dfrot_gui.pages.model_list import ModelList, ModelRows
 from dfrot_gui.pages.revision_choice import MAIN
 from dfrot_gui.recipe_form.editors import ChoiceEditor
 from dfrot_gui.settings import Settings
+from dfrot_gui.translation import mark, tr
 from dfrot_gui.widgets import Button, Card, Notice, Page, box, col, label, row
 from dfrot_gui.widgets.flow import FlowLayout
 
 STOP_S = 2.0
 _BILLION = 10**9
-SIZES = {None: "Any size", **{size * _BILLION: f"Up to {size} B" for size in (1, 3, 8, 14, 32, 70)}}
-SORTS = {"downloads": "Most downloads", "likes": "Most likes", "newest": "Newest", "smallest": "Smallest"}
+ANY_SIZE, UP_TO = mark("Any size"), mark("Up to {size} B")
+SIZES = (1, 3, 8, 14, 32, 70)
+SORTS = {
+    "downloads": mark("Most downloads"),
+    "likes": mark("Most likes"),
+    "newest": mark("Newest"),
+    "smallest": mark("Smallest"),
+}
 
 
 class ModelPage(Page):
@@ -48,13 +55,13 @@ class ModelPage(Page):
         actions: HubActions,
         confirm_delete: ConfirmDelete | None = None,
     ) -> None:
-        self.account_button = Button("Sign in…", "user-circle", tip="For gated and private models")
-        folder_button = Button("Open folder…", "folder-open", tip="Open a folder with safetensors (Ctrl+O)")
+        self.account_button = Button(tr("Sign in…"), "user-circle", tip=tr("For gated and private models"))
+        folder_button = Button(tr("Open folder…"), "folder-open", tip=tr("Open a folder with safetensors (Ctrl+O)"))
         folder_button.setShortcut("Ctrl+O")
-        file_button = Button("Open GGUF…", "file", tip="Open a GGUF file")
+        file_button = Button(tr("Open GGUF…"), "file", tip=tr("Open a GGUF file"))
         super().__init__(
-            "Choose a model",
-            "Search the Hugging Face Hub, or open a model you already have.",
+            tr("Choose a model"),
+            tr("Search the Hugging Face Hub, or open a model you already have."),
             (self.account_button, file_button, folder_button),
         )
         self._search = search
@@ -111,8 +118,8 @@ class ModelPage(Page):
 
     def _build_search(self) -> QLineEdit:
         self.search_edit = QLineEdit()
-        self.search_edit.setPlaceholderText("Search models, for example “llama 1b”")
-        self.search_edit.setAccessibleName("Search models")
+        self.search_edit.setPlaceholderText(tr("Search models, for example “llama 1b”"))
+        self.search_edit.setAccessibleName(tr("Search models"))
         self.search_edit.setClearButtonEnabled(True)
         position = QLineEdit.ActionPosition.LeadingPosition
         self.search_edit.addAction(icons.icon("magnifying-glass", "faint"), position)
@@ -121,14 +128,19 @@ class ModelPage(Page):
         return self.search_edit
 
     def _build_chips(self) -> QWidget:
-        families = {None: "All families", **{family: family_title(family) for family in FAMILIES}}
-        self.family_choice = _choice(families, "Family", "Families of models whose tensors are known")
+        sizes = {None: tr(ANY_SIZE), **{size * _BILLION: tr(UP_TO, size=size) for size in SIZES}}
+        families = {None: tr("All families"), **{family: tr(family_title(family)) for family in FAMILIES}}
+        self.family_choice = _choice(families, tr("Family"), tr("Families of models whose tensors are known"))
         self.family_choice.edited.connect(lambda family: self._filter(family=family))
-        self.size_choice = _choice(SIZES, "Size", "By number of parameters; models of unknown size are left out")
+        self.size_choice = _choice(
+            sizes, tr("Size"), tr("By number of parameters; models of unknown size are left out")
+        )
         self.size_choice.edited.connect(lambda most: self._filter(max_parameters=most))
-        self.fits_chip = Button("Fits this computer", kind="chip", tip="The weights fit into this computer's memory")
+        self.fits_chip = Button(
+            tr("Fits this computer"), kind="chip", tip=tr("The weights fit into this computer's memory")
+        )
         self.fits_chip.clicked.connect(lambda is_on: self._filter(fitting_only=is_on))
-        self.downloaded_chip = Button("Downloaded", kind="chip", tip="Needs no network")
+        self.downloaded_chip = Button(tr("Downloaded"), kind="chip", tip=tr("Needs no network"))
         self.downloaded_chip.clicked.connect(lambda is_on: self._filter(downloaded_only=is_on))
         layout = FlowLayout()
         for editor in (self.family_choice, self.size_choice):
@@ -143,10 +155,12 @@ class ModelPage(Page):
         card = Card(margins=(10, 14, 10, 8), spacing=8)
         self.count = label("", "small")
         self.activity = label("", "small")
-        self.sort_choice = _choice(SORTS, "Order", "What is on this computer comes first")
+        self.sort_choice = _choice(
+            {sort: tr(words) for sort, words in SORTS.items()}, tr("Order"), tr("What is on this computer comes first")
+        )
         self.sort_choice.edited.connect(lambda sort: self._filter(sort=sort))
         card.add(row(self.count, None, self.activity, self.sort_choice, margins=(8, 0, 8, 0)))
-        self.notice = Notice("Try again")
+        self.notice = Notice(tr("Try again"))
         self.notice.activated.connect(self._search.search_now)
         card.add(row(self.notice, margins=(4, 0, 4, 0)))
         self.rows = ModelRows()
@@ -174,8 +188,8 @@ class ModelPage(Page):
             self._show_facts(None)
         if was_focused:
             self.list.setFocus()
-        self.count.setText(f"{len(rows)} model{'s' if len(rows) != 1 else ''}")
-        self.activity.setText("Searching the Hub…" if self._search.is_busy else "")
+        self.count.setText(tr("%n models", len(rows)))
+        self.activity.setText(tr("Searching the Hub…") if self._search.is_busy else "")
         self._show_notice(rows)
 
     def _show_notice(self, rows: tuple[ModelRow, ...]) -> None:
@@ -184,8 +198,8 @@ class ModelPage(Page):
             self.notice.show_message("warn", error.message, error.remedy)
         elif not rows and not self._search.is_busy:
             has_filters = replace(self._search.filters, query="", sort="downloads") != Filters()
-            hint = "Switch off a filter or use other words." if has_filters else "Use other or fewer words."
-            self.notice.show_message("inset", "No model matches", hint, can_act=False)
+            hint = tr("Switch off a filter or use other words.") if has_filters else tr("Use other or fewer words.")
+            self.notice.show_message("inset", tr("No model matches"), hint, can_act=False)
         else:
             self.notice.hide()
 
@@ -209,8 +223,8 @@ class ModelPage(Page):
         if name == self._shown_name:
             return
         self._shown_name = name
-        self.account_button.setText(f"\u2002{name or 'Sign in…'}")
-        self.account_button.setAccessibleName(f"Signed in as {name}" if name else "Sign in")
+        self.account_button.setText(f"\u2002{name or tr('Sign in…')}")
+        self.account_button.setAccessibleName(tr("Signed in as {name}", name=name) if name else tr("Sign in"))
         self._search.search_now()
         self.facts.look_again()
 
@@ -226,13 +240,13 @@ class ModelPage(Page):
         self.model_used.emit(source, revision)
 
     def _choose_folder(self) -> None:
-        path = QFileDialog.getExistingDirectory(self, "Open a model's folder", self._settings.model_folder)
+        path = QFileDialog.getExistingDirectory(self, tr("Open a model's folder"), self._settings.model_folder)
         if path:
             self.open_path(path)
 
     def _choose_file(self) -> None:
         folder = self._settings.model_folder
-        path, _ = QFileDialog.getOpenFileName(self, "Open a GGUF file", folder, "GGUF files (*.gguf)")
+        path, _ = QFileDialog.getOpenFileName(self, tr("Open a GGUF file"), folder, tr("GGUF files (*.gguf)"))
         if path:
             self.open_path(path)
 

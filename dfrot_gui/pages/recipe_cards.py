@@ -13,6 +13,7 @@ from dfrot_gui.pages.recipe_card import RecipeCard
 from dfrot_gui.recipe_form.editors import BoolEditor, ChoiceEditor, IntEditor, SegmentedEditor
 from dfrot_gui.recipe_form.fields import field_spec
 from dfrot_gui.recipe_model import RecipeModel
+from dfrot_gui.translation import mark, tr
 from dfrot_gui.widgets import Button, box, label, row
 from dfrot_gui.widgets.reflow import ReflowGrid
 
@@ -21,50 +22,50 @@ BITS = {"": "16 bit"} | {fmt.name: fmt.name.upper() if fmt.is_float else f"{fmt.
 USUAL_BITS = ("", "int8", "int4")
 PER_CHANNEL = 0
 GROUP_SIZES = (32, 64, 128, 256)
-GROUP_OF = "Group of {}"
-SOLVERS = {"rtn": "Nearest", "gptq": "GPTQ", "qronos": "Qronos"}
-RECOVERIES = {"": "None", "scales": "Train scales and gains", "lora": "Train a LoRA adapter"}
-DATASETS = {"builtin": "Built-in text", "wikitext-2": "WikiText-2 (train)", "c4": "C4 (en)"}
+GROUP_OF = mark("Group of {size}")
+SOLVERS = {"rtn": mark("Nearest"), "gptq": "GPTQ", "qronos": mark("Qronos")}
+RECOVERIES = {"": mark("None"), "scales": mark("Train scales and gains"), "lora": mark("Train a LoRA adapter")}
+DATASETS = {"builtin": mark("Built-in text"), "wikitext-2": mark("WikiText-2 (train)"), "c4": mark("C4 (en)")}
 EXPORTS = {
-    "compressed-tensors": "Quantized checkpoint (compressed-tensors)",
-    "gguf": "Quantized GGUF file (llama.cpp)",
-    "rotated-bf16": "Rotated model in 16 bits",
-    "gguf-f16": "Rotated GGUF file in 16 bits",
-    "gguf-q8_0": "Rotated GGUF file in 8 bits",
+    "compressed-tensors": mark("Quantized checkpoint (compressed-tensors)"),
+    "gguf": mark("Quantized GGUF file (llama.cpp)"),
+    "rotated-bf16": mark("Rotated model in 16 bits"),
+    "gguf-f16": mark("Rotated GGUF file in 16 bits"),
+    "gguf-q8_0": mark("Rotated GGUF file in 8 bits"),
 }
 CHOOSE_FILE = "\0file"
 
 
 class QuantizationCard(RecipeCard):
-    SECTIONS = (("weights", "Weights"), ("activations", "Activations"), ("kv_cache", "KV cache"))
+    SECTIONS = (("weights", mark("Weights")), ("activations", mark("Activations")), ("kv_cache", mark("KV cache")))
 
     def __init__(self, model: RecipeModel) -> None:
         sections = (*(name for name, _ in self.SECTIONS), "overrides", "skip", "solver", "recovery")
-        super().__init__("Quantization", model=model, sections=sections)
+        super().__init__(tr("Quantization"), model=model, sections=sections)
         self.bits: dict[str, SegmentedEditor] = {}
         for section, title in self.SECTIONS:
-            editor = SegmentedEditor(BITS, title)
+            editor = SegmentedEditor({word: tr(text) for word, text in BITS.items()}, tr(title))
             editor.edited.connect(lambda word, section=section: model.set_format(section, word or None))
             self.bits[section] = editor
-            self.form.add(f"{section}.format", editor, title=title, is_bound=False, aligned=False)
-        sizes = {PER_CHANNEL: "Channel", **{size: GROUP_OF.format(size) for size in GROUP_SIZES}}
-        self.group = ChoiceEditor(sizes, GROUP_OF)
+            self.form.add(f"{section}.format", editor, title=tr(title), is_bound=False, aligned=False)
+        sizes = {PER_CHANNEL: tr("Channel"), **{size: tr(GROUP_OF, size=size) for size in GROUP_SIZES}}
+        self.group = ChoiceEditor(sizes, lambda size: tr(GROUP_OF, size=size))
         self.group.edited.connect(self._set_group)
-        self._scale = self.form.add("weights.group_size", self.group, title="&Scale per", is_bound=False)
-        self.symmetric = BoolEditor("Symmetric weights")
+        self._scale = self.form.add("weights.group_size", self.group, title=tr("&Scale per"), is_bound=False)
+        self.symmetric = BoolEditor(tr("Symmetric weights"))
         self._symmetric = self.form.add("weights.symmetric", self.symmetric, aligned=False)
-        self.solver = SegmentedEditor(SOLVERS, "Rounding")
-        self.solver.setToolTip("GPTQ and Qronos look at the calibration text: slower, and usually much closer")
+        self.solver = SegmentedEditor({kind: tr(name) for kind, name in SOLVERS.items()}, tr("Rounding"))
+        self.solver.setToolTip(tr("GPTQ and Qronos look at the calibration text: slower, and usually much closer"))
         self.solver.edited.connect(lambda kind: model.set("solver", {"kind": kind}))
-        self._solver = self.form.add("solver.kind", self.solver, title="Roundin&g", is_bound=False, aligned=False)
-        self.recovery = ChoiceEditor(RECOVERIES)
-        self.recovery.setToolTip("Trains each block for a while after it was rounded: slow, and often worth it")
+        self._solver = self.form.add("solver.kind", self.solver, title=tr("Roundin&g"), is_bound=False, aligned=False)
+        self.recovery = ChoiceEditor({kind: tr(name) for kind, name in RECOVERIES.items()})
+        self.recovery.setToolTip(tr("Trains each block for a while after it was rounded: slow, and often worth it"))
         self.recovery.edited.connect(lambda kind: model.set("recovery", {"kind": kind} if kind else None))
-        self.form.add("recovery", self.recovery, title="Reco&very", is_bound=False)
+        self.form.add("recovery", self.recovery, title=tr("Reco&very"), is_bound=False)
         self.add(self.form)
         self.add(self.notes)
         self._exceptions = label("", "small", wrap=True)
-        self._remove = Button("Remove", kind="ghost", tip="Give these linears the same formats as all others")
+        self._remove = Button(tr("Remove"), kind="ghost", tip=tr("Give these linears the same formats as all others"))
         self._remove.clicked.connect(lambda: model.set("overrides", []))
         self._exceptions_box = box(row((self._exceptions, 1), self._remove))
         self.add(self._exceptions_box)
@@ -114,24 +115,30 @@ class QuantizationCard(RecipeCard):
 
 class CalibrationCard(RecipeCard):
     def __init__(self, model: RecipeModel) -> None:
-        super().__init__("Calibration", model=model, sections=("calibration",))
-        self.data = ChoiceEditor({**DATASETS, CHOOSE_FILE: "Text file…"})
+        super().__init__(tr("Calibration"), model=model, sections=("calibration",))
+        self.data = ChoiceEditor(
+            {**{name: tr(title) for name, title in DATASETS.items()}, CHOOSE_FILE: tr("Text file…")}
+        )
         self.data.edited.connect(self._set_data)
-        self._data = self.form.add("calibration.dataset", self.data, title="&Data", is_bound=False)
+        self._data = self.form.add("calibration.dataset", self.data, title=tr("&Data"), is_bound=False)
         self.form.add(
-            "calibration.num_samples", IntEditor(field_spec("calibration.num_samples"), " sequences"), title="Sa&mples"
+            "calibration.num_samples",
+            IntEditor(field_spec("calibration.num_samples"), tr(" sequences")),
+            title=tr("Sa&mples"),
         )
         self.form.add(
-            "calibration.seq_len", IntEditor(field_spec("calibration.seq_len"), " tokens each"), title="&Length"
+            "calibration.seq_len", IntEditor(field_spec("calibration.seq_len"), tr(" tokens each")), title=tr("&Length")
         )
-        self.form.add("calibration.seed", title="S&eed")
+        self.form.add("calibration.seed", title=tr("S&eed"))
         self.add(self.form)
         self.add(self.notes)
         self.body.addStretch(1)
 
     def _set_data(self, value: str) -> None:
         if value == CHOOSE_FILE:
-            value, _ = QFileDialog.getOpenFileName(self, "Text for calibration", "", "Text (*.txt *.jsonl *.parquet)")
+            value, _ = QFileDialog.getOpenFileName(
+                self, tr("Text for calibration"), "", tr("Text (*.txt *.jsonl *.parquet)")
+            )
         if value:
             self.model.set("calibration.dataset", value)
         self._data.forget()
@@ -142,14 +149,14 @@ class OutputCard(RecipeCard):
     """Where the files go and which; the permission to replace appears when the folder is occupied."""
 
     def __init__(self, model: RecipeModel) -> None:
-        super().__init__("Output", model=model, sections=("exports", "evaluation", "options"))
-        self.form.add("options.output_dir", title="&Folder")
+        super().__init__(tr("Output"), model=model, sections=("exports", "evaluation", "options"))
+        self.form.add("options.output_dir", title=tr("&Folder"))
         self.overwrite = BoolEditor(field_spec("options.overwrite").title)
         self._overwrite = self.form.add("options.overwrite", self.overwrite, aligned=False)
         self._offer_gpus(len(gpu_capabilities()))
         self.add(self.form)
-        self.files = {kind: BoolEditor(title) for kind, title in EXPORTS.items()}
-        self.measured = BoolEditor("Measure perplexity before and after")
+        self.files = {kind: BoolEditor(tr(title)) for kind, title in EXPORTS.items()}
+        self.measured = BoolEditor(tr("Measure perplexity before and after"))
         for check in self.files.values():
             check.edited.connect(self._set_exports)
         self.measured.edited.connect(lambda is_on: model.set("evaluation", {} if is_on else None))
@@ -166,7 +173,7 @@ class OutputCard(RecipeCard):
         """How many of this computer's GPUs share the run, each by a process of its own."""
         if number > 1:
             counts = {count: str(count) for count in range(1, number + 1)}
-            self.form.add("options.ranks", ChoiceEditor(counts), title="GPUs", aligned=False)
+            self.form.add("options.ranks", ChoiceEditor(counts), title=tr("GPUs"), aligned=False)
 
     def refresh(self, recipe: Recipe) -> None:
         super().refresh(recipe)
@@ -194,9 +201,9 @@ def _exceptions(recipe: Recipe) -> str:
     lines: list[str] = []
     for override in recipe.overrides:
         parts = [
-            f"{name} {BITS[scheme.format]}"
-            for name, scheme in (("weights", override.weights), ("activations", override.activations))
+            f"{name} {tr(BITS[scheme.format])}"
+            for name, scheme in ((tr("weights"), override.weights), (tr("activations"), override.activations))
             if scheme is not None
         ]
-        lines.append(f"Except {override.linears}: {', '.join(parts)}")
+        lines.append(tr("Except {linears}: {bits}", linears=override.linears, bits=", ".join(parts)))
     return "\n".join(lines)

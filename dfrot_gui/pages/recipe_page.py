@@ -24,12 +24,13 @@ from dfrot_gui.presets import presets
 from dfrot_gui.recipe_form.all_fields import AllFields
 from dfrot_gui.recipe_model import RecipeModel
 from dfrot_gui.settings import Settings
+from dfrot_gui.translation import mark, tr
 from dfrot_gui.trial_model import TrialModel
 from dfrot_gui.widgets import Button, Page, ProblemList, Segmented, badge, box, col, label, row, scrolled
 from dfrot_gui.widgets.reflow import ReflowGrid
 
-RECIPE_FILES = "Recipes (*.toml)"
-VIEWS = {"simple": "Simple", "advanced": "Advanced"}
+RECIPE_FILES = mark("Recipes (*.toml)")
+VIEWS = {"simple": mark("Simple"), "advanced": mark("Advanced")}
 #: What the simple view shows of the form.
 SIMPLE_FIELDS = ("rotation.r1", "rotation.r1.kind", "options.output_dir", "options.overwrite")
 
@@ -40,16 +41,16 @@ class RecipePage(Page):
     start_requested = Signal()
 
     def __init__(self, model: RecipeModel, trials: TrialModel, settings: Settings) -> None:
-        self.undo_button = Button("", "arrow-u-up-left", "ghost", tip="Undo (Ctrl+Z)")
+        self.undo_button = Button("", "arrow-u-up-left", "ghost", tip=tr("Undo (Ctrl+Z)"))
         self.undo_button.clicked.connect(model.undo)
-        self.redo_button = Button("", "arrow-u-up-right", "ghost", tip="Redo (Ctrl+Shift+Z)")
+        self.redo_button = Button("", "arrow-u-up-right", "ghost", tip=tr("Redo (Ctrl+Shift+Z)"))
         self.redo_button.clicked.connect(model.redo)
-        self.load_button = Button("Load recipe…", "folder-open", tip="Open a recipe from a TOML file")
-        self.save_button = Button("Save recipe…", "floppy-disk", tip="Save this recipe as a TOML file (Ctrl+S)")
+        self.load_button = Button(tr("Load recipe…"), "folder-open", tip=tr("Open a recipe from a TOML file"))
+        self.save_button = Button(tr("Save recipe…"), "floppy-disk", tip=tr("Save this recipe as a TOML file (Ctrl+S)"))
         self.save_button.setShortcut(QKeySequence.StandardKey.Save)
-        self.start_button = Button("Start run", "play", "primary", tip="Start (Ctrl+Return)")
+        self.start_button = Button(tr("Start run"), "play", "primary", tip=tr("Start (Ctrl+Return)"))
         files = (self.load_button, self.save_button)
-        super().__init__("Recipe", "", (self.undo_button, self.redo_button, *files, self.start_button))
+        super().__init__(tr("Recipe"), "", (self.undo_button, self.redo_button, *files, self.start_button))
         self._model, self._trials = model, trials
         self._settings = settings
         self._is_run_active = False
@@ -86,8 +87,8 @@ class RecipePage(Page):
     def refresh(self) -> None:
         recipe = self._model.recipe
         source = recipe.model.id_or_path
-        name = "the sample model" if source == SAMPLE.source else source
-        self.set_subtitle(f"How {name} will be rotated and quantized.")
+        name = tr("the sample model") if source == SAMPLE.source else source
+        self.set_subtitle(tr("How {name} will be rotated and quantized.", name=name))
         self._show_preset(recipe)
         problems = self._model.problems
         for card in self.cards:
@@ -130,19 +131,23 @@ class RecipePage(Page):
 
     def _build_presets(self) -> QWidget:
         self._presets = presets()
-        titles = [preset.title for preset in self._presets]
-        self.preset_choice = Segmented([preset.name for preset in self._presets], labels=titles, name="Preset")
+        titles = [tr(preset.title) for preset in self._presets]
+        self.preset_choice = Segmented([preset.name for preset in self._presets], labels=titles, name=tr("Preset"))
         for button, preset in zip(self.preset_choice.buttons, self._presets, strict=True):
-            button.setToolTip(preset.description)
-            button.setAccessibleDescription(preset.description)
+            button.setToolTip(tr(preset.description))
+            button.setAccessibleDescription(tr(preset.description))
         self.preset_choice.changed.connect(self._model.set_preset)
         self.preset_note = label("", "small", wrap=True)
-        self.changed_badge = badge("Changed", "accent")
-        self.reset_button = Button("Reset", "arrow-counter-clockwise", "ghost", tip="Back to the preset it began as")
+        self.changed_badge = badge(tr("Changed"), "accent")
+        self.reset_button = Button(
+            tr("Reset"), "arrow-counter-clockwise", "ghost", tip=tr("Back to the preset it began as")
+        )
         self.reset_button.clicked.connect(self._reset)
-        words = list(VIEWS.values())
-        self.view_choice = Segmented(list(VIEWS), labels=words, name="View")
-        self.view_choice.setToolTip("Simple: preset, rotation and output folder. Nothing that is hidden is changed.")
+        words = [*map(tr, VIEWS.values())]
+        self.view_choice = Segmented(list(VIEWS), labels=words, name=tr("View"))
+        self.view_choice.setToolTip(
+            tr("Simple: preset, rotation and output folder. Nothing that is hidden is changed.")
+        )
         self.view_choice.changed.connect(lambda view: self.set_simple(is_simple=view == "simple"))
         head = row(self.preset_choice, None, self.view_choice)
         return box(col(head, row((self.preset_note, 1), self.changed_badge, self.reset_button), spacing=8))
@@ -172,9 +177,11 @@ class RecipePage(Page):
         self.changed_badge.setVisible(same is None)
         self.reset_button.setVisible(same is None and origin is not None)
         if same is not None:
-            self.preset_note.setText(same.description)
+            self.preset_note.setText(tr(same.description))
         else:
-            self.preset_note.setText(f"Your own recipe, begun as {origin.title}." if origin else "Your own recipe.")
+            self.preset_note.setText(
+                tr("Your own recipe, begun as {title}.", title=tr(origin.title)) if origin else tr("Your own recipe.")
+            )
 
     def set_run_active(self, is_active: bool) -> None:
         """Only one run at a time: while one goes on, none can be started."""
@@ -188,9 +195,9 @@ class RecipePage(Page):
 
     def _show_start(self) -> None:
         self.start_button.setEnabled(self._can_start)
-        reason = "A run is going on" if self._is_run_active else "Correct the errors first"
-        reason = "Rotations are being tried" if self._trials.is_active else reason
-        self.start_button.setToolTip("Start (Ctrl+Return)" if self._can_start else reason)
+        reason = tr("A run is going on") if self._is_run_active else tr("Correct the errors first")
+        reason = tr("Rotations are being tried") if self._trials.is_active else reason
+        self.start_button.setToolTip(tr("Start (Ctrl+Return)") if self._can_start else reason)
 
     def _add_shortcuts(self) -> None:
         actions = {
@@ -207,7 +214,7 @@ class RecipePage(Page):
             self.start_requested.emit()
 
     def _load(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self, "Load a recipe", "", RECIPE_FILES)
+        path, _ = QFileDialog.getOpenFileName(self, tr("Load a recipe"), "", tr(RECIPE_FILES))
         if path:
             self.load(Path(path))
 
@@ -216,11 +223,11 @@ class RecipePage(Page):
         try:
             self._model.set_recipe(Recipe.load(path))
         except DFRotError as error:
-            QMessageBox.warning(self, "The recipe was not loaded", f"{error.message}\n\n{error.remedy}")
+            QMessageBox.warning(self, tr("The recipe was not loaded"), f"{error.message}\n\n{error.remedy}")
 
     def _save(self) -> None:
         name = f"{self._model.recipe.name}.toml"
-        path, _ = QFileDialog.getSaveFileName(self, "Save the recipe", name, RECIPE_FILES)
+        path, _ = QFileDialog.getSaveFileName(self, tr("Save the recipe"), name, tr(RECIPE_FILES))
         if path:
             self.save(Path(path).with_suffix(".toml"))
 
@@ -229,4 +236,4 @@ class RecipePage(Page):
         try:
             self._model.recipe.save(path)
         except DFRotError as error:
-            QMessageBox.warning(self, "The recipe was not saved", f"{error.message}\n\n{error.remedy}")
+            QMessageBox.warning(self, tr("The recipe was not saved"), f"{error.message}\n\n{error.remedy}")

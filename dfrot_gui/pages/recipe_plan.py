@@ -5,13 +5,17 @@ from __future__ import annotations
 from PySide6.QtWidgets import QVBoxLayout
 
 from dfrot_engine import Plan, StageEstimate
-from dfrot_engine.units import format_bytes, format_duration
+from dfrot_engine.units import format_duration
 from dfrot_gui.pages.verdict_table import VerdictTable
 from dfrot_gui.presets import summary
+from dfrot_gui.quantities import format_bytes
 from dfrot_gui.recipe_model import RecipeModel
+from dfrot_gui.run_words import STAGE_TITLES
+from dfrot_gui.translation import mark, tr
 from dfrot_gui.widgets import Card, IconLabel, badge, box, clear, col, hline, label, row, set_badge
 from dfrot_gui.widgets.reflow import ReflowGrid
 
+TIME, LEAST_TIME = mark("About {duration} on this computer"), mark("At least {duration} on this computer")
 ICONS = {
     "load": "cube",
     "calibrate": "target",
@@ -26,7 +30,7 @@ ICONS = {
 class PlanCard(Card):
     def __init__(self, model: RecipeModel) -> None:
         self._badge = badge("", "accent")
-        super().__init__("What will happen", right=self._badge)
+        super().__init__(tr("What will happen"), right=self._badge)
         self._model = model
         self._stages = QVBoxLayout()
         self._shown: tuple[StageEstimate, ...] = ()
@@ -43,7 +47,7 @@ class PlanCard(Card):
             )
         )
         self.verdicts = VerdictTable()
-        self._loading = box(col(hline(), 4, label("Will it load?", "h2"), self.verdicts, spacing=8))
+        self._loading = box(col(hline(), 4, label(tr("Will it load?"), "h2"), self.verdicts, spacing=8))
         self.add(self._stages)
         self.add(self._totals)
         self.add(self._loading)
@@ -62,7 +66,7 @@ class PlanCard(Card):
         self._show_stages(plan.stages if plan is not None else ())
         if plan is None or not plan.stages:
             waits = plan is None and not self._model.problems
-            self._status.setText("Reading the model's headers…" if waits else "Correct the problems first.")
+            self._status.setText(tr("Reading the model's headers…") if waits else tr("Correct the problems first."))
             return
         self._show_totals(plan)
         self.verdicts.set_verdicts(plan.verdicts)
@@ -80,19 +84,22 @@ class PlanCard(Card):
     def _show_totals(self, plan: Plan) -> None:
         seconds = [stage.seconds for stage in plan.stages if stage.seconds is not None]
         is_complete = len(seconds) == len(plan.stages)
-        prefix = "About" if is_complete else "At least"
-        time = f"{prefix} {format_duration(sum(seconds))} on this computer" if seconds else "Time not known yet"
-        self._time.setText(time)
-        self._memory.setText(f"Peak about {format_bytes(max(stage.peak_memory_bytes for stage in plan.stages))}")
+        template = TIME if is_complete else LEAST_TIME
+        self._time.setText(
+            tr(template, duration=format_duration(sum(seconds))) if seconds else tr("Time not known yet")
+        )
+        self._memory.setText(
+            tr("Peak about {size}", size=format_bytes(max(stage.peak_memory_bytes for stage in plan.stages)))
+        )
         written = sum(output.bytes for output in plan.outputs)
         disk = sum(stage.disk_bytes for stage in plan.stages)
-        files = f"{format_bytes(written)} of files" if plan.outputs else "No files, only measurements"
-        self._disk.setText(f"{files}, up to {format_bytes(disk)} on disk")
+        files = tr("{size} of files", size=format_bytes(written)) if plan.outputs else tr("No files, only measurements")
+        self._disk.setText(tr("{files}, up to {size} on disk", files=files, size=format_bytes(disk)))
 
 
 def _stage_card(stage: StageEstimate) -> Card:
     card = Card(kind="inset", margins=(12, 10, 12, 10), spacing=3)
-    title = stage.stage.capitalize()
+    title = tr(STAGE_TITLES.get(stage.stage, stage.stage.capitalize()))
     card.setAccessibleName(f"{title}: {stage.summary}")
     card.add(row(IconLabel(ICONS.get(stage.stage, "cube"), 16, "accent"), label(title, "h2"), None, spacing=8))
     card.add(label(stage.summary[:1].upper() + stage.summary[1:], "small", wrap=True))

@@ -7,6 +7,7 @@ from PySide6.QtGui import QDesktopServices, QGuiApplication
 from PySide6.QtWidgets import QPlainTextEdit
 
 from dfrot_gui.result_words import SNIPPETS, Snippet
+from dfrot_gui.translation import tr
 from dfrot_gui.widgets import Button, Card, Segmented, label, row
 
 
@@ -14,18 +15,18 @@ class FilesCard(Card):
     """The output folder, a button to open it, and code to copy."""
 
     def __init__(self) -> None:
-        self._choice = Segmented(SNIPPETS, name="Load with")
-        super().__init__("Use the checkpoint", right=self._choice)
+        self._choice = Segmented(SNIPPETS, name=tr("Load with"))
+        super().__init__(tr("Use the checkpoint"), right=self._choice)
         self._snippets: dict[str, Snippet] = {}
         self._folder = ""
         self._path = label("", "mono", wrap=True, selectable=True)
-        self.open_button = Button("Open folder", "folder-open")
-        self.copy_button = Button("Copy", "copy", "ghost", tip="Copy the code")
+        self.open_button = Button(tr("Open folder"), "folder-open")
+        self.copy_button = Button(tr("Copy"), "copy", "ghost", tip=tr("Copy the code"))
         self.code = QPlainTextEdit()
         self.code.setReadOnly(True)
         self.code.setTabChangesFocus(True)
         self.code.setFixedHeight(92)
-        self.code.setAccessibleName("Code that loads the checkpoint")
+        self.code.setAccessibleName(tr("Code that loads the checkpoint"))
         self._note = label("", "small", wrap=True)
         self.add(row((self._path, 1), self.open_button))
         self.add(self.code)

@@ -36,6 +36,7 @@ from dfrot_gui.run_progress import elapsed_s
 from dfrot_gui.run_state import RunState
 from dfrot_gui.run_words import Kpi, recipe_line
 from dfrot_gui.side_process import SideProcess
+from dfrot_gui.translation import mark, tr
 from dfrot_gui.widgets import (
     Button,
     Card,
@@ -53,10 +54,11 @@ from dfrot_gui.widgets import (
 )
 
 ERROR_HEIGHT, SECOND_HEIGHT, THIRD_HEIGHT = 410, 250, 300
-WORST, ALL = "Worst first", "All tokens"
-NUMBERS, TEXT, SENSITIVITY, USE = "Numbers", "Text", "Sensitivity", "Use and share"
-PUSH_AGAIN = "Push again: what has arrived is not sent again."
-KPIS = ("Perplexity", "Same top choice", "Massive-token error", "Checkpoint")
+WORST, ALL = mark("Worst first"), mark("All tokens")
+NUMBERS, TEXT, SENSITIVITY, USE = mark("Numbers"), mark("Text"), mark("Sensitivity"), mark("Use and share")
+VIEWS = (NUMBERS, TEXT, SENSITIVITY, USE)
+PUSH_AGAIN = mark("Push again: what has arrived is not sent again.")
+KPIS = (mark("Perplexity"), mark("Same top choice"), mark("Massive-token error"), mark("Checkpoint"))
 
 
 @dataclass(frozen=True)
@@ -80,24 +82,31 @@ class ResultPage(Page):
     recipe_wanted = Signal(object)
 
     def __init__(self, model: RunModel, engine: Sequence[str] = ()) -> None:
-        self.report_button = Button("Save report…", "file-text", tip="Save numbers, charts and recipe as HTML or PDF")
-        self.again_button = Button("Quantize again", "sliders", tip="Take this recipe to the Recipe page, to change it")
-        self.open_button = Button("Open folder", "folder-open", tip="Open the output folder")
-        super().__init__("Results", "", (self.report_button, self.again_button, self.open_button))
+        self.report_button = Button(
+            tr("Save report…"), "file-text", tip=tr("Save numbers, charts and recipe as HTML or PDF")
+        )
+        self.again_button = Button(
+            tr("Quantize again"), "sliders", tip=tr("Take this recipe to the Recipe page, to change it")
+        )
+        self.open_button = Button(tr("Open folder"), "folder-open", tip=tr("Open the output folder"))
+        super().__init__(tr("Results"), "", (self.report_button, self.again_button, self.open_button))
         self._model = model
         self._shown: _Shown | None = None
         self._of_run: tuple[str, tuple[str, ...]] = ("", ())
         self._build_charts()
-        self._kpis = {name: KpiCard(name) for name in KPIS}
-        self.comparison = TableCard("Comparison", model.comparison)
+        self._kpis = {name: KpiCard(tr(name)) for name in KPIS}
+        self.comparison = TableCard(tr("Comparison"), model.comparison)
         self.massive = TableCard(
-            "Massive tokens", model.massive_tokens, "The largest, and their error in each rotation"
+            tr("Massive tokens"), model.massive_tokens, tr("The largest, and their error in each rotation")
         )
-        self.proof = TableCard("Proof", model.proof, "What was written against what was computed")
+        self.proof = TableCard(tr("Proof"), model.proof, tr("What was written against what was computed"))
         self._build_panels(engine)
-        self.warnings = ProblemList(name="Warnings of the run")
+        self.warnings = ProblemList(name=tr("Warnings of the run"))
         self.empty = EmptyPage(
-            "chart-line", "No results yet", "They appear here as soon as a run has measured something.", "Go to the run"
+            "chart-line",
+            tr("No results yet"),
+            tr("They appear here as soon as a run has measured something."),
+            tr("Go to the run"),
         )
         self._stack = QStackedWidget()
         self._stack.addWidget(self.empty)
@@ -126,17 +135,17 @@ class ResultPage(Page):
             self._model,
             self.subtitle_label.text(),
             (self._headline.text(), self._verdict_text.text()),
-            {name: (card.value, card.note) for name, card in self._kpis.items()},
+            {tr(name): (card.value, card.note) for name, card in self._kpis.items()},
             (self.errors, self.by_block, self.map, self.sensitivity.map),
             self.share.shown_verdicts(),
-            {"Texts": self.text.table(), "What suffers most from rounding": self.sensitivity.worst()},
+            {tr("Texts"): self.text.table(), tr("What suffers most from rounding"): self.sensitivity.worst()},
         )
 
     def _save_report(self) -> None:
         ask_and_save(self, self.report(), "report")
 
     def _build_panels(self, engine: Sequence[str]) -> None:
-        self.views = Segmented((NUMBERS, TEXT, SENSITIVITY, USE), name="View")
+        self.views = Segmented(VIEWS, labels=[*map(tr, VIEWS)], name=tr("View"))
         self.text = TextPanel(self._model, SideProcess(engine, parent=self))
         self.sensitivity = SensitivityPanel(self._model, SideProcess(engine, parent=self))
         checking, pushing = SideProcess(engine, parent=self), SideProcess(engine, again=PUSH_AGAIN, parent=self)
@@ -145,8 +154,7 @@ class ResultPage(Page):
         self._sides = (self.text.process, self.sensitivity.process, checking, pushing)
 
     def _show_view(self) -> None:
-        views = (NUMBERS, TEXT, SENSITIVITY, USE)
-        self._stack.setCurrentIndex(1 + views.index(self.views.current()) if self.views.isVisibleTo(self) else 0)
+        self._stack.setCurrentIndex(1 + VIEWS.index(self.views.current()) if self.views.isVisibleTo(self) else 0)
 
     def _follow_run(self, state: RunState) -> None:
         """What was found out about another run is of no use for this one; a run that goes on goes first."""
@@ -163,10 +171,10 @@ class ResultPage(Page):
     def _build_charts(self) -> None:
         self.errors, self.by_block, self.map = TokenErrorChart(), RotationByBlockChart(), ActivationMapChart()
         self.legend = Legend()
-        self.order = Segmented((WORST, ALL), name="Order")
+        self.order = Segmented((WORST, ALL), labels=(tr(WORST), tr(ALL)), name=tr("Order"))
         self._error_card = ChartCard(self.errors, " ", box(row(self.legend, self.order, spacing=20)))
         self._block_card = ChartCard(self.by_block)
-        self._map_card = ChartCard(self.map, "Largest |h| of each token; triangles are massive tokens")
+        self._map_card = ChartCard(self.map, tr("Largest |h| of each token; triangles are massive tokens"))
         self.order.changed.connect(lambda order: self.errors.set_worst_first(order == WORST))
         self.legend.toggled.connect(self.errors.set_kind_visible)
         self.legend.toggled.connect(self.by_block.set_kind_visible)
@@ -267,7 +275,9 @@ class ResultPage(Page):
             self.errors.set_errors(errors)
             self.by_block.set_errors(errors)
             self.legend.set_kinds(self.errors.kinds)
-            tokens = f"{self.errors.num_tokens():,} tokens, sorted for each rotation; dots are massive tokens"
+            tokens = tr(
+                "{count:,} tokens, sorted for each rotation; dots are massive tokens", count=self.errors.num_tokens()
+            )
             self._error_card.set_subtitle(tokens if errors else "")
         if chart is not self.map.map:
             self.map.set_map(chart)
@@ -278,5 +288,5 @@ class ResultPage(Page):
 def _subtitle(model: RunModel, state: RunState) -> str:
     line = recipe_line(model.recipe, state)
     if state.status == "finished":
-        return f"{line} · finished in {duration_text(elapsed_s(state))}"
-    return f"{line} · still running" if state.is_active else f"{line} · stopped early"
+        return tr("{line} · finished in {duration}", line=line, duration=duration_text(elapsed_s(state)))
+    return tr("{line} · still running", line=line) if state.is_active else tr("{line} · stopped early", line=line)

@@ -8,6 +8,7 @@ from PySide6.QtCore import QSortFilterProxyModel, Qt
 from PySide6.QtWidgets import QAbstractItemView, QFileDialog, QFrame, QHeaderView, QMessageBox, QTableView
 
 from dfrot_gui.run_tables import SORT_ROLE, TableModel
+from dfrot_gui.translation import tr
 from dfrot_gui.widgets import Button, Card
 
 ROW_HEIGHT = 33
@@ -18,7 +19,7 @@ class TableCard(Card):
     """A sortable table."""
 
     def __init__(self, title: str, model: TableModel, subtitle: str = "") -> None:
-        save = Button("CSV", "download-simple", "ghost", tip=f"Save as CSV: {title}")
+        save = Button("CSV", "download-simple", "ghost", tip=tr("Save as CSV: {title}", title=title))
         super().__init__(title, subtitle, right=save, margins=(18, 12, 14, 8), spacing=4)
         self._title = title
         self._model = model
@@ -45,13 +46,19 @@ class TableCard(Card):
 
     def _ask_and_save(self) -> None:
         proposed = f"{self._title.lower().replace(' ', '-')}.csv"
-        name, _ = QFileDialog.getSaveFileName(self, f"Save: {self._title}", proposed, "CSV table (*.csv)")
+        name, _ = QFileDialog.getSaveFileName(
+            self, tr("Save: {title}", title=self._title), proposed, tr("CSV table (*.csv)")
+        )
         if not name:
             return
         try:
             self._model.table.save_csv(Path(name))
         except OSError as error:
-            QMessageBox.warning(self, "Not saved", f"{name} could not be written: {error.strerror or error}.")
+            QMessageBox.warning(
+                self,
+                tr("Not saved"),
+                tr("{name} could not be written: {reason}.", name=name, reason=error.strerror or error),
+            )
 
 
 def plain_table(view: QTableView, name: str) -> QTableView:

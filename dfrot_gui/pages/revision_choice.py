@@ -10,9 +10,10 @@ from PySide6.QtWidgets import QComboBox
 
 from dfrot_engine import DFRotError
 from dfrot_gui.background import Latest
+from dfrot_gui.translation import mark, tr
 
 MAIN = "main"
-TIP = "Branch, tag or commit; any commit can be typed in full"
+TIP = mark("Branch, tag or commit; any commit can be typed in full")
 
 
 class RevisionChoice(QComboBox):
@@ -26,8 +27,8 @@ class RevisionChoice(QComboBox):
         self._model, self._current = "", MAIN
         self.setEditable(True)
         self.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
-        self.setAccessibleName("Revision to use")
-        self.setToolTip(TIP)
+        self.setAccessibleName(tr("Revision to use"))
+        self.setToolTip(tr(TIP))
         self.setMinimumContentsLength(8)
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self._lister = Latest(self)
@@ -47,7 +48,7 @@ class RevisionChoice(QComboBox):
         self._model, self._current = model, revision
         self._lister.drop()
         self._fill((revision,))
-        self.setToolTip(TIP)
+        self.setToolTip(tr(TIP))
 
     def list_revisions(self) -> None:
         """Ask the Hub what there is to choose from."""
@@ -67,7 +68,7 @@ class RevisionChoice(QComboBox):
         self.blockSignals(blocked)
 
     def _say_why(self, error: DFRotError) -> None:
-        self.setToolTip(f"{TIP}. {error.message}")
+        self.setToolTip(f"{tr(TIP)}. {error.message}")
 
     def _choose(self, text: str) -> None:
         text = text.strip() or MAIN

@@ -14,64 +14,76 @@ from dfrot_gui.pages.rotation_chooser import SavedRotation, choose_rotation
 from dfrot_gui.recipe_form.editors import BoolEditor, ChoiceEditor
 from dfrot_gui.recipe_form.fields import field_spec
 from dfrot_gui.recipe_model import RecipeModel
+from dfrot_gui.translation import mark, tr
 from dfrot_gui.widgets import OptionCard, box, label, row, tab_to_checked
 from dfrot_gui.widgets.flow import FlowLayout
 from dfrot_gui.widgets.reflow import ReflowGrid
 
 FROM_FILE = "from-file"
 ROTATIONS = (
-    ("none", "NR  None", "No rotation. The baseline that outliers break.", "circle-dashed", "nr"),
-    ("random-orthogonal", "RO  Orthogonal", "A random orthogonal matrix.", "shuffle", "ro"),
-    ("hadamard", "RH  Hadamard", "A random Hadamard matrix. Fast, no training.", "grid-four", "rh"),
-    ("dfrot", "DFRot  Refined", "Starts from a random one, refines it for massive tokens.", "sparkle", "dfrot"),
+    ("none", mark("NR  None"), mark("No rotation. The baseline that outliers break."), "circle-dashed", "nr"),
+    ("random-orthogonal", mark("RO  Orthogonal"), mark("A random orthogonal matrix."), "shuffle", "ro"),
+    ("hadamard", mark("RH  Hadamard"), mark("A random Hadamard matrix. Fast, no training."), "grid-four", "rh"),
+    (
+        "dfrot",
+        mark("DFRot  Refined"),
+        mark("Starts from a random one, refines it for massive tokens."),
+        "sparkle",
+        "dfrot",
+    ),
     (
         "householder",
-        "Householder",
-        "Makes the common offset constant, then RH.",
+        mark("Householder"),
+        mark("Makes the common offset constant, then RH."),
         "align-center-horizontal",
         "dfrot",
     ),
-    ("descent", "Descent", "Follows the gradient of the real rounding error.", "trend-down", "dfrot"),
-    ("whip", "Whip  DartQuant", "Evens values out, whatever the quantizer.", "waves", "dfrot"),
-    ("cayley", "Cayley  SpinQuant", "Learns through the whole model. Slow.", "hourglass", "dfrot"),
-    (FROM_FILE, "From file", "One that a run has saved, or your own matrix.", "folder-open", "dfrot"),
+    ("descent", mark("Descent"), mark("Follows the gradient of the real rounding error."), "trend-down", "dfrot"),
+    ("whip", mark("Whip  DartQuant"), mark("Evens values out, whatever the quantizer."), "waves", "dfrot"),
+    ("cayley", mark("Cayley  SpinQuant"), mark("Learns through the whole model. Slow."), "hourglass", "dfrot"),
+    (FROM_FILE, mark("From file"), mark("One that a run has saved, or your own matrix."), "folder-open", "dfrot"),
 )
 STARTS = {
-    "hadamard": "RH  Hadamard",
-    "random-orthogonal": "RO  Orthogonal",
-    "householder": "Householder",
+    "hadamard": mark("RH  Hadamard"),
+    "random-orthogonal": mark("RO  Orthogonal"),
+    "householder": mark("Householder"),
     "dfrot": "DFRot",
-    FROM_FILE: "Saved rotation…",
+    FROM_FILE: mark("Saved rotation…"),
 }
 # R2 and R4 by recipe kind.
 INNER = {
-    "r2": {"none": "None", "hadamard": "Hadamard", "descent": "Refined", FROM_FILE: "Saved rotation…"},
+    "r2": {
+        "none": mark("None"),
+        "hadamard": mark("Hadamard"),
+        "descent": mark("Refined"),
+        FROM_FILE: mark("Saved rotation…"),
+    },
     "r4": {
-        "none": "None",
-        "hadamard": "Hadamard",
-        "block-hadamard": "Hadamard, in blocks",
-        "block-descent": "Refined, in blocks",
-        FROM_FILE: "Saved rotation…",
+        "none": mark("None"),
+        "hadamard": mark("Hadamard"),
+        "block-hadamard": mark("Hadamard, in blocks"),
+        "block-descent": mark("Refined, in blocks"),
+        FROM_FILE: mark("Saved rotation…"),
     },
 }
 INNER_TIPS = {
-    "r2": "Turns each head of the values; folded into the weights. Refined: for the rounding of o_proj's inputs",
-    "r4": "Turns the MLP's channels in front of down_proj, while the model runs. Refined: for their rounding",
+    "r2": mark("Turns each head of the values; folded into the weights. Refined: for the rounding of o_proj's inputs"),
+    "r4": mark("Turns the MLP's channels in front of down_proj, while the model runs. Refined: for their rounding"),
 }
 
 
 class RotationCard(RecipeCard):
     def __init__(self, model: RecipeModel) -> None:
-        subtitle = "What happens to activations before they are rounded."
-        super().__init__("Rotation", subtitle, model=model, sections=("rotation",))
-        self.cards = {spec[0]: OptionCard(*spec) for spec in ROTATIONS}
+        subtitle = tr("What happens to activations before they are rounded.")
+        super().__init__(tr("Rotation"), subtitle, model=model, sections=("rotation",))
+        self.cards = {kind: OptionCard(kind, tr(title), tr(text), *look) for kind, title, text, *look in ROTATIONS}
         self._group = QButtonGroup(self)
         for kind, card in self.cards.items():
             card.setAutoExclusive(False)
             self._group.addButton(card)
             card.clicked.connect(partial(self._choose, kind))
         self.add(ReflowGrid(list(self.cards.values()), columns=(3, 2), min_width=196, spacing=12))
-        self.file = SavedRotation("R1 from")
+        self.file = SavedRotation(tr("R1 from {name}"))
         self.add(self.file)
         self.add(self.notes)
         self.inner = {name: self._inner_choice(name) for name in INNER}
@@ -117,8 +129,8 @@ class RotationCard(RecipeCard):
         return self.inner.get(part) or super().editor(field)
 
     def _inner_choice(self, name: str) -> ChoiceEditor:
-        editor = ChoiceEditor(INNER[name])
-        editor.setToolTip(INNER_TIPS[name])
+        editor = ChoiceEditor({kind: tr(title) for kind, title in INNER[name].items()})
+        editor.setToolTip(tr(INNER_TIPS[name]))
         editor.setAccessibleName(field_spec(f"rotation.{name}").title)
         editor.edited.connect(partial(self._set_inner, name))
         return editor
@@ -144,18 +156,18 @@ class RotationCard(RecipeCard):
 
 class RefinementCard(RecipeCard):
     def __init__(self, model: RecipeModel) -> None:
-        super().__init__("Refinement", model=model, sections=("rotation.r1",))
-        self.start = ChoiceEditor(STARTS)
+        super().__init__(tr("Refinement"), model=model, sections=("rotation.r1",))
+        self.start = ChoiceEditor({kind: tr(title) for kind, title in STARTS.items()})
         self.start.edited.connect(self._set_start)
-        self.form.add("rotation.r1.start", self.start, title="S&tart", is_bound=False)
-        self.saved = SavedRotation("Starts from")
+        self.form.add("rotation.r1.start", self.start, title=tr("S&tart"), is_bound=False)
+        self.saved = SavedRotation(tr("Starts from {name}"))
         self.form.addWidget(self.saved, self.form.rowCount(), 0, 1, 2)
-        self.form.add("rotation.r1.steps", title="&Iterations")
-        self.form.add("rotation.r1.massive_weight", title="Massive &weight γ")
-        self.form.add("rotation.r1.sample_rows", title="&Rows")
+        self.form.add("rotation.r1.steps", title=tr("&Iterations"))
+        self.form.add("rotation.r1.massive_weight", title=tr("Massive &weight γ"))
+        self.form.add("rotation.r1.sample_rows", title=tr("&Rows"))
         self.add(self.form)
         self.add(self.notes)
-        self._hint = label("This rotation is not refined.", "small", wrap=True)
+        self._hint = label(tr("This rotation is not refined."), "small", wrap=True)
         self.add(self._hint)
         self.body.addStretch(1)
 
@@ -172,7 +184,7 @@ class RefinementCard(RecipeCard):
         self.saved.show_value(r1.start_path if isinstance(r1, REFINED) and r1.start == FROM_FILE else "")
         if isinstance(r1, REFINED):
             allowed = get_args(type(r1).model_fields["start"].annotation)
-            self.start.set_choices({word: STARTS[word] for word in allowed})
+            self.start.set_choices({word: tr(STARTS[word]) for word in allowed})
             self.start.show_value(r1.start)
 
     def editor(self, field: str) -> QWidget | None:

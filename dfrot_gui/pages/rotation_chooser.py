@@ -14,10 +14,11 @@ from dfrot_engine.library import LIBRARY, delete_rotation, list_rotations
 from dfrot_gui.pages.recipe_card import RecipeCard
 from dfrot_gui.pages.rotation_list import RotationList
 from dfrot_gui.theme import Theme
+from dfrot_gui.translation import mark, tr
 from dfrot_gui.widgets import Button, Card, label, row
 from dfrot_gui.widgets.page import ElidedLabel
 
-_FILES = "Rotations (*.safetensors *.npy)"
+_FILES = mark("Rotations (*.safetensors *.npy)")
 
 
 class RotationChooser(QDialog):
@@ -33,7 +34,7 @@ class RotationChooser(QDialog):
     def __init__(self, parent: QWidget, model: ModelSummary | None, current: str = "") -> None:
         super().__init__(parent)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self.setWindowTitle("Saved rotation")
+        self.setWindowTitle(tr("Saved rotation"))
         self.resize(600, 420)
         self._model, self._current = model, current
         self.list = RotationList()
@@ -44,10 +45,12 @@ class RotationChooser(QDialog):
         card = Card(margins=(6, 6, 6, 6))
         card.add(self.list, 1)
         card.add(self.empty, 1)
-        self.file_button = Button("Choose a file…", "folder-open", tip="A .safetensors or .npy file")
-        self.remove_button = Button("Remove", "trash", "ghost", tip="Remove the selected rotation from the library")
-        self.cancel_button = Button("Cancel")
-        self.use_button = Button("Use rotation", kind="primary")
+        self.file_button = Button(tr("Choose a file…"), "folder-open", tip=tr("A .safetensors or .npy file"))
+        self.remove_button = Button(
+            tr("Remove"), "trash", "ghost", tip=tr("Remove the selected rotation from the library")
+        )
+        self.cancel_button = Button(tr("Cancel"))
+        self.use_button = Button(tr("Use rotation"), kind="primary")
         self.use_button.setDefault(True)
         self.file_button.clicked.connect(self._choose_file)
         self.remove_button.clicked.connect(self._remove)
@@ -56,8 +59,12 @@ class RotationChooser(QDialog):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(20, 18, 20, 18)
         layout.setSpacing(12)
-        fitting = f"For {model.id}, whose R1 has {model.hidden_size:,} rows." if model else "For models of any width."
-        layout.addWidget(label("Rotations that earlier runs have learned", "h2"))
+        fitting = (
+            tr("For {id}, whose R1 has {hidden_size:,} rows.", id=model.id, hidden_size=model.hidden_size)
+            if model
+            else tr("For models of any width.")
+        )
+        layout.addWidget(label(tr("Rotations that earlier runs have learned"), "h2"))
         layout.addWidget(label(fitting, "small", wrap=True))
         layout.addWidget(card, 1)
         layout.addLayout(row(self.file_button, self.remove_button, None, self.cancel_button, self.use_button))
@@ -74,7 +81,7 @@ class RotationChooser(QDialog):
         entries = list_rotations(width=self._model.hidden_size if self._model else None, on_skip=notes.append)
         own = self._model.id if self._model else ""
         self.list.show_entries(sorted(entries, key=lambda entry: entry.model != own), self._current)
-        nothing = "None yet. A run that learns a rotation of this width adds it here."
+        nothing = tr("None yet. A run that learns a rotation of this width adds it here.")
         self.empty.setText("\n".join([] if entries else [nothing, *notes]))
         self.empty.setVisible(not entries)
         self.list.setVisible(bool(entries))
@@ -91,7 +98,7 @@ class RotationChooser(QDialog):
             self._take(entry.reference)
 
     def _choose_file(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self, "Rotation", "", _FILES)
+        path, _ = QFileDialog.getOpenFileName(self, tr("Rotation"), "", tr(_FILES))
         if path:
             self._take(path)
 
@@ -103,13 +110,13 @@ class RotationChooser(QDialog):
         entry = self.list.current
         if entry is None:
             return
-        text = f"Remove {entry.name} from the library?\n\nThe run it came from keeps its own file."
-        if QMessageBox.question(self, "Remove the rotation", text) != QMessageBox.StandardButton.Yes:
+        text = tr("Remove {name} from the library?\n\nThe run it came from keeps its own file.", name=entry.name)
+        if QMessageBox.question(self, tr("Remove the rotation"), text) != QMessageBox.StandardButton.Yes:
             return
         try:
             delete_rotation(entry.name)
         except DFRotError as error:
-            QMessageBox.warning(self, "Not removed", f"{error.message}\n\n{error.remedy}")
+            QMessageBox.warning(self, tr("Not removed"), f"{error.message}\n\n{error.remedy}")
         self._show_entries()
 
 
@@ -123,7 +130,7 @@ class SavedRotation(ElidedLabel):
     def show_value(self, reference: str) -> None:
         """Show a name in the library without "library:", or a path's last part."""
         name = reference.removeprefix(LIBRARY) if reference.startswith(LIBRARY) else Path(reference).name
-        self.setText(f"{self._words} {name}")
+        self.setText(self._words.format(name=name))
         self.setVisible(bool(reference))
 
 

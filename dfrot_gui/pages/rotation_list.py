@@ -10,7 +10,9 @@ from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPen
 from PySide6.QtWidgets import QFrame, QListWidget, QListWidgetItem, QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
 from dfrot_engine.library import RotationEntry
+from dfrot_gui.quantities import when_text
 from dfrot_gui.theme import Theme, series_label, ui_font
+from dfrot_gui.translation import tr
 
 Index = QModelIndex | QPersistentModelIndex
 ROW_HEIGHT = 56
@@ -23,7 +25,7 @@ class RotationList(QListWidget):
     def __init__(self) -> None:
         super().__init__()
         self.setItemDelegate(_RotationDelegate())
-        self.setAccessibleName("Saved rotations")
+        self.setAccessibleName(tr("Saved rotations"))
         self.setMouseTracking(True)
         self.setUniformItemSizes(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
@@ -56,15 +58,17 @@ def _title(entry: RotationEntry) -> str:
 
 
 def _details(entry: RotationEntry) -> list[str]:
-    details = [entry.created.astimezone().strftime("%Y-%m-%d %H:%M"), f"recipe {entry.recipe_name}"]
-    details += [f"seed {entry.seed}"] if entry.seed is not None else []
+    details = [when_text(entry.created), tr("recipe {name}", name=entry.recipe_name)]
+    details += [tr("seed {seed}", seed=entry.seed)] if entry.seed is not None else []
     return details
 
 
 def _numbers(entry: RotationEntry) -> tuple[str, str]:
     """(what the refinement took off the loss, mean relative error of a token), each empty where it is not known."""
     gain, error = entry.loss_gain, entry.token_error_mean
-    return "" if gain is None else f"loss −{100 * gain:.0f} %", "" if error is None else f"error {error:.4f}"
+    return "" if gain is None else tr("loss −{share:.0f} %", share=100 * gain), "" if error is None else tr(
+        "error {error:.4f}", error=error
+    )
 
 
 class _RotationDelegate(QStyledItemDelegate):

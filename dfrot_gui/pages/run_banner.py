@@ -7,14 +7,15 @@ from PySide6.QtCore import Qt, Signal
 from dfrot_engine.units import duration_text
 from dfrot_gui.run_progress import elapsed_s
 from dfrot_gui.run_state import RunState, Status
+from dfrot_gui.translation import mark, tr
 from dfrot_gui.widgets import Button, Card, IconLabel, col, label, row
 from dfrot_gui.widgets.basic import CardKind
 
 _LOOKS: dict[Status, tuple[CardKind, str, str]] = {
-    "finished": ("good", "check-circle", "Finished"),
-    "cancelled": ("warn", "stop-circle", "Stopped"),
-    "interrupted": ("warn", "warning", "Interrupted"),
-    "failed": ("bad", "x-circle", "Failed"),
+    "finished": ("good", "check-circle", mark("Finished")),
+    "cancelled": ("warn", "stop-circle", mark("Stopped")),
+    "interrupted": ("warn", "warning", mark("Interrupted")),
+    "failed": ("bad", "x-circle", mark("Failed")),
 }
 
 
@@ -32,9 +33,11 @@ class RunBanner(Card):
         self._message = label("", wrap=True, selectable=True)
         self._remedy = label("", "small", wrap=True, selectable=True)
         self._field = ""
-        self.field_button = Button("Show field", kind="ghost", tip="Go to the field this belongs to")
-        self.resume_button = Button("Resume", "play", "primary", tip="Go on; everything finished so far is kept")
-        self.results_button = Button("Show results", "chart-line", "primary")
+        self.field_button = Button(tr("Show field"), kind="ghost", tip=tr("Go to the field this belongs to"))
+        self.resume_button = Button(
+            tr("Resume"), "play", "primary", tip=tr("Go on; everything finished so far is kept")
+        )
+        self.results_button = Button(tr("Show results"), "chart-line", "primary")
         self.field_button.clicked.connect(lambda: self.field_requested.emit(self._field))
         self.resume_button.clicked.connect(self.resume_requested)
         self.results_button.clicked.connect(self.results_requested)
@@ -55,13 +58,15 @@ class RunBanner(Card):
         is_finished = state.status == "finished"
         self.set_kind(kind)
         self._icon.set_icon(icon, kind)
-        self._title.setText(f"{title} in {duration_text(elapsed_s(state))}" if is_finished else title)
-        self._message.setText("" if is_finished else state.message)
-        self._remedy.setText(state.remedy)
+        self._title.setText(
+            tr("Finished in {duration}", duration=duration_text(elapsed_s(state))) if is_finished else tr(title)
+        )
+        self._message.setText("" if is_finished else tr(state.message))
+        self._remedy.setText(tr(state.remedy))
         for text in (self._message, self._remedy):
             text.setVisible(bool(text.text()))
         self._field = state.field
         self.field_button.setVisible(bool(state.field))
         self.resume_button.setVisible(can_resume)
         self.results_button.setVisible(is_finished)
-        self.setAccessibleName(f"{self._title.text()}. {state.message} {state.remedy}".strip())
+        self.setAccessibleName(f"{self._title.text()}. {tr(state.message)} {tr(state.remedy)}".strip())

@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 from dfrot_engine import RunInfo
 from dfrot_gui.history_table import COLUMNS, RUN_ROLE, STARTED, ShownRuns
 from dfrot_gui.pages.result_tables import plain_table
+from dfrot_gui.translation import tr
 
 _STRETCHED = ("Model", "Recipe")
 _ICON = 16
@@ -23,7 +24,7 @@ class RunList(QTableView):
 
     def __init__(self, shown: ShownRuns) -> None:
         super().__init__()
-        plain_table(self, "Runs")
+        plain_table(self, tr("Runs"))
         self._shown = shown
         self.setModel(shown)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)

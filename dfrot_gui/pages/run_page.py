@@ -30,6 +30,7 @@ from dfrot_gui.run_words import (
     stage_line,
     time_line,
 )
+from dfrot_gui.translation import mark, tr
 from dfrot_gui.widgets import Button, Card, KpiCard, LogView, Page, StageBar, box, col, label, row, scrolled
 
 CHART_HEIGHT = 236
@@ -37,7 +38,12 @@ KPI_WIDTH = 190
 TWO_COLUMNS_FROM = 760  # pixels
 PROGRESS_STEPS = 1_000
 QWIDGETSIZE_MAX = (1 << 24) - 1  # a C macro that PySide6 leaves out
-KPIS = {"Best loss": loss_kpi, "Massive tokens": massive_kpi, "Memory": memory_kpi, "Speed": speed_kpi}
+KPIS = {
+    mark("Best loss"): loss_kpi,
+    mark("Massive tokens"): massive_kpi,
+    mark("Memory"): memory_kpi,
+    mark("Speed"): speed_kpi,
+}
 
 
 class RunPage(Page):
@@ -48,18 +54,23 @@ class RunPage(Page):
     field_requested = Signal(str)
 
     def __init__(self, model: RunModel) -> None:
-        self.pause_button = Button("Pause", "pause", tip="Hold the run; the memory stays in use")
-        self.stop_button = Button("Stop", "stop", "danger", tip="Stop the run; everything finished so far is kept")
-        super().__init__("Run", "", (self.pause_button, self.stop_button))
+        self.pause_button = Button(tr("Pause"), "pause", tip=tr("Hold the run; the memory stays in use"))
+        self.stop_button = Button(
+            tr("Stop"), "stop", "danger", tip=tr("Stop the run; everything finished so far is kept")
+        )
+        super().__init__(tr("Run"), "", (self.pause_button, self.stop_button))
         self._model = model
         self._is_held = False
         self._last_line: LogLine | None = None
         self._details: tuple[str, ...] = ()
         self.banner = RunBanner()
-        self.log = LogView(name="Log")
+        self.log = LogView(name=tr("Log"))
         self._build_charts()
         self.empty = EmptyPage(
-            "play-circle", "Nothing has run yet", "Choose a model and a recipe, then start a run.", "Go to the recipe"
+            "play-circle",
+            tr("Nothing has run yet"),
+            tr("Choose a model and a recipe, then start a run."),
+            tr("Go to the recipe"),
         )
         self._stack = QStackedWidget()
         self._stack.addWidget(self.empty)
@@ -75,8 +86,8 @@ class RunPage(Page):
         self.map, self.blocks = ActivationMapChart(), BlockErrorChart()
         self._cards = [
             ChartCard(self.loss),
-            ChartCard(self.errors, "Worst first; dots are massive tokens"),
-            ChartCard(self.map, "Largest |h| of each token; triangles are massive tokens"),
+            ChartCard(self.errors, tr("Worst first; dots are massive tokens")),
+            ChartCard(self.map, tr("Largest |h| of each token; triangles are massive tokens")),
             ChartCard(self.blocks),
         ]
         for card in self._cards:
@@ -88,7 +99,7 @@ class RunPage(Page):
         self.stage_bar = StageBar()
         self.progress = QProgressBar()
         self.progress.setRange(0, PROGRESS_STEPS)
-        self.progress.setAccessibleName("Overall progress")
+        self.progress.setAccessibleName(tr("Overall progress"))
         self._stage_label = label()
         self._stage_label.setMinimumWidth(1)
         self._time_label = label("", "small")
@@ -97,7 +108,7 @@ class RunPage(Page):
         head.add(self.progress)
         self._line_box = box(row((self._stage_label, 1), self._time_label))
         head.add(self._line_box)
-        self._kpis = {name: KpiCard(name) for name in KPIS}
+        self._kpis = {name: KpiCard(tr(name)) for name in KPIS}
         self._kpi_line = col(*((card, 1) for card in self._kpis.values()), spacing=12)
         self._kpi_box = box(self._kpi_line)
         self._grid = QGridLayout()
@@ -177,13 +188,13 @@ class RunPage(Page):
             button.setEnabled(state.status != "stopping")
         if is_held != self._is_held:
             self._is_held = is_held
-            self.pause_button.setText("\u2002Resume" if is_held else "\u2002Pause")
+            self.pause_button.setText("\u2002" + tr("Resume") if is_held else "\u2002" + tr("Pause"))
             self.pause_button.setIcon(icons.icon("play" if is_held else "pause"))
-            self.pause_button.setAccessibleName("Resume" if is_held else "Pause")
+            self.pause_button.setAccessibleName(tr("Resume") if is_held else tr("Pause"))
 
     def _show_stages(self, state: RunState) -> None:
         names = [stage.name for stage in state.stages]
-        self.stage_bar.set_stages(names, [STAGE_TITLES.get(name, name.capitalize()) for name in names])
+        self.stage_bar.set_stages(names, [tr(STAGE_TITLES.get(name, name.capitalize())) for name in names])
         done = {stage.name for stage in state.stages if stage.status in ("done", "reused")}
         fraction = next((stage.fraction for stage in state.stages if stage.name == state.stage), 0.0)
         self.stage_bar.set_current("" if state.stage in done else state.stage, fraction, done)

@@ -13,8 +13,9 @@ from dfrot_gui.charts.base import Plot
 from dfrot_gui.report import Report, pictures_of, save_report
 from dfrot_gui.run_model import RunModel
 from dfrot_gui.run_tables import Table
+from dfrot_gui.translation import mark, tr
 
-FILTERS = {"html": "HTML page (*.html)", "pdf": "PDF document (*.pdf)"}
+FILTERS = {"html": mark("HTML page (*.html)"), "pdf": mark("PDF document (*.pdf)")}
 
 
 def report_of(
@@ -34,7 +35,7 @@ def report_of(
     state = runs.state
     folders = [*(Path(folder) for folder in state.outputs), *([runs.work_dir] if runs.work_dir else [])]
     stored = next((found for folder in folders if (found := read_report(folder)) is not None), {})
-    tables = {"Proof": runs.proof.table, "Comparison": runs.comparison.table, **more}
+    tables = {tr("Proof"): runs.proof.table, tr("Comparison"): runs.comparison.table, **more}
     return Report(
         line=line,
         sentences=sentences,
@@ -51,17 +52,21 @@ def report_of(
 
 def ask_and_save(parent: QWidget, report: Report, name: str) -> Path | None:
     """Ask for a file and write it; the path that was written."""
-    chosen, kind = QFileDialog.getSaveFileName(parent, "Save report", f"{name}.html", ";;".join(FILTERS.values()))
+    chosen, kind = QFileDialog.getSaveFileName(
+        parent, tr("Save report"), f"{name}.html", ";;".join(map(tr, FILTERS.values()))
+    )
     if not chosen:
         return None
     path = Path(chosen)
     if path.suffix.lower() not in (".html", ".htm", ".pdf"):
-        suffix = next((one for one, words in FILTERS.items() if words == kind), "html")
+        suffix = next((one for one, words in FILTERS.items() if tr(words) == kind), "html")
         path = path.with_name(f"{path.name}.{suffix}")
     try:
         save_report(report, path)
     except (OSError, DFRotError) as error:
         reason = error.strerror or str(error) if isinstance(error, OSError) else str(error)
-        QMessageBox.warning(parent, "Not saved", f"{path.name} could not be written: {reason}.")
+        QMessageBox.warning(
+            parent, tr("Not saved"), tr("{name} could not be written: {reason}.", name=path.name, reason=reason)
+        )
         return None
     return path

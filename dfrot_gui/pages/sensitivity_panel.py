@@ -14,11 +14,12 @@ from dfrot_gui.pages.result_tables import TableCard
 from dfrot_gui.run_model import RunModel
 from dfrot_gui.run_tables import Table, TableModel
 from dfrot_gui.side_process import SideProcess
+from dfrot_gui.translation import mark, tr
 from dfrot_gui.widgets import Button, Card, Notice, col, label, row
 
-INVITATION = "Rounds one linear at a time, on a few tokens, and compares the predictions with the original's."
-MARK = "Click a cell to keep it at 8 bits. Linears that runtimes run as one matrix are marked together."
-NOT_RAISED = "This one cannot be raised: it has 8 bits, no bits of its own, or a format that is not raised."
+INVITATION = mark("Rounds one linear at a time, on a few tokens, and compares the predictions with the original's.")
+MARK = mark("Click a cell to keep it at 8 bits. Linears that runtimes run as one matrix are marked together.")
+NOT_RAISED = mark("This one cannot be raised: it has 8 bits, no bits of its own, or a format that is not raised.")
 MAP_HEIGHT, TABLE_HEIGHT = 380, 300
 USUAL_BITS_MORE = 0.5
 MOST_REPORTED = 12
@@ -34,12 +35,12 @@ class SensitivityPanel(QWidget):
         self._runs, self.process = runs, process
         self._result: SensitivityResult | None = None
         self._marked: tuple[Raisable, ...] = ()
-        self.measure_button = Button("Measure", "flask", "primary")
-        self.stop_button = Button("Stop", "stop", tip="Stop measuring")
+        self.measure_button = Button(tr("Measure"), "flask", "primary")
+        self.stop_button = Button(tr("Stop"), "stop", tip=tr("Stop measuring"))
         self.bar = QProgressBar()
         self.bar.setRange(0, 1000)
         self.bar.setTextVisible(False)
-        self.bar.setAccessibleName("Progress of the measurement")
+        self.bar.setAccessibleName(tr("Progress of the measurement"))
         self.line = label("", "small", wrap=True)
         self.notice = Notice()
         self.map = SensitivityMap()
@@ -54,30 +55,32 @@ class SensitivityPanel(QWidget):
 
     def _build_marks(self) -> None:
         self.marks_line = label("", "", wrap=True)
-        self.clear_button = Button("Clear", "eraser", tip="Take all marks away")
-        self.worst_button = Button("Mark the worst", tip="Mark what gains most for each bit, up to this average")
-        self.recipe_button = Button("New recipe with these exceptions", "sliders", "primary")
+        self.clear_button = Button(tr("Clear"), "eraser", tip=tr("Take all marks away"))
+        self.worst_button = Button(
+            tr("Mark the worst"), tip=tr("Mark what gains most for each bit, up to this average")
+        )
+        self.recipe_button = Button(tr("New recipe with these exceptions"), "sliders", "primary")
         self.bits = QDoubleSpinBox()
         self.bits.setDecimals(2)
         self.bits.setSingleStep(0.1)
-        self.bits.setSuffix(" bits")
+        self.bits.setSuffix(tr(" bits"))
         self.bits.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         self.bits.setMinimumWidth(90)
-        self.bits.setAccessibleName("Average bits of a weight")
+        self.bits.setAccessibleName(tr("Average bits of a weight"))
         self.clear_button.clicked.connect(lambda: self._mark(()))
         self.worst_button.clicked.connect(self._mark_worst)
         self.recipe_button.clicked.connect(self._want_recipe)
 
     def _layout(self) -> QVBoxLayout:
-        head = Card("What suffers from rounding", INVITATION)
+        head = Card(tr("What suffers from rounding"), INVITATION)
         head.add(row(self.measure_button, self.stop_button, 4, (col(self.line, self.bar, spacing=6), 1)))
         head.add(self.notice)
-        self._map_card = ChartCard(self.map, MARK)
+        self._map_card = ChartCard(self.map, tr(MARK))
         self._map_card.setFixedHeight(MAP_HEIGHT)
-        self._marks_card = Card("Exceptions")
+        self._marks_card = Card(tr("Exceptions"))
         self._marks_card.add(self.marks_line)
         self._marks_card.add(row(self.bits, self.worst_button, self.clear_button, None, self.recipe_button, spacing=10))
-        self.table = TableCard("Linears", self.rows, "Worst first; each rounded alone, everything else exact")
+        self.table = TableCard(tr("Linears"), self.rows, tr("Worst first; each rounded alone, everything else exact"))
         self.table.setFixedHeight(TABLE_HEIGHT)
         return col(head, self._map_card, self._marks_card, self.table, None, spacing=16)
 
@@ -94,9 +97,9 @@ class SensitivityPanel(QWidget):
         """Mark a linear and what is raised with it, or take the mark away."""
         unit = next((one for one in self._raisable() if name in one.linears), None)
         if unit is None:
-            self._map_card.set_subtitle(NOT_RAISED)
+            self._map_card.set_subtitle(tr(NOT_RAISED))
             return
-        self._map_card.set_subtitle(MARK)
+        self._map_card.set_subtitle(tr(MARK))
         self._mark(tuple(one for one in self._marked if one != unit) if unit in self._marked else (*self._marked, unit))
 
     def refresh(self) -> None:
@@ -111,7 +114,7 @@ class SensitivityPanel(QWidget):
         self.stop_button.setEnabled(state.status != "stopping")
         self.bar.setVisible(is_active)
         self.bar.setValue(round(self.bar.maximum() * self.process.fraction))
-        self.line.setText(("Stopping…" if state.status == "stopping" else state.label) if is_active else reason)
+        self.line.setText((tr("Stopping…") if state.status == "stopping" else state.label) if is_active else reason)
         for widget in (self._map_card, self._marks_card, self.table):
             widget.setVisible(self._result is not None)
         if state.status == "failed":
@@ -129,8 +132,8 @@ class SensitivityPanel(QWidget):
 
     def _why_not(self) -> str:
         if self._runs.is_active:
-            return "A run is going on."
-        return "" if self._runs.recipe is not None else "The recipe of this run cannot be read."
+            return tr("A run is going on.")
+        return "" if self._runs.recipe is not None else tr("The recipe of this run cannot be read.")
 
     def _take(self, result: SensitivityResult | None) -> None:
         self._result = result
@@ -153,12 +156,20 @@ class SensitivityPanel(QWidget):
         before, after = self._result.average_bits, bits_with(self._result, units)
         total = sum(one.kl for one in self._result.rows)
         share = sum(one.kl for one in self._result.rows if one.name in set(names)) / total if total > 0 else 0.0
-        what = "1 linear" if len(names) == 1 else f"{len(names):,} linears"
         self.marks_line.setText(
-            f"{what} marked, which hold {100 * share:.0f} % of the summed divergence: {before:.2f} → {after:.2f} bits "
-            "a weight on average, scales not counted."
+            tr(
+                "%n linears marked, which hold {share:.0f} % of the summed divergence: "
+                "{before:.2f} → {after:.2f} bits a weight on average, scales not counted.",
+                len(names),
+                share=100 * share,
+                before=before,
+                after=after,
+            )
             if names
-            else f"Nothing is marked yet. The recipe has {before:.2f} bits a weight on average, scales not counted."
+            else tr(
+                "Nothing is marked yet. The recipe has {before:.2f} bits a weight on average, scales not counted.",
+                before=before,
+            )
         )
 
     def _mark_worst(self) -> None:
@@ -179,10 +190,12 @@ class SensitivityPanel(QWidget):
 
     @staticmethod
     def _protocol(result: SensitivityResult) -> str:
-        return f"KL divergence in nats a token, over {result.tokens:,} tokens of the calibration text."
+        return tr(
+            "KL divergence in nats a token, over {tokens:,} tokens of the calibration text.", tokens=result.tokens
+        )
 
 
 def _table(result: SensitivityResult | None) -> Table:
     rows = result.rows if result else ()
     cells = ((one.name, "–" if one.bits is None else str(one.bits), 1_000 * one.kl) for one in rows)
-    return Table(("Rounded alone", "Bits", "KL divergence × 1,000"), tuple(cells))
+    return Table((tr("Rounded alone"), tr("Bits"), tr("KL divergence × 1,000")), tuple(cells))

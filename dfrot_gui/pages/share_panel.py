@@ -15,11 +15,12 @@ from dfrot_gui.pages.verdict_table import VerdictTable
 from dfrot_gui.result_words import snippets
 from dfrot_gui.run_model import RunModel
 from dfrot_gui.side_process import SideProcess
+from dfrot_gui.translation import mark, tr
 from dfrot_gui.widgets import Button, Card, Notice, col, label, row
 from dfrot_gui.widgets.basic import CardKind
 
-CHECK = "Compares every file with the hash that the run noted and, while the work folder is there, every tensor."
-PUSH = "Uploads the folder with its model card. A repository that is there keeps its visibility."
+CHECK = mark("Compares every file with the hash that the run noted and, while the work folder is there, every tensor.")
+PUSH = mark("Uploads the folder with its model card. A repository that is there keeps its visibility.")
 
 
 class SharePanel(QWidget):
@@ -55,29 +56,29 @@ class SharePanel(QWidget):
         self._refresh_push()
 
     def _build_check(self) -> None:
-        self.check_button = Button("Check again", "shield-check")
+        self.check_button = Button(tr("Check again"), "shield-check")
         self.check_result = Notice()
         self.check_button.clicked.connect(lambda: self.checking.start("verify", [self._folder()]))
 
     def _build_push(self) -> None:
         self.repo = QLineEdit()
         self.repo.setPlaceholderText("USER/NAME")
-        self.repo.setAccessibleName("Repository on the Hub")
-        self.private = QCheckBox("Private")
+        self.repo.setAccessibleName(tr("Repository on the Hub"))
+        self.private = QCheckBox(tr("Private"))
         self.private.setChecked(True)
-        self.private.setToolTip("Only you see a repository that is made")
-        self.replace = QCheckBox("Replace what is there")
-        self.replace.setToolTip("A repository that already holds files is made to hold this folder instead")
-        self.unproven = QCheckBox("Also without a proof")
-        self.unproven.setToolTip("Push although the proof failed, was left out, or files have changed since")
-        self.push_button = Button("Push to the Hub", "cloud-arrow-up", "primary")
-        self.stop_button = Button("Stop", "stop", tip="Stop; what has arrived is not sent again")
+        self.private.setToolTip(tr("Only you see a repository that is made"))
+        self.replace = QCheckBox(tr("Replace what is there"))
+        self.replace.setToolTip(tr("A repository that already holds files is made to hold this folder instead"))
+        self.unproven = QCheckBox(tr("Also without a proof"))
+        self.unproven.setToolTip(tr("Push although the proof failed, was left out, or files have changed since"))
+        self.push_button = Button(tr("Push to the Hub"), "cloud-arrow-up", "primary")
+        self.stop_button = Button(tr("Stop"), "stop", tip=tr("Stop; what has arrived is not sent again"))
         self.bar = QProgressBar()
         self.bar.setRange(0, 1000)
         self.bar.setTextVisible(False)
-        self.bar.setAccessibleName("Progress of the upload")
+        self.bar.setAccessibleName(tr("Progress of the upload"))
         self.push_line = label("", "small", wrap=True)
-        self.push_result = Notice("Open page")
+        self.push_result = Notice(tr("Open page"))
         self.push_result.activated.connect(lambda: QDesktopServices.openUrl(QUrl(self.pushing.state.outputs[0])))
         self.push_button.clicked.connect(self._push)
         self.repo.returnPressed.connect(self._push)
@@ -86,11 +87,11 @@ class SharePanel(QWidget):
             check.setAccessibleName(check.text())
 
     def _layout(self) -> QVBoxLayout:
-        loads = Card("Where it loads", "By the table of runtimes; the buttons copy the commands.")
+        loads = Card(tr("Where it loads"), tr("By the table of runtimes; the buttons copy the commands."))
         loads.add(self.verdicts)
-        check = Card("Is it still what was written?", CHECK, right=self.check_button)
+        check = Card(tr("Is it still what was written?"), tr(CHECK), right=self.check_button)
         check.add(self.check_result)
-        push = Card("Push to the Hub", PUSH)
+        push = Card(tr("Push to the Hub"), tr(PUSH))
         push.add(row((self.repo, 1), self.private, self.push_button, self.stop_button, spacing=12))
         push.add(row(self.replace, self.unproven, None, spacing=18))
         push.add(col(self.push_line, self.bar, spacing=6))
@@ -125,17 +126,21 @@ class SharePanel(QWidget):
         state, is_active = self.checking.state, self.checking.is_active
         self.check_button.setEnabled(not is_active and bool(self._folder()))
         # The note of what was not done begins with these words.
-        words = [one.note if one.passed is None else f"{one.verdict}. {one.note}" for one in state.proof]
-        lines = [f"{TITLES[one.check]}: {text}".strip() for one, text in zip(state.proof, words, strict=True)]
+        words = [one.note if one.passed is None else f"{tr(one.verdict)}. {one.note}" for one in state.proof]
+        lines = [f"{tr(TITLES[one.check])}: {text}".strip() for one, text in zip(state.proof, words, strict=True)]
         if is_active:
-            self.check_result.show_message("inset", "Checking…", "\n".join(lines))
+            self.check_result.show_message("inset", tr("Checking…"), "\n".join(lines))
         elif state.status in ("failed", "cancelled"):
             self.check_result.show_message("bad", state.message, state.remedy)
         elif failures(state.proof):
-            self.check_result.show_message("bad", "It is not what was written. Do not use it.", "\n".join(lines))
+            self.check_result.show_message("bad", tr("It is not what was written. Do not use it."), "\n".join(lines))
         elif state.proof:
             num_passed = sum(one.passed is True for one in state.proof)
-            title = f"Everything that could be checked is right ({num_passed} of {len(state.proof)} checks done)."
+            title = tr(
+                "Everything that could be checked is right ({passed} of {count} checks done).",
+                passed=num_passed,
+                count=len(state.proof),
+            )
             self.check_result.show_message("good", title, "\n".join(lines))
         else:
             self.check_result.hide()
@@ -144,13 +149,13 @@ class SharePanel(QWidget):
         state, is_active = self.pushing.state, self.pushing.is_active
         self.push_button.setVisible(not is_active)
         self.push_button.setEnabled(bool(self._folder()) and bool(self.repo.text().strip()))
-        self.push_button.setToolTip("" if self.push_button.isEnabled() else "Name a repository first")
+        self.push_button.setToolTip("" if self.push_button.isEnabled() else tr("Name a repository first"))
         self.stop_button.setVisible(is_active)
         self.stop_button.setEnabled(state.status != "stopping")
         self.bar.setVisible(is_active)
         self.bar.setValue(round(self.bar.maximum() * self.pushing.fraction))
         self.push_line.setVisible(is_active)
-        self.push_line.setText("Stopping…" if state.status == "stopping" else state.label)
+        self.push_line.setText(tr("Stopping…") if state.status == "stopping" else state.label)
         kinds: dict[str, CardKind] = {"finished": "good", "failed": "bad", "cancelled": "inset"}
         if not is_active and state.status in kinds:
             self.push_result.show_message(kinds[state.status], state.message, state.remedy, can_act=bool(state.outputs))

@@ -11,12 +11,28 @@ from dfrot_gui.run_model import RunModel
 from dfrot_gui.run_tables import Table
 from dfrot_gui.side_process import SideProcess
 from dfrot_gui.theme import Theme
+from dfrot_gui.translation import mark, tr
 from dfrot_gui.widgets import Button, Card, Notice, box, col, label, row
 
-PROMPT = "Explain in three sentences why the sky is blue."
-TITLES: dict[Side, str] = {"original": "Original", "quantized": "Quantized"}
-STAGES = {"write": "Writing…"}
-NO_FILES = "Nothing was written, so there is no model to ask."
+PROMPT = mark("Explain in three sentences why the sky is blue.")
+TITLES: dict[Side, str] = {"original": mark("Original"), "quantized": mark("Quantized")}
+ANSWERS: dict[Side, str] = {
+    "original": mark("Answer of the original model"),
+    "quantized": mark("Answer of the quantized model"),
+}
+#: By whether the chat template was used, and both models were in memory together.
+ASKED = {
+    (True, True): mark("Asked with the chat template."),
+    (False, True): mark("Asked without a chat template."),
+    (True, False): mark("Asked with the chat template; one after the other, since the memory does not hold both."),
+    (False, False): mark("Asked without a chat template; one after the other, since the memory does not hold both."),
+}
+PACE, CUT_PACE = (
+    mark("{tokens:,} tokens · {pace:.1f} a second"),
+    mark("{tokens:,} tokens, cut off · {pace:.1f} a second"),
+)
+STAGES = {"write": mark("Writing…")}
+NO_FILES = mark("Nothing was written, so there is no model to ask.")
 MOST_TOKENS, USUAL_TOKENS = 4_096, 128
 
 
@@ -28,7 +44,7 @@ class TextPanel(QWidget):
         self._runs, self.process = runs, process
         self._asked = ""
         self._build_fields()
-        self.answers = {side: _text_box(f"Answer of the {side} model") for side in TITLES}
+        self.answers = {side: _text_box(tr(name)) for side, name in ANSWERS.items()}
         self.notes = {side: label("", "small") for side in TITLES}
         self.line = label("", "small", wrap=True)
         self.notice = Notice()
@@ -43,30 +59,32 @@ class TextPanel(QWidget):
     def _build_fields(self) -> None:
         self.prompt = QTextEdit()
         self.prompt.setAcceptRichText(False)
-        self.prompt.setPlainText(PROMPT)
+        self.prompt.setPlainText(tr(PROMPT))
         self.prompt.setTabChangesFocus(True)
         self.prompt.setFixedHeight(76)
-        self.prompt.setAccessibleName("Prompt")
-        self.tokens = _spin("Tokens at most", 1, MOST_TOKENS, USUAL_TOKENS)
-        self.seed = _spin("Seed", 0, 2**31 - 1, 0)
+        self.prompt.setAccessibleName(tr("Prompt"))
+        self.tokens = _spin(tr("Tokens at most"), 1, MOST_TOKENS, USUAL_TOKENS)
+        self.seed = _spin(tr("Seed"), 0, 2**31 - 1, 0)
         self.temperature = QDoubleSpinBox()
         self.temperature.setRange(0.0, 5.0)
         self.temperature.setSingleStep(0.1)
         self.temperature.setDecimals(2)
         self.temperature.setAlignment(Qt.AlignmentFlag.AlignHCenter)
-        self.temperature.setAccessibleName("Temperature")
-        self.temperature.setToolTip("0 takes the likeliest token every time; with more, both models draw alike")
-        self.chat = QCheckBox("As a chat")
+        self.temperature.setAccessibleName(tr("Temperature"))
+        self.temperature.setToolTip(tr("0 takes the likeliest token every time; with more, both models draw alike"))
+        self.chat = QCheckBox(tr("As a chat"))
         self.chat.setChecked(True)
         self.chat.setAccessibleName(self.chat.text())
-        self.chat.setToolTip("Put the prompt into the model's chat template, if it has one")
-        self.ask_button = Button("Ask both", "chat-text", "primary")
-        self.stop_button = Button("Stop", "stop", tip="Stop writing; what is there stays")
+        self.chat.setToolTip(tr("Put the prompt into the model's chat template, if it has one"))
+        self.ask_button = Button(tr("Ask both"), "chat-text", "primary")
+        self.stop_button = Button(tr("Stop"), "stop", tip=tr("Stop writing; what is there stays"))
 
     def _layout(self) -> QVBoxLayout:
-        asked = Card("Ask both models", "The same prompt, the same draws; what differs is what rounding changed.")
+        asked = Card(
+            tr("Ask both models"), tr("The same prompt, the same draws; what differs is what rounding changed.")
+        )
         asked.add(self.prompt)
-        fields = ((self.tokens, "Tokens at most"), (self.temperature, "Temperature"), (self.seed, "Seed"))
+        fields = ((self.tokens, tr("Tokens at most")), (self.temperature, tr("Temperature")), (self.seed, tr("Seed")))
         named = [col(label(name, "small"), field, spacing=3) for field, name in fields]
         buttons = row(self.chat, self.ask_button, self.stop_button, spacing=12)
         asked.add(row(*named, None, col(None, buttons), spacing=14))
@@ -74,7 +92,7 @@ class TextPanel(QWidget):
         asked.add(self.notice)
         columns: list[tuple[QWidget, int]] = []
         for side, title in TITLES.items():
-            card = Card(title, right=box(row(self.notes[side])))
+            card = Card(tr(title), right=box(row(self.notes[side])))
             card.add(self.answers[side], 1)
             columns.append((card, 1))
         return col(asked, (row(*columns, spacing=16), 1), spacing=16)
@@ -82,8 +100,8 @@ class TextPanel(QWidget):
     def table(self) -> Table:
         """What was asked and answered, for a report."""
         texts = self.process.state.written
-        answers = ((title, texts[side]) for side, title in TITLES.items() if side in texts)
-        return Table(("", ""), (("Prompt", self._asked), *answers)) if texts else Table()
+        answers = ((tr(title), texts[side]) for side, title in TITLES.items() if side in texts)
+        return Table(("", ""), ((tr("Prompt"), self._asked), *answers)) if texts else Table()
 
     def ask(self) -> None:
         recipe, options = self._runs.recipe, self._runs.options
@@ -123,29 +141,27 @@ class TextPanel(QWidget):
     def _line(self) -> str:
         state = self.process.state
         if self.process.is_active:
-            return "Stopping…" if state.status == "stopping" else STAGES.get(state.stage, state.label)
+            return tr("Stopping…") if state.status == "stopping" else tr(STAGES.get(state.stage, state.label))
         result = state.generation
         if result is None:
             return self._why_not() if not self.prompt.toPlainText().strip() or not self._folder() else ""
-        how = "with the chat template" if result.used_template else "without a chat template"
-        turns = "" if result.together else "; one after the other, since the memory does not hold both"
-        return f"{self._agreement()} Asked {how}{turns}."
+        return f"{self._agreement()} {tr(ASKED[result.used_template, result.together])}"
 
     def _agreement(self) -> str:
         original, quantized = (self.process.state.written.get(side, "") for side in TITLES)
         if not original:
             return ""
         if original == quantized:
-            return "Both wrote the same, to the letter."
+            return tr("Both wrote the same, to the letter.")
         share = num_common(original, quantized)
-        return f"The same for the first {share:,} characters; from there on they differ."
+        return tr("The same for the first {share:,} characters; from there on they differ.", share=share)
 
     def _why_not(self) -> str:
         if self._runs.is_active:
-            return "A run is going on."
+            return tr("A run is going on.")
         if not self._folder():
-            return NO_FILES
-        return "" if self.prompt.toPlainText().strip() else "Write a prompt first."
+            return tr(NO_FILES)
+        return "" if self.prompt.toPlainText().strip() else tr("Write a prompt first.")
 
     def _folder(self) -> str:
         outputs = self._runs.state.outputs
@@ -188,8 +204,8 @@ def _show(box_of_text: QTextEdit, text: str) -> None:
 
 
 def _pace(answer: Answer) -> str:
-    end = "" if answer.has_ended else ", cut off"
-    return f"{answer.tokens:,} tokens{end} · {answer.tokens / max(answer.seconds, 1e-9):.1f} a second"
+    template = PACE if answer.has_ended else CUT_PACE
+    return tr(template, tokens=answer.tokens, pace=answer.tokens / max(answer.seconds, 1e-9))
 
 
 def _text_box(name: str) -> QTextEdit:

@@ -6,13 +6,14 @@ from PySide6.QtWidgets import QProgressBar, QWidget
 
 from dfrot_gui.pages.trial_table import TrialTable
 from dfrot_gui.recipe_model import RecipeModel
+from dfrot_gui.translation import mark, tr
 from dfrot_gui.trial_model import TrialModel, can_try
 from dfrot_gui.widgets import Button, Notice, col, hline, label, row
 
-INVITATION = "Compares rotations for this recipe on a few blocks and tokens, in a minute or two."
-STALE = "The recipe has changed since these were tried."
-STOPPED = "Stopped before the end; there is no recommendation."
-TIP = "Compare rotations for this recipe, without a run"
+INVITATION = mark("Compares rotations for this recipe on a few blocks and tokens, in a minute or two.")
+STALE = mark("The recipe has changed since these were tried.")
+STOPPED = mark("Stopped before the end; there is no recommendation.")
+TIP = mark("Compare rotations for this recipe, without a run")
 
 
 class TrialPanel(QWidget):
@@ -22,13 +23,13 @@ class TrialPanel(QWidget):
         super().__init__()
         self._recipe, self._trials = recipe, trials
         self._is_run_active = False
-        self.try_button = Button("Try rotations", "flask", tip=TIP)
-        self.cancel_button = Button("Cancel", "stop", tip="Stop trying; the rows so far stay")
+        self.try_button = Button(tr("Try rotations"), "flask", tip=tr(TIP))
+        self.cancel_button = Button(tr("Cancel"), "stop", tip=tr("Stop trying; the rows so far stay"))
         self.line = label("", "small", wrap=True)
         self.bar = QProgressBar()
         self.bar.setRange(0, 1000)
         self.bar.setTextVisible(False)
-        self.bar.setAccessibleName("Progress of the trial")
+        self.bar.setAccessibleName(tr("Progress of the trial"))
         self.table = TrialTable()
         self.advice = Notice()
         head = row(self.try_button, self.cancel_button, 4, (col(self.line, self.bar, spacing=6), 1))
@@ -63,25 +64,25 @@ class TrialPanel(QWidget):
         self.cancel_button.setEnabled(state.status != "stopping")
         self.bar.setVisible(trials.is_active)
         self.bar.setValue(round(self.bar.maximum() * trials.fraction))
-        doing = "Stopping…" if state.status == "stopping" else state.label
-        self.line.setText(doing if trials.is_active else INVITATION)
+        doing = tr("Stopping…") if state.status == "stopping" else state.label
+        self.line.setText(doing if trials.is_active else tr(INVITATION))
 
     def _show_button(self) -> None:
         is_possible = can_try(self._recipe.plan)
         self.try_button.setEnabled(is_possible and not self._is_run_active)
-        reason = "A run is going on" if self._is_run_active else "Correct the errors first"
-        self.try_button.setToolTip(TIP if self.try_button.isEnabled() else reason)
+        reason = tr("A run is going on") if self._is_run_active else tr("Correct the errors first")
+        self.try_button.setToolTip(tr(TIP) if self.try_button.isEnabled() else reason)
 
     def _show_advice(self) -> None:
         trials, state = self._trials, self._trials.state
         if state.status == "failed":
             self.advice.show_message("bad", state.message, state.remedy)
         elif trials.rows and not trials.fits(self._recipe.recipe):
-            self.advice.show_message("warn", STALE, "Try again to compare them for this recipe.")
+            self.advice.show_message("warn", tr(STALE), tr("Try again to compare them for this recipe."))
         elif trials.result is not None:
             self.advice.show_message("good", trials.result.sentence, " ".join(trials.result.notes))
         elif state.status == "cancelled" and trials.rows:
-            self.advice.show_message("inset", STOPPED)
+            self.advice.show_message("inset", tr(STOPPED))
         else:
             self.advice.hide()
 

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QGridLayout, QLabel, QWidget
 
 from dfrot_engine import Verdict
 from dfrot_gui.icons import icon
+from dfrot_gui.translation import mark, tr
 from dfrot_gui.widgets import Button, badge, box, clear, col, hline, label, row
 from dfrot_gui.widgets.basic import BadgeKind
 from dfrot_gui.widgets.page import ElidedLabel
@@ -21,8 +22,8 @@ BADGES: dict[str, BadgeKind] = {
     "not-tried": "neutral",
     "refused": "bad",
 }
-HEADER = ("Runtime", "On", "Verdict", "Bits", "Why")
-EMPTY = "Nothing is written, so there is nothing to load. Add files to write to see which runtimes take them."
+HEADER = (mark("Runtime"), mark("On"), mark("Verdict"), mark("Bits"), mark("Why"))
+EMPTY = mark("Nothing is written, so there is nothing to load. Add files to write to see which runtimes take them.")
 COPY, COPIED = "copy", "check"
 _WHY = len(HEADER) - 1
 _ROW_HEIGHT = 32  # of the button, so that rows without one are as high
@@ -40,7 +41,7 @@ class VerdictTable(QWidget):
         self.badges: list[QLabel] = []
         self._layout = col()
         self.setLayout(self._layout)
-        self.setAccessibleName("Will it load?")
+        self.setAccessibleName(tr("Will it load?"))
 
     def set_verdicts(self, verdicts: Sequence[Verdict]) -> None:
         if tuple(verdicts) == self._shown:
@@ -50,7 +51,7 @@ class VerdictTable(QWidget):
         clear(self._layout)
         self.copy_buttons, self.badges = [], []
         if not verdicts:
-            self._layout.addWidget(label(EMPTY, "small", wrap=True))
+            self._layout.addWidget(label(tr(EMPTY), "small", wrap=True))
             return
         grid = _grid()
         exports = dict.fromkeys(one.export for one in verdicts)
@@ -70,7 +71,7 @@ class VerdictTable(QWidget):
         runtime, generation, words, bits, reason = _cells(one)
         grid.setRowMinimumHeight(line, _ROW_HEIGHT)
         grid.addWidget(label(runtime), line, 0, _LEFT)
-        here = (badge("This computer", "accent"),) if one.is_this_computer else ()
+        here = (badge(tr("This computer"), "accent"),) if one.is_this_computer else ()
         grid.addWidget(box(row(label(generation, "muted"), *here, None, spacing=8)), line, 1)
         told = badge(words, BADGES[one.outcome])
         told.setAccessibleName(f"{_who(one)}: {words}")
@@ -86,8 +87,8 @@ class VerdictTable(QWidget):
 
     def _copy_button(self, one: Verdict) -> Button:
         button = Button("", COPY, "ghost", tip=one.command)
-        button.setAccessibleName(f"Copy the command for {_who(one)}")
-        button.setAccessibleDescription(f"{one.words}. {one.full_reason}")
+        button.setAccessibleName(tr("Copy the command for {who}", who=_who(one)))
+        button.setAccessibleDescription(f"{tr(one.words)}. {one.full_reason}")
         button.clicked.connect(partial(self._copy, button, one.command))
         self.copy_buttons.append(button)
         return button
@@ -96,7 +97,7 @@ class VerdictTable(QWidget):
         QGuiApplication.clipboard().setText(command)
         for one in self.copy_buttons:
             one.setIcon(icon(COPIED if one is button else COPY))
-        button.setAccessibleDescription("Copied")
+        button.setAccessibleDescription(tr("Copied"))
 
 
 def _grid() -> QGridLayout:
@@ -112,14 +113,14 @@ def _add_head(grid: QGridLayout, export: str) -> None:
     line = grid.rowCount()
     grid.setRowMinimumHeight(line, _ROW_HEIGHT if export else 0)
     for column, title in enumerate(HEADER):
-        text = f"{title} · {export}" if export and column == 0 else title
+        text = f"{tr(title)} · {export}" if export and column == 0 else tr(title)
         grid.addWidget(label(text, "caps"), line, column, _HEAD)
     grid.addWidget(hline(), line + 1, 0, 1, len(HEADER) + 1)
 
 
 def _who(one: Verdict) -> str:
-    return f"{one.runtime} on {one.generation}"
+    return tr("{runtime} on {generation}", runtime=one.runtime, generation=one.generation)
 
 
 def _cells(one: Verdict) -> tuple[str, ...]:
-    return one.runtime, one.generation, one.words, one.bits, one.full_reason
+    return tr(one.runtime), tr(one.generation), tr(one.words), one.bits, one.full_reason

@@ -9,8 +9,10 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from dfrot_engine import Problem
 from dfrot_gui.icons import icon
+from dfrot_gui.recipe_form.fields import field_title
 from dfrot_gui.recipe_form.form import Form
 from dfrot_gui.recipe_model import RecipeModel
+from dfrot_gui.translation import tr
 from dfrot_gui.widgets.basic import Button, Card, IconLabel, clear, label, row
 from dfrot_gui.widgets.reflow import ReflowGrid
 
@@ -29,7 +31,7 @@ class AllFields(Card):
         self._shape: tuple[str, ...] = ()
         self._problems: tuple[Problem, ...] = ()
         self.toggle = Button(
-            "All fields", "caret-right", "fold", tip="Every field of the recipe and of the run's options"
+            tr("All fields"), "caret-right", "fold", tip=tr("Every field of the recipe and of the run's options")
         )
         self.toggle.toggled.connect(lambda _: self.refresh())
         self.add(self.toggle)
@@ -85,8 +87,8 @@ class AllFields(Card):
 
 def _sections(model: RecipeModel) -> list[tuple[str, list[str]]]:
     found: list[tuple[str, list[str]]] = []
-    _collect(model.recipe, "", "Recipe", found)
-    _collect(model.options, "options", "Run options", found)
+    _collect(model.recipe, "", tr("Recipe"), found)
+    _collect(model.options, "options", tr("Run options"), found)
     return found
 
 
@@ -98,7 +100,7 @@ def _collect(section: BaseModel, path: str, title: str, found: list[tuple[str, l
         value = getattr(section, name)
         field = f"{path}.{name}" if path else name
         if isinstance(value, BaseModel):
-            inner.append((value, field, info.title or name.replace("_", " ").capitalize()))
+            inner.append((value, field, tr(field_title(name, info))))
         elif name not in _HIDDEN and not isinstance(value, _LISTS) and (value is not None or path == "options"):
             plain.append(field)
     if plain:

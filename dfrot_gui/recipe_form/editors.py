@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,6 +12,7 @@ from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QLineEdit, QSpinBox, QWidget
 
 from dfrot_gui.recipe_form.fields import FieldSpec
+from dfrot_gui.translation import num, tr
 from dfrot_gui.widgets.choices import Segmented
 from dfrot_gui.widgets.path_field import PathField
 
@@ -75,7 +76,7 @@ class ChoiceEditor(QComboBox):
 
     edited = Signal(object)
 
-    def __init__(self, choices: Mapping[Any, str], other: str = "{}") -> None:
+    def __init__(self, choices: Mapping[Any, str], other: Callable[[Any], str] = str) -> None:
         super().__init__()
         self._other = other
         self.set_choices(choices)
@@ -90,7 +91,7 @@ class ChoiceEditor(QComboBox):
     def show_value(self, value: Any) -> None:
         index = self.findData(value)
         if index < 0:
-            self.addItem(self._other.format(value), value)
+            self.addItem(self._other(value), value)
             index = self.count() - 1
         self.setCurrentIndex(index)
 
@@ -132,11 +133,11 @@ class TextEditor(QLineEdit):
         super().__init__()
         self._spec = spec
         self._shown = ""
-        self.setPlaceholderText(" or ".join(["a number", *spec.words]) if spec.words else "")
+        self.setPlaceholderText(tr("a number or {words}", words=tr(" or ").join(spec.words)) if spec.words else "")
         self.editingFinished.connect(self._finished)
 
     def show_value(self, value: Any) -> None:
-        self._shown = "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+        self._shown = "" if value is None else num(f"{value:g}") if isinstance(value, float) else str(value)
         self.setText(self._shown)
 
     def _finished(self) -> None:

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from dfrot_engine import Recipe, RunOptions
+from dfrot_gui.translation import tr
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,11 @@ def sections_of(annotation: Any) -> list[type[BaseModel]]:
     return [annotation] if isinstance(annotation, type) and issubclass(annotation, BaseModel) else []
 
 
+def field_title(name: str, info: FieldInfo) -> str:
+    """How a field is called, in English."""
+    return info.title or name.replace("_", " ").capitalize()
+
+
 def _spec(field: str, name: str, info: FieldInfo) -> FieldSpec:
     parts = _parts(info.annotation, info.metadata)
     words = tuple(str(word) for kind, _, choices in parts if kind is str for word in choices)
@@ -67,8 +73,8 @@ def _spec(field: str, name: str, info: FieldInfo) -> FieldSpec:
     lower, upper, is_open = _bounds(metadata)
     return FieldSpec(
         field=field,
-        title=info.title or name.replace("_", " ").capitalize(),
-        help=info.description or "",
+        title=tr(field_title(name, info)),
+        help=tr(info.description or ""),
         type=kind,
         choices=() if kinds else words,
         words=words if kinds else (),

@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
 
 from dfrot_gui import icons
 from dfrot_gui.theme import Theme, set_property
+from dfrot_gui.translation import tr
 
 Role = Literal["", "h1", "h2", "sub", "muted", "small", "caps", "kpi", "mono", "good", "warn", "bad"]
 BadgeKind = Literal["neutral", "accent", "good", "warn", "bad"]
@@ -239,7 +240,7 @@ class NavButton(Button):
 
     def set_done(self, is_done: bool) -> None:
         self.is_done = is_done
-        self.setAccessibleDescription("done" if is_done else "")
+        self.setAccessibleDescription(tr("done") if is_done else "")
         self.update()
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802

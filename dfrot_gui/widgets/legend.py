@@ -9,6 +9,7 @@ from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QPaintEvent, QP
 from PySide6.QtWidgets import QAbstractButton, QWidget
 
 from dfrot_gui.theme import Theme, series_color, series_label, ui_font
+from dfrot_gui.translation import tr
 from dfrot_gui.widgets.basic import clear, row
 
 
@@ -47,8 +48,8 @@ class LegendItem(QAbstractButton):
         self.setChecked(True)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setAccessibleName(f"Show {self.text()}")
-        self.setToolTip(f"Show or hide {self.text()}")
+        self.setAccessibleName(tr("Show {text}", text=self.text()))
+        self.setToolTip(tr("Show or hide {text}", text=self.text()))
         Theme.get().changed.connect(self.update)
 
     def sizeHint(self) -> QSize:  # noqa: N802

@@ -5,16 +5,18 @@ from __future__ import annotations
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QPlainTextEdit
 
+from dfrot_gui.translation import tr
+
 
 class LogView(QPlainTextEdit):
     """A bounded, read-only log."""
 
-    def __init__(self, *, name: str = "Log", max_lines: int = 5000) -> None:
+    def __init__(self, *, name: str = "", max_lines: int = 5000) -> None:
         super().__init__()
         self.setReadOnly(True)
         self.setTabChangesFocus(True)
         self.setMaximumBlockCount(max_lines)
-        self.setAccessibleName(name)
+        self.setAccessibleName(name or tr("Log"))
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
 
     def add_line(self, text: str) -> None:

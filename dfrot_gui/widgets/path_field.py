@@ -9,6 +9,7 @@ from PySide6.QtCore import Signal
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLineEdit, QWidget
 
+from dfrot_gui.translation import tr
 from dfrot_gui.widgets.basic import Button
 
 
@@ -28,7 +29,7 @@ class PathField(QWidget):
         self.edit.setAccessibleName(name)
         self.edit.setPlaceholderText(placeholder)
         self.edit.editingFinished.connect(self._emit)
-        self.button = Button("Choose…", "folder-open", tip=f"Choose: {name}")
+        self.button = Button(tr("Choose…"), "folder-open", tip=tr("Choose: {name}", name=name))
         self.button.clicked.connect(self._choose)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
 
+from dfrot_gui.translation import tr
 from dfrot_gui.widgets.basic import Button, Card, IconLabel, clear, col, label, row
 
 
@@ -33,9 +34,9 @@ class ProblemList(QFrame):
 
     activated = Signal(str)
 
-    def __init__(self, *, name: str = "Problems", fold_after: int = 3) -> None:
+    def __init__(self, *, name: str = "", fold_after: int = 3) -> None:
         super().__init__()
-        self.setAccessibleName(name)
+        self.setAccessibleName(name or tr("Problems"))
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
         self._layout.setSpacing(8)
@@ -61,7 +62,9 @@ class ProblemList(QFrame):
         for problem in self._problems[: self._fold_after if is_folded else None]:
             self._layout.addWidget(self._row(problem))
         if is_folded:
-            button = Button(f"Show {len(self._problems) - self._fold_after} more", "caret-down", "fold")
+            button = Button(
+                tr("Show {number} more", number=len(self._problems) - self._fold_after), "caret-down", "fold"
+            )
             button.setCheckable(False)
             button.clicked.connect(lambda: self._build(is_folded=False))
             self._layout.addWidget(button)
@@ -69,7 +72,9 @@ class ProblemList(QFrame):
     def _row(self, problem: ProblemLike) -> QWidget:
         is_error = problem.severity == "error"
         card = Card(kind="bad" if is_error else "warn", margins=(12, 9, 12, 9))
-        card.setAccessibleName(f"{'Error' if is_error else 'Warning'}: {problem.message} {problem.remedy}".strip())
+        card.setAccessibleName(
+            f"{tr('Error') if is_error else tr('Warning')}: {problem.message} {problem.remedy}".strip()
+        )
         icon = IconLabel("x-circle" if is_error else "warning", 16, "bad" if is_error else "warn")
         texts = col(label(problem.message, wrap=True, selectable=True), spacing=1)
         if problem.remedy:
@@ -78,7 +83,7 @@ class ProblemList(QFrame):
         line.addWidget(icon, 0, Qt.AlignmentFlag.AlignTop)
         line.addLayout(texts, 1)
         if problem.field:
-            button = Button("Show field", kind="ghost", tip=f"Go to the field {problem.field}")
+            button = Button(tr("Show field"), kind="ghost", tip=tr("Go to the field {field}", field=problem.field))
             button.clicked.connect(lambda _=False, field=problem.field: self.activated.emit(field))
             line.addWidget(button, 0, Qt.AlignmentFlag.AlignTop)
         card.add(line)

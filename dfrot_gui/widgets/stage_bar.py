@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QWidget
 
 from dfrot_gui import icons
 from dfrot_gui.theme import Theme, ui_font
+from dfrot_gui.translation import tr
 
 _CIRCLE = 20.0
 _TEXT_GAP = 7.0  # circle to its name
@@ -27,7 +28,7 @@ class StageBar(QWidget):
         self._fraction = 0.0
         self._done: frozenset[str] = frozenset()
         self.setFixedHeight(30)
-        self.setAccessibleName("Stages")
+        self.setAccessibleName(tr("Stages"))
         Theme.get().changed.connect(self.update)
 
     @property
@@ -58,7 +59,14 @@ class StageBar(QWidget):
         self._done = frozenset(done)
         if name in self._names:
             index = self._names.index(name)
-            self.setAccessibleDescription(f"Stage {index + 1} of {len(self._names)}: {self._titles[index]}")
+            self.setAccessibleDescription(
+                tr(
+                    "Stage {number} of {count}: {titles}",
+                    number=index + 1,
+                    count=len(self._names),
+                    titles=self._titles[index],
+                )
+            )
         self.update()
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802

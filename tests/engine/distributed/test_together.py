@@ -6,11 +6,15 @@ import json
 import os
 import signal
 import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dfrot_engine import ranks
+from dfrot_engine.cli import main
 from dfrot_engine.events import BlockQuantized
 from dfrot_engine.ranks import Place
 from tests.engine.distributed.processes import (
@@ -108,3 +112,16 @@ def test_one_that_is_killed_ends_all(model: Path, tmp_path: Path):
     second.communicate()
     assert ended["status"] == "failed"
     assert "Process 1 of this run has ended without a word" in ended["message"]
+
+
+def test_one_that_never_comes_ends_all(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """The second ends at once; the third, which would wait for it, is ended."""
+    late = "import os, sys, time; sys.exit(3) if os.environ['RANK'] == '1' else time.sleep(60)"
+    monkeypatch.setattr(ranks, "_engine", lambda: [sys.executable, "-c", late])
+    started = time.monotonic()
+    assert main(arguments(model, tmp_path / "out", *_SETTINGS, ranks=3)) == 1
+    assert time.monotonic() - started < 30
+    assert "Process 1 of this run ended before it had begun, with exit status 3." in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

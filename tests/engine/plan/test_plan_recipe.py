@@ -166,6 +166,17 @@ def test_kv_cache_does_not_travel(plan: Callable[..., Plan]) -> None:
     assert "--kv-cache-dtype" in problem.remedy
 
 
+def test_a_static_kv_cache_travels(plan: Callable[..., Plan]) -> None:
+    static = ("kv_cache", {"format": "fp8", "granularity": "per-tensor"})
+    assert plan(static).problems == ()
+    behind_r3 = found(plan(("rotation.r3", True), static), "kv_cache.granularity")
+    assert (behind_r3.severity, "R3" in behind_r3.message) == ("error", True)
+    made_dense = (("weights.symmetric", False), ("activations", None))
+    assert "asymmetric" in found(plan(*made_dense, static), "kv_cache.granularity").message
+    measured_only = (("exports", []), ("rotation.r3", True))
+    assert plan(*measured_only, static).errors == ()
+
+
 @pytest.mark.parametrize("field", ["calibration.seq_len", "evaluation.seq_len"])
 def test_sequences_longer_than_the_model(plan: Callable[..., Plan], field: str) -> None:
     problem = found(plan((field, 513)), field)

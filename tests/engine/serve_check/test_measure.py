@@ -67,6 +67,14 @@ def test_code_of_the_folder_runs_only_where_it_may(tmp_path: Path) -> None:
         assert ("--trust-remote-code]" in caught.value.message) is trusts
 
 
+def test_float32_is_asked_for_by_a_switch(tmp_path: Path) -> None:
+    python = python_that(tmp_path, [HELLO], 'echo "ValueError: [$*]" >&2; exit 1')
+    for asked in (False, True):
+        with pytest.raises(Refused) as caught:
+            measure(CHECK, python, tmp_path, WINDOWS, 1, lambda _done: None, in_float32=asked)
+        assert ("--float32]" in caught.value.message) is asked
+
+
 def test_a_refusal_is_told_in_the_runtimes_own_words(tmp_path: Path) -> None:
     then = "printf 'Traceback:\\n  File x\\nNotImplementedError: no kernel for this\\nbye\\n' >&2; exit 1"
     with pytest.raises(Refused, match=r"does not load .*no kernel for this$"):
@@ -107,6 +115,7 @@ def test_an_environment_that_does_not_start(tmp_path: Path) -> None:
 
 
 def test_last_words() -> None:
+    assert last_words("[rank0]:   File x\n[rank0]: AttributeError: no kernel\nbye") == "AttributeError: no kernel"
     assert last_words("a\nRuntimeError: first\n  File y\nvllm.errors.MyError: second\nbye") == (
         "vllm.errors.MyError: second"
     )

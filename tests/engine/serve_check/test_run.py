@@ -13,7 +13,8 @@ import pytest
 from dfrot_engine.cli import main
 from dfrot_engine.errors import DataError, DFRotError, ModelError, RunError
 from dfrot_engine.recipe import Recipe
-from dfrot_engine.serve_check.checkpoint import ENGINE, Text, read_checkpoint
+from dfrot_engine.report_file import ENGINE
+from dfrot_engine.serve_check.checkpoint import Text, read_checkpoint
 from dfrot_engine.serve_check.environments import Environment, environments, make_environment
 from dfrot_engine.serve_check.measure import Refused
 from dfrot_engine.serve_check.run import Asked, check
@@ -89,6 +90,51 @@ def test_the_engines_own_forward_comes_first(tmp_path: Path) -> None:
     folder = written(tmp_path / "out", Recipe.preset("w8a8"), ENGINE)
     one = found(folder, ready(tmp_path, "transformers"))
     assert (one.compared_with, one.notes) == ("engine", ())
+
+
+def with_own_number(folder: Path, perplexity: float) -> Path:
+    report = json.loads((folder / "report.json").read_text())
+    (folder / "report.json").write_text(json.dumps(report | {"perplexity_engine": perplexity}))
+    return folder
+
+
+def test_the_engines_own_forward_comes_before_the_reloaded_number(tmp_path: Path) -> None:
+    folder = with_own_number(written(tmp_path / "out", Recipe.preset("w8a8"), perplexity=12.0), 10.0)
+    one = found(folder, ready(tmp_path, "transformers"))
+    assert (one.compared_with, one.references) == ("engine", {"engine": 10.0, "reloaded": 12.0})
+    assert (one.difference, one.notes) == (pytest.approx(0), ())
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "known"),
+    [
+        ("kv_cache", {"format": "int8"}, {"reloaded": 12.0}),
+        ("kv_cache", {"format": "fp8", "granularity": "per-tensor"}, {"engine": 10.0, "reloaded": 12.0}),
+        ("exports.0.kind", "rotated-bf16", {"reloaded": 12.0}),
+    ],
+)
+def test_the_engines_number_is_no_measure_of_what_the_files_do_not_hold(
+    field: str, value: Any, known: dict[str, float], tmp_path: Path
+) -> None:
+    recipe = Recipe.preset("w8a8").with_field(field, value)
+    folder = with_own_number(written(tmp_path / "out", recipe, perplexity=12.0), 10.0)
+    assert read_checkpoint(folder).known == known
+
+
+def test_in_float32_a_runtime_may_differ_by_less(tmp_path: Path) -> None:
+    folder = written(tmp_path / "out", Recipe.preset("w8a8"), ENGINE)
+    env = ready(tmp_path, "transformers", 10.15)
+    one = check(Asked(folder, env, in_float32=True), may_install=refuse, reload=refuse, say=lambda *_: None)
+    assert (one.in_float32, one.limit, one.is_within) == (True, LIMIT, False)
+    gguf = Recipe.preset("w4a16").with_field("weights.group_size", 32).with_field("exports.0.kind", "gguf")
+    packed = written(tmp_path / "gguf", gguf)
+    with pytest.raises(DFRotError, match="cannot be asked to compute in float32"):
+        check(
+            Asked(packed, ready(tmp_path, "llama.cpp"), in_float32=True),
+            may_install=refuse,
+            reload=refuse,
+            say=lambda *_: None,
+        )
 
 
 def test_where_activations_stay_at_16_bits_weights_alone_are_the_reference(tmp_path: Path) -> None:

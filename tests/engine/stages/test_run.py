@@ -56,8 +56,13 @@ def test_every_preset_ends_with_a_report(preset: str, model: Path, tmp_path: Pat
     assert all(stage["seconds"] >= 0 and stage["peak_bytes"] > 1e7 for stage in report["stages"].values())
     assert report["loss"][-1] < report["loss"][0]
     assert [event.block for event in events if isinstance(event, BlockQuantized)] == [0, 1]
-    if preset != "w4a4kv4-paper":
+    is_written = preset != "w4a4kv4-paper"
+    assert ("perplexity_engine" in report) is is_written
+    if is_written:
         assert report_of(output) == report
+        # The folder is loaded in its own 16 bits.
+        assert report["perplexity_engine"] == pytest.approx(report["perplexity_quantized"], rel=0.02)
+        assert report["perplexity_engine"] != report["perplexity_quantized"]
 
 
 @pytest.mark.parametrize(

@@ -273,6 +273,23 @@ def test_a_kv_cache_that_stays_is_another_model_than_was_measured() -> None:
     assert both.words == "16-bit activations"
 
 
+def test_a_static_kv_cache_is_taken_from_the_files_by_itself() -> None:
+    static = {"format": "fp8", "granularity": "per-tensor"}
+    found = ask(linear(CHANNEL8, A8), kv_cache=static)
+    for one in (row(found, TRANSFORMERS), row(found, "vLLM", 90), row(found, CPU)):
+        assert (one.outcome, one.kv_cache_bits) == (LOADS_, 8)
+        assert "scales in the files" in one.reason
+    assert row(found, "vLLM", 90).command == f"vllm serve '{FOLDER}'"
+    old = row(found, "vLLM", 80)
+    assert (old.outcome, old.kv_cache_bits, old.command) == ("not-tried", None, f"vllm serve '{FOLDER}'")
+    assert row(found, "SGLang").outcome == "not-tried"
+    assert row(found, "llama.cpp").reason == row(ask(linear(CHANNEL8, A8)), "llama.cpp").reason
+    both = row(ask(linear(G64, A4), kv_cache=static), CPU)
+    assert (both.words, both.bits) == ("16-bit activations", "W4 A16 KV8")
+    of_gguf = row(ask(linear(G32), kv_cache=static, export="gguf"), "llama.cpp")
+    assert (of_gguf.words, of_gguf.kv_cache_bits) == ("16-bit KV cache", 16)
+
+
 def test_r4_needs_trust_in_transformers_and_one_gpu_of_vllm() -> None:
     found = ask(linear(G64, A4), r4={"kind": "block-hadamard"})
     own = row(found, TRANSFORMERS)
