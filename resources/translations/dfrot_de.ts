@@ -110,8 +110,8 @@
         <translation>(leer)</translation>
     </message>
     <message>
-        <source>0 takes every core</source>
-        <translation>0 nimmt alle Kerne</translation>
+        <source>0 takes every core, or OMP_NUM_THREADS</source>
+        <translation>0 nimmt alle Kerne, oder so viele, wie OMP_NUM_THREADS sagt</translation>
     </message>
     <message>
         <source>0 takes the likeliest token every time; with more, both models draw alike</source>
