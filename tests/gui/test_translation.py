@@ -117,6 +117,7 @@ NO_TEXTS: dict[str, set[str]] = {
     "main_window.py": {"DFRot Studio", "MainWindow"},
     "pages/account_dialog.py": {"hf_…"},
     "pages/site_picker.py": {"attention, mlp"},
+    "pages/token_details.py": {" …"},
     "result_words.py": {"Whip", "Cayley"},
     "run_parts.py": {"Series("},
     # The log is the engine's, in English.
