@@ -11,7 +11,7 @@ from dfrot_gui.pages.output_choice import OutputChoice
 from dfrot_gui.run_model import RunModel
 from dfrot_gui.run_tables import Table
 from dfrot_gui.side_process import SideProcess
-from dfrot_gui.theme import Theme
+from dfrot_gui.theme import Theme, px
 from dfrot_gui.translation import mark, tr
 from dfrot_gui.widgets import Button, Card, Notice, box, col, label, row
 
@@ -64,7 +64,7 @@ class TextPanel(QWidget):
         self.prompt.setAcceptRichText(False)
         self.prompt.setPlainText(tr(PROMPT))
         self.prompt.setTabChangesFocus(True)
-        self.prompt.setFixedHeight(76)
+        self.prompt.setFixedHeight(px(76))
         self.prompt.setAccessibleName(tr("Prompt"))
         self.tokens = _spin(tr("Tokens at most"), 1, MOST_TOKENS, USUAL_TOKENS)
         self.seed = _spin(tr("Seed"), 0, 2**31 - 1, 0)
@@ -216,7 +216,7 @@ def _text_box(name: str) -> QTextEdit:
     shown = QTextEdit()
     shown.setReadOnly(True)
     shown.setTabChangesFocus(True)
-    shown.setMinimumHeight(220)
+    shown.setMinimumHeight(px(220))
     shown.setAccessibleName(name)
     return shown
 
