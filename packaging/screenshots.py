@@ -1,7 +1,7 @@
 """Makes the pictures in resources/screenshots: python packaging/screenshots.py --work DIR
 
-Runs the sample model once into DIR, unless a finished run lies there, and shows every page of it: in both themes, one of
-each at 200 %, one in German. Each look is a process of its own, since Qt reads its scale once.
+Runs the sample model once into DIR, unless a finished run lies there, and shows every page of it: in both themes, a few at
+200 %, a few in German. Each look is a process of its own, since Qt reads its scale once.
 """
 
 from __future__ import annotations
@@ -35,7 +35,12 @@ class Look(NamedTuple):
     scale: str = "1"
 
 
-LOOKS = (Look("light", "light"), Look("dark", "dark"), Look("light-2x", "light", scale="2"), Look("german", "light", "de"))
+LOOKS = (
+    Look("light", "light"),
+    Look("dark", "dark"),
+    Look("light-2x", "light", scale="2"),
+    Look("german", "light", "de"),
+)
 #: Of the looks beside the two themes.
 FEW = ("recipe", "results")
 
