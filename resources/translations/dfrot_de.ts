@@ -103,7 +103,7 @@
     </message>
     <message>
         <source>&apos;per-head&apos;: one for each token and head, computed at run time; &apos;per-tensor&apos;, for fp8: one for the keys and one for the values of each block, measured on the calibration text and written</source>
-        <translation>&apos;per-head&apos;: one for each token and head, computed at run time; &apos;per-tensor&apos;, for fp8: one for the keys and one for the values of each block, measured on the calibration text and written</translation>
+        <translation>„per-head“: eine für jedes Token und jeden Kopf, zur Laufzeit berechnet; „per-tensor“, für fp8: je eine für Keys und Values jedes Blocks, am Kalibriertext gemessen und mitgeschrieben</translation>
     </message>
     <message>
         <source>(empty)</source>
@@ -3302,7 +3302,7 @@ Ein Lauf, der im Gange ist, ist nicht betroffen.</translation>
     </message>
     <message>
         <source>{change} %, original → quantized</source>
-        <translation>{change} %, original → quantized</translation>
+        <translation>{change} %, Original → quantisiert</translation>
     </message>
     <message numerus="yes">
         <source>{count:,} of %n runs on this computer</source>
@@ -3389,19 +3389,19 @@ Ein Lauf, der im Gange ist, ist nicht betroffen.</translation>
     </message>
     <message>
         <source>{pace:.1f} block/s</source>
-        <translation>{pace:.1f} block/s</translation>
+        <translation>{pace:.1f} Block/s</translation>
     </message>
     <message>
         <source>{pace:.1f} it/s</source>
-        <translation>{pace:.1f} it/s</translation>
+        <translation>{pace:.1f} It./s</translation>
     </message>
     <message>
         <source>{pace:.1f} s/block</source>
-        <translation>{pace:.1f} s/block</translation>
+        <translation>{pace:.1f} s/Block</translation>
     </message>
     <message>
         <source>{pace:.1f} s/it</source>
-        <translation>{pace:.1f} s/it</translation>
+        <translation>{pace:.1f} s/It.</translation>
     </message>
     <message>
         <source>{rotation} lowers the massive tokens&apos; error by {massive:.0f} % against a random Hadamard rotation.</source>
@@ -3471,7 +3471,7 @@ Ein Lauf, der im Gange ist, ist nicht betroffen.</translation>
     </message>
     <message>
         <source>{title} (Ctrl+{number})</source>
-        <translation>{title} (Ctrl+{number})</translation>
+        <translation>{title} (Strg+{number})</translation>
     </message>
     <message>
         <source>{tokens:,} tokens · {pace:.1f} a second</source>
