@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +13,7 @@ from PySide6.QtWidgets import QMainWindow, QMessageBox, QWidget
 
 from dfrot_engine import Recipe
 from dfrot_gui.help_box import show_help
+from dfrot_gui.late_pages import LatePages
 from dfrot_gui.notify import RunNotifier, Tray, system_tray
 from dfrot_gui.pages.model_page import ModelPage
 from dfrot_gui.pages.recipe_page import RecipePage
@@ -30,7 +32,6 @@ PRODUCT = "DFRot Studio"
 MODEL, RECIPE, RUN, RESULTS, HISTORY = range(5)
 # The engine is killed before this when it does not stop by itself; see run_worker.CANCEL_GRACE_S.
 CLOSE_TIMEOUT_MS = 15_000
-PAGE_DELAY_MS = 800
 
 #: What to do with a run when the window is closed: "stay" keeps the window.
 Closing = Literal["background", "stop", "stay"]
@@ -69,7 +70,6 @@ class MainWindow(QMainWindow):
         self._closing: Closing = "stay"
         self.notifier = RunNotifier(self, make_tray)
         self._is_shown = False
-        self._unmade = dict(make_pages)
         self._open_run = settings.open_run
         self.model_page = model_page
         self.recipe_page = recipe_page
@@ -80,6 +80,7 @@ class MainWindow(QMainWindow):
         self.notice = Notice(tr("Resume"), tr("Not now"))
         self.stack = PageStack()
         self._build((model_page, recipe_page, QWidget(), QWidget(), QWidget()))
+        self._pages = LatePages(self.stack, {step: partial(make, self) for step, make in make_pages.items()}, self)
         self._connect()
         self.setAcceptDrops(True)
         self.go_to(MODEL)
@@ -88,7 +89,7 @@ class MainWindow(QMainWindow):
 
     def go_to(self, step: int) -> None:
         """Show the page of a step."""
-        self._make_page(step)
+        self._pages.make(step)
         self.stack.setCurrentIndex(step)
         self.sidebar.show_step(step)
 
@@ -107,8 +108,7 @@ class MainWindow(QMainWindow):
             if focus is not None:
                 focus.watch(self)
             QTimer.singleShot(0, self, self._offer_resume)
-            for number, step in enumerate(tuple(self._unmade), start=1):
-                QTimer.singleShot(number * PAGE_DELAY_MS, self, lambda step=step: self._make_page(step))
+            self._pages.make_all()
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802
         self.model_page.dragEnterEvent(event)
@@ -152,17 +152,6 @@ class MainWindow(QMainWindow):
         self._side_area = scroll_area(self.sidebar)
         self._side_area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         return self._side_area
-
-    def _make_page(self, step: int) -> None:
-        """Put the page of a step in its place, unless it is there."""
-        make = self._unmade.pop(step, None)
-        if make is None:
-            return
-        placeholder = self.stack.widget(step)
-        assert placeholder is not None
-        self.stack.insertWidget(step, make(self))
-        self.stack.removeWidget(placeholder)
-        placeholder.deleteLater()
 
     def _connect(self) -> None:
         self.sidebar.step_chosen.connect(self.go_to)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from typing import Protocol
 
 import pyqtgraph as pg
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt
@@ -24,6 +25,12 @@ SAVE_FILTERS = {
     "csv": mark("CSV table (*.csv)"),
 }
 GRID_ALPHA = {"light": 0.18, "dark": 0.14}
+
+
+class Clicked(Protocol):
+    """What is needed of pyqtgraph's click."""
+
+    def scenePos(self) -> QPointF: ...  # noqa: N802
 
 
 @dataclass
@@ -227,7 +234,15 @@ class Plot(pg.PlotWidget):
         if self._empty.isVisibleTo(self) or not self.view.sceneBoundingRect().contains(position):
             self._hide_cross()
             return
-        point = self.view.mapSceneToView(position)
+        self.show_tip_at(self.view.mapSceneToView(position))
+
+    def clicked_point(self, event: Clicked) -> QPointF | None:
+        """Where the view was clicked, in its own coordinates; None beside it."""
+        is_inside = self.view.sceneBoundingRect().contains(event.scenePos())
+        return self.view.mapSceneToView(event.scenePos()) if is_inside else None
+
+    def show_tip_at(self, point: QPointF) -> None:
+        """Crosshair and read-out at a point in view coordinates."""
         html = self.readout(point.x(), point.y())
         if not html:
             self._hide_cross()
@@ -236,7 +251,8 @@ class Plot(pg.PlotWidget):
         self._cross.show()
         self.tip.setText(html)
         self.tip.adjustSize()
-        self._place_tip(self.mapFromScene(position).x(), self.mapFromScene(position).y())
+        at = self.mapFromScene(self.view.mapViewToScene(point))
+        self._place_tip(at.x(), at.y())
 
     def _place_tip(self, x: int, y: int) -> None:
         fits_right = x + 20 + self.tip.width() < self.width()

@@ -110,10 +110,6 @@
         <translation>(leer)</translation>
     </message>
     <message>
-        <source>0 takes every core</source>
-        <translation>0 nimmt alle Kerne</translation>
-    </message>
-    <message>
         <source>0 takes the likeliest token every time; with more, both models draw alike</source>
         <translation>0 nimmt jedes Mal das wahrscheinlichste Token; mit mehr ziehen beide Modelle dieselben Zufallszahlen</translation>
     </message>
@@ -1164,8 +1160,92 @@
         <translation>Größtes |h|</translation>
     </message>
     <message>
-        <source>Largest |h| of each token; triangles are massive tokens</source>
-        <translation>Größtes |h| jedes Tokens; Dreiecke sind massive Token</translation>
+        <source>0 takes every core, or OMP_NUM_THREADS</source>
+        <translation>0 nimmt alle Kerne, oder so viele, wie OMP_NUM_THREADS sagt</translation>
+    </message>
+    <message>
+        <source>All blocks</source>
+        <translation>Alle Blöcke</translation>
+    </message>
+    <message>
+        <source>All inputs</source>
+        <translation>Alle Eingänge</translation>
+    </message>
+    <message>
+        <source>Arrow keys move over the tokens; Enter shows one in full, Escape closes it.</source>
+        <translation>Pfeiltasten gehen über die Token; Eingabe zeigt eines ganz, Escape schließt es.</translation>
+    </message>
+    <message>
+        <source>Attention input</source>
+        <translation>Eingang der Attention</translation>
+    </message>
+    <message>
+        <source>Block input</source>
+        <translation>Eingang des Blocks</translation>
+    </message>
+    <message>
+        <source>Block {block}</source>
+        <translation>Block {block}</translation>
+    </message>
+    <message>
+        <source>Block {block} · position {position} · largest |h| {value:,.1f}</source>
+        <translation>Block {block} · Position {position} · größtes |h| {value:,.1f}</translation>
+    </message>
+    <message>
+        <source>Block {block} · position {position} · largest |h| {value:,.1f} · massive</source>
+        <translation>Block {block} · Position {position} · größtes |h| {value:,.1f} · massiv</translation>
+    </message>
+    <message>
+        <source>Block {block}, each on its own inputs</source>
+        <translation>Block {block}, jede mit ihren eigenen Eingaben</translation>
+    </message>
+    <message>
+        <source>Calibration has not kept this token, so its errors are not known.</source>
+        <translation>Die Kalibrierung hat dieses Token nicht aufgehoben, daher sind seine Fehler nicht bekannt.</translation>
+    </message>
+    <message>
+        <source>Click a block for its linears</source>
+        <translation>Ein Klick auf einen Block zeigt seine Linearschichten</translation>
+    </message>
+    <message>
+        <source>Close (Escape)</source>
+        <translation>Schließen (Escape)</translation>
+    </message>
+    <message>
+        <source>Close the token</source>
+        <translation>Das Token schließen</translation>
+    </message>
+    <message>
+        <source>Does it load here?</source>
+        <translation>Lädt es hier?</translation>
+    </message>
+    <message>
+        <source>Error per linear</source>
+        <translation>Fehler je Linearschicht</translation>
+    </message>
+    <message>
+        <source>Files that are meant</source>
+        <translation>Gemeinte Dateien</translation>
+    </message>
+    <message>
+        <source>Got it</source>
+        <translation>Verstanden</translation>
+    </message>
+    <message>
+        <source>Input</source>
+        <translation>Eingang</translation>
+    </message>
+    <message>
+        <source>Install a runtime</source>
+        <translation>Laufzeit installieren</translation>
+    </message>
+    <message>
+        <source>Its errors appear here once the rotations have been compared.</source>
+        <translation>Seine Fehler erscheinen hier, sobald die Rotationen verglichen sind.</translation>
+    </message>
+    <message>
+        <source>Largest |h| in front of each block; triangles are massive tokens. Click a token for its errors.</source>
+        <translation>Größtes |h| vor jedem Block; Dreiecke sind massive Token. Ein Klick zeigt die Fehler eines Tokens.</translation>
     </message>
     <message>
         <source>Layers × hidden</source>
@@ -1240,6 +1320,10 @@
         <translation>Laden mit</translation>
     </message>
     <message>
+        <source>Loads the files with a runtime on this computer&apos;s CPU, apart from this program, and measures perplexity.</source>
+        <translation>Lädt die Dateien mit einer Laufzeit auf der CPU dieses Computers, getrennt von diesem Programm, und misst die Perplexität.</translation>
+    </message>
+    <message>
         <source>Log</source>
         <translation>Protokoll</translation>
     </message>
@@ -1270,6 +1354,10 @@
     <message>
         <source>MEMORY ON THIS COMPUTER</source>
         <translation>SPEICHER AUF DIESEM COMPUTER</translation>
+    </message>
+    <message>
+        <source>MLP input</source>
+        <translation>Eingang des MLP</translation>
     </message>
     <message>
         <source>Make a token…</source>
@@ -1402,6 +1490,10 @@
     <message>
         <source>Needs no network</source>
         <translation>Braucht kein Netz</translation>
+    </message>
+    <message>
+        <source>New here? Two clicks are enough for a first run</source>
+        <translation>Neu hier? Zwei Klicks genügen für einen ersten Lauf</translation>
     </message>
     <message>
         <source>New recipe with these exceptions</source>
@@ -1720,6 +1812,10 @@
         <translation>Vorlage</translation>
     </message>
     <message>
+        <source>Press “Use this model” for the small model that comes with the program, then “Start run” on the next page. The settings are fine as they are; the results open when the run has ended.</source>
+        <translation>„Dieses Modell benutzen“ nimmt das kleine Modell, das mit dem Programm kommt; auf der nächsten Seite dann „Lauf starten“. Die Einstellungen passen, wie sie sind; die Ergebnisse öffnen sich, wenn der Lauf zu Ende ist.</translation>
+    </message>
+    <message>
         <source>Private</source>
         <translation>Privat</translation>
     </message>
@@ -1730,6 +1826,10 @@
     <message>
         <source>Processes</source>
         <translation>Prozesse</translation>
+    </message>
+    <message>
+        <source>Progress of the check</source>
+        <translation>Fortschritt der Prüfung</translation>
     </message>
     <message>
         <source>Progress of the measurement</source>
@@ -1826,6 +1926,10 @@
     <message>
         <source>R3, query and key</source>
         <translation>R3, Query und Key</translation>
+    </message>
+    <message>
+        <source>R4 is applied by code in the folder, which transformers runs only where it may</source>
+        <translation>R4 wird von Code im Ordner angewandt, den transformers nur ausführt, wo es darf</translation>
     </message>
     <message>
         <source>R4, MLP hidden</source>
@@ -2068,6 +2172,10 @@ Der Lauf, aus dem sie stammt, behält seine eigene Datei.</translation>
         <translation>Optionen des Laufs</translation>
     </message>
     <message>
+        <source>Run the folder&apos;s code</source>
+        <translation>Code des Ordners ausführen</translation>
+    </message>
+    <message>
         <source>Running</source>
         <translation>Laufend</translation>
     </message>
@@ -2284,6 +2392,10 @@ Der Lauf, aus dem sie stammt, behält seine eigene Datei.</translation>
         <translation>Ergebnisse zeigen</translation>
     </message>
     <message>
+        <source>Show the error of all blocks</source>
+        <translation>Den Fehler aller Blöcke zeigen</translation>
+    </message>
+    <message>
         <source>Show the run and its results (Enter)</source>
         <translation>Den Lauf und seine Ergebnisse zeigen (Eingabe)</translation>
     </message>
@@ -2442,6 +2554,10 @@ Der Lauf, aus dem sie stammt, behält seine eigene Datei.</translation>
     <message>
         <source>Stop writing; what is there stays</source>
         <translation>Das Schreiben stoppen; was da ist, bleibt</translation>
+    </message>
+    <message>
+        <source>Stop; a half made environment is made anew</source>
+        <translation>Anhalten; eine halb fertige Umgebung wird neu gemacht</translation>
     </message>
     <message>
         <source>Stop; what has arrived is not sent again</source>
@@ -2679,6 +2795,10 @@ Der Lauf, aus dem sie stammt, behält seine eigene Datei.</translation>
         <translation>Der Lauf wurde vor seinem Ende abgebrochen.</translation>
     </message>
     <message>
+        <source>The run wrote several kinds of files; what is done here is done with these</source>
+        <translation>Der Lauf hat mehrere Arten von Dateien geschrieben; was hier geschieht, geschieht mit diesen</translation>
+    </message>
+    <message>
         <source>The same for the first {share:,} characters; from there on they differ.</source>
         <translation>Gleich in den ersten {share:,} Zeichen; danach unterscheiden sie sich.</translation>
     </message>
@@ -2709,6 +2829,10 @@ Der Lauf, aus dem sie stammt, behält seine eigene Datei.</translation>
         <translation>Sie lassen sich dann unter ihrem Namen wieder benutzen</translation>
     </message>
     <message>
+        <source>This block&apos;s linears are drawn here once they are rounded.</source>
+        <translation>Hier werden die Linearschichten dieses Blocks gezeichnet, sobald sie gerundet sind.</translation>
+    </message>
+    <message>
         <source>This computer</source>
         <translation>Dieser Computer</translation>
     </message>
@@ -2727,6 +2851,14 @@ Der Lauf, aus dem sie stammt, behält seine eigene Datei.</translation>
     <message>
         <source>This rotation is not refined.</source>
         <translation>Diese Rotation wird nicht verfeinert.</translation>
+    </message>
+    <message>
+        <source>This run has no errors by place: they are measured when the rotations are compared</source>
+        <translation>Dieser Lauf hat keine Fehler nach Ort: sie werden gemessen, wenn die Rotationen verglichen werden</translation>
+    </message>
+    <message>
+        <source>This run was made before errors of single tokens were kept.</source>
+        <translation>Dieser Lauf entstand, bevor Fehler einzelner Token aufgehoben wurden.</translation>
     </message>
     <message>
         <source>Time</source>
@@ -2751,6 +2883,10 @@ Der Lauf, aus dem sie stammt, behält seine eigene Datei.</translation>
     <message>
         <source>Token rank, worst first</source>
         <translation>Rang des Tokens, schlechteste zuerst</translation>
+    </message>
+    <message>
+        <source>Token {text}</source>
+        <translation>Token {text}</translation>
     </message>
     <message>
         <source>Tokens at most</source>
@@ -2795,6 +2931,10 @@ Der Lauf, aus dem sie stammt, behält seine eigene Datei.</translation>
     <message>
         <source>Try again; nothing was lost.</source>
         <translation>Versuchen Sie es erneut; nichts ging verloren.</translation>
+    </message>
+    <message>
+        <source>Try it</source>
+        <translation>Ausprobieren</translation>
     </message>
     <message>
         <source>Try rotations</source>
@@ -2965,6 +3105,10 @@ Ein Lauf, der im Gange ist, ist nicht betroffen.</translation>
         <translation>Was geschehen wird</translation>
     </message>
     <message>
+        <source>Where</source>
+        <translation>Wo</translation>
+    </message>
+    <message>
         <source>Where a run keeps what it needs to resume; beside the output by default</source>
         <translation>Wo ein Lauf aufbewahrt, was er zum Fortsetzen braucht; von sich aus neben der Ausgabe</translation>
     </message>
@@ -2975,6 +3119,14 @@ Ein Lauf, der im Gange ist, ist nicht betroffen.</translation>
     <message>
         <source>Where the checkpoint is written</source>
         <translation>Wohin der Checkpoint geschrieben wird</translation>
+    </message>
+    <message>
+        <source>Which block&apos;s tokens and linears are drawn</source>
+        <translation>Welches Blocks Token und Linearschichten gezeichnet werden</translation>
+    </message>
+    <message>
+        <source>Which input of the blocks is drawn</source>
+        <translation>Welcher Eingang der Blöcke gezeichnet wird</translation>
     </message>
     <message>
         <source>Whip  DartQuant</source>
@@ -3233,6 +3385,10 @@ Ein Lauf, der im Gange ist, ist nicht betroffen.</translation>
         <translation>Spitze {size}</translation>
     </message>
     <message>
+        <source>pip downloads it; about {size} go to {folder}. `dfrot serve-check --remove {name}` deletes it again.</source>
+        <translation>pip lädt sie herunter; etwa {size} kommen nach {folder}. `dfrot serve-check --remove {name}` löscht sie wieder.</translation>
+    </message>
+    <message>
         <source>rank {rank:,.0f} of {count:,}</source>
         <translation>Rang {rank:,.0f} von {count:,}</translation>
     </message>
@@ -3247,6 +3403,10 @@ Ein Lauf, der im Gange ist, ist nicht betroffen.</translation>
     <message>
         <source>refused</source>
         <translation>abgelehnt</translation>
+    </message>
+    <message>
+        <source>relative error</source>
+        <translation>relativer Fehler</translation>
     </message>
     <message>
         <source>seed {seed}</source>
@@ -3376,6 +3536,10 @@ Ein Lauf, der im Gange ist, ist nicht betroffen.</translation>
         <translation>{model} wurde unterbrochen</translation>
     </message>
     <message>
+        <source>{name} (this run)</source>
+        <translation>{name} (dieser Lauf)</translation>
+    </message>
+    <message>
         <source>{name} could not be written: {reason}.</source>
         <translation>{name} konnte nicht geschrieben werden: {reason}.</translation>
     </message>
@@ -3404,6 +3568,10 @@ Ein Lauf, der im Gange ist, ist nicht betroffen.</translation>
         <translation>{pace:.1f} s/It.</translation>
     </message>
     <message>
+        <source>{place}: largest |h|; triangles are massive tokens. Click a token for its errors.</source>
+        <translation>{place}: größtes |h|; Dreiecke sind massive Token. Ein Klick zeigt die Fehler eines Tokens.</translation>
+    </message>
+    <message>
         <source>{rotation} lowers the massive tokens&apos; error by {massive:.0f} % against a random Hadamard rotation.</source>
         <translation>{rotation} senkt den Fehler der massiven Token um {massive:.0f} % gegenüber einer zufälligen Hadamard-Rotation.</translation>
     </message>
@@ -3414,6 +3582,10 @@ Ein Lauf, der im Gange ist, ist nicht betroffen.</translation>
     <message>
         <source>{rotation} lowers the mean token error by {mean:.0f} % against no rotation.</source>
         <translation>{rotation} senkt den mittleren Tokenfehler um {mean:.0f} % gegenüber keiner Rotation.</translation>
+    </message>
+    <message>
+        <source>{runtime} is not installed. Make an environment for it?</source>
+        <translation>{runtime} ist nicht installiert. Eine Umgebung dafür anlegen?</translation>
     </message>
     <message>
         <source>{runtime} on {generation}</source>

@@ -116,6 +116,8 @@ NO_TEXTS: dict[str, set[str]] = {
     "hub_search.py": {"LlamaForCausalLM"},
     "main_window.py": {"DFRot Studio", "MainWindow"},
     "pages/account_dialog.py": {"hf_…"},
+    "pages/site_picker.py": {"attention, mlp"},
+    "pages/token_details.py": {" …"},
     "result_words.py": {"Whip", "Cayley"},
     "run_parts.py": {"Series("},
     # The log is the engine's, in English.
@@ -145,7 +147,8 @@ def literals(tree: ast.AST) -> Iterator[str]:
     for node in ast.iter_child_nodes(tree):
         is_text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
         is_marked = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in {"tr", "mark"}
-        if is_text or isinstance(node, ast.Assert):
+        is_export = isinstance(node, ast.Assign) and "__all__" in [getattr(one, "id", "") for one in node.targets]
+        if is_text or is_export or isinstance(node, ast.Assert):
             continue
         if is_marked:
             rest = [*node.args[1:], *(word.value for word in node.keywords)]  # pyright: ignore[reportAttributeAccessIssue]
