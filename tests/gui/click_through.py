@@ -33,6 +33,8 @@ NUMBERS = {
     "evaluation.seq_len": 128,
     "evaluation.num_windows": 2,
 }
+#: For what takes half a minute on a computer that has nothing else to do.
+PATIENCE_S = 200.0
 MODES: tuple[Mode, ...] = ("dark", "light")
 
 
@@ -91,9 +93,9 @@ def go_through(session: Session) -> None:
     page = run_page(window)
     session.click(window.recipe_page.start_button)
     session.wait_for("the Run page", lambda: window.stack.currentIndex() == RUN)
-    session.wait_for("the first block to be rounded", lambda: bool(window.runs.state.blocks), 120)
+    session.wait_for("the first block to be rounded", lambda: bool(window.runs.state.blocks), PATIENCE_S)
     session.picture("run-going")
-    session.wait_for("the end", lambda: not window.runs.is_active, 150)
+    session.wait_for("the end", lambda: not window.runs.is_active, PATIENCE_S)
     assert window.runs.state.status == "finished", window.runs.state.message
     session.wait_for("the results", lambda: window.stack.currentIndex() == RESULTS)
     results = result_page(window)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtCore import QPoint, QPointF, Qt, QTimer
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
@@ -15,12 +16,15 @@ from pytestqt.qtbot import QtBot
 from dfrot_engine.charts import ActivationMap
 from dfrot_gui.charts.activation_map import ActivationMapChart
 from dfrot_gui.charts.linear_error import MOST_BARS, LinearErrorChart
+from dfrot_gui.errors_by_place import ErrorsByPlace
 from dfrot_gui.pages.run_page import RunPage
 from dfrot_gui.pages.site_picker import SitePicker, site_titles
 from dfrot_gui.recipe_form.editors import ChoiceEditor
 from dfrot_gui.run_model import RunModel
+from dfrot_gui.run_parts import ChartFile
 from dfrot_gui.run_tables import shown_text
 from tests.gui import fake_charts, fake_engine
+from tests.gui.history_runs import NOON
 from tests.gui.test_run_page import past_run
 
 
@@ -182,3 +186,21 @@ def test_what_was_picked_stays_while_the_run_goes_on(qtbot: QtBot) -> None:
     assert (picker.site, picker.block) == (1, 7)
     picker.set_places(("attention, mlp",), 12)
     assert (picker.site, picker.block) == (None, None)
+
+
+def test_a_file_that_is_replaced_all_the_time_is_read_all_the_same(qtbot: QtBot, tmp_path: Path) -> None:
+    path = tmp_path / "site_errors.npz"
+    fake_charts.site_errors().save(path)
+    reader = ErrorsByPlace()
+    answers: list[int] = []
+    reader.known.connect(lambda: answers.append(1))
+    replaced = QTimer(interval=1)
+    files = (ChartFile("site_errors.npz", "rotate", NOON + timedelta(seconds=number)) for number in range(1_000_000))
+    replaced.timeout.connect(lambda: reader.at((path, next(files)), 1, 7))
+    replaced.start()
+    qtbot.waitUntil(lambda: len(answers) >= 3, timeout=10_000)
+    replaced.stop()
+    qtbot.waitUntil(lambda: not reader.is_reading, timeout=5_000)
+    (found,) = {one.rank[-1] for one in reader.at((path, next(files)), 1, 7).series.values()}  # type: ignore[union-attr]
+    assert found == 40 * 50
+    qtbot.waitUntil(lambda: not reader.is_reading, timeout=5_000)
