@@ -63,6 +63,8 @@ def make_application(arguments: list[str]) -> QApplication:
     app.setApplicationVersion(__version__)
     app.setOrganizationName("dfrot")
     app.setDesktopFileName("dfrot-gui")
+    # Qt's own quit waits for whoever holds its lock: a window closed in its first seconds left the process running.
+    app.lastWindowClosed.connect(app.quit)
     app.setWindowIcon(QIcon(str(resources_dir() / "icons" / "dfrot.svg")))
     return app
 

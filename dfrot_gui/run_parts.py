@@ -18,6 +18,7 @@ from dfrot_engine import (
     TrialResult,
     TrialRow,
 )
+from dfrot_engine.serve_check.types import ServeCheck
 
 StageStatus = Literal["waiting", "running", "done", "reused"]
 Status = Literal["idle", "running", "paused", "stopping", "finished", "cancelled", "failed", "interrupted"]
@@ -226,6 +227,7 @@ class RunState:
     sensitivity: SensitivityResult | None = None
     written: Mapping[str, str] = field(default_factory=dict)
     generation: GenerationResult | None = None
+    served: ServeCheck | None = None
     warnings: tuple[StageWarning, ...] = ()
     log: Series[LogLine] = field(default_factory=Series[LogLine])
     message: str = ""

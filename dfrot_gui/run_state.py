@@ -260,7 +260,7 @@ _FOLDS: dict[type, Callable[[RunState, Any], RunState]] = {
     SensitivityFinished: lambda state, event: replace(state, sensitivity=event.result),
     TextWritten: _text_written,
     GenerationFinished: lambda state, event: replace(state, generation=event.result),
-    ServeChecked: lambda state, _event: state,  # shown by the command line alone
+    ServeChecked: lambda state, event: replace(state, served=event.result),
     Warned: _warned,
     Logged: lambda state, event: _logged(state, event.time, event.stage, event.message),
     PauseChanged: _pause_changed,

@@ -16,7 +16,7 @@ from PySide6.QtWidgets import QFileDialog, QFrame, QGraphicsView, QLabel, QMenu,
 from dfrot_gui.charts.axis import Axis, Number
 from dfrot_gui.charts.export import picture, save_chart
 from dfrot_gui.run_tables import Table
-from dfrot_gui.theme import Theme, Tokens, ui_font
+from dfrot_gui.theme import Theme, Tokens, px, ui_font
 from dfrot_gui.translation import mark, tr
 
 SAVE_FILTERS = {
@@ -82,7 +82,7 @@ class Plot(pg.PlotWidget):
         self._cross.hide()
         self.plot_item.addItem(self._cross, ignoreBounds=True)
         self.setAccessibleName(title)
-        self.setMinimumHeight(150)
+        self.setMinimumHeight(px(150))
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setViewportUpdateMode(QGraphicsView.ViewportUpdateMode.MinimalViewportUpdate)
@@ -164,7 +164,7 @@ class Plot(pg.PlotWidget):
             axis.setTextPen(t.muted)
             axis.setTickFont(ui_font(11))
             if text:
-                axis.setLabel(text, **{"color": t.muted, "font-size": "11px"})
+                axis.setLabel(text, **{"color": t.muted, "font-size": f"{px(11)}px"})
         self.plot_item.showGrid(x=False, y=True, alpha=GRID_ALPHA[t.name])
         for one in self._styled:
             self._style(one, t)
@@ -180,7 +180,7 @@ class Plot(pg.PlotWidget):
 
     def sizeHint(self) -> QSize:  # noqa: N802
         # A graphics view asks for 640 × 480 and would push everything else out of the page.
-        return QSize(260, 160)
+        return QSize(px(260), px(160))
 
     # Pictures and numbers.
 
@@ -292,8 +292,8 @@ class Plot(pg.PlotWidget):
 
 def tip_html(head: str, rows: Sequence[tuple[str, str, str]]) -> str:
     """A read-out: a muted head, then (colour or "", name, value) a line each. Texts are escaped."""
-    lines = [f"<div style='font-size:11px;color:{Theme.get().t.muted}'>{escape(head)}</div>"]
+    lines = [f"<div style='font-size:{px(11)}px;color:{Theme.get().t.muted}'>{escape(head)}</div>"]
     for color, name, value in rows:
         square = f"<span style='color:{color}'>■</span> " if color else ""
-        lines.append(f"<div style='font-size:11px'>{square}{escape(name)} &nbsp;<b>{escape(value)}</b></div>")
+        lines.append(f"<div style='font-size:{px(11)}px'>{square}{escape(name)} &nbsp;<b>{escape(value)}</b></div>")
     return "".join(lines)

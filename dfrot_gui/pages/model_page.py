@@ -24,6 +24,7 @@ from dfrot_gui.pages.model_list import ModelList, ModelRows
 from dfrot_gui.pages.revision_choice import MAIN
 from dfrot_gui.recipe_form.editors import ChoiceEditor
 from dfrot_gui.settings import Settings
+from dfrot_gui.theme import px
 from dfrot_gui.translation import mark, tr
 from dfrot_gui.widgets import Button, Card, Notice, Page, box, col, label, row
 from dfrot_gui.widgets.flow import FlowLayout
@@ -89,7 +90,7 @@ class ModelPage(Page):
         self.account_button.clicked.connect(self.sign_in)
         self.facts = ModelFactsPanel(look_at, memory_bytes, actions, files)
         self.facts.sign_in_requested.connect(self.sign_in)
-        self.facts.setFixedWidth(348)
+        self.facts.setFixedWidth(px(348))
         self.facts.used.connect(self._use)
         left = box(col(self._build_search(), self._build_chips(), 2, (self._build_list(), 1), spacing=10))
         self.hint = Notice(dismissal=tr("Got it"))

@@ -36,6 +36,7 @@ from dfrot_gui.run_progress import elapsed_s
 from dfrot_gui.run_state import RunState
 from dfrot_gui.run_words import Kpi, recipe_line
 from dfrot_gui.side_process import SideProcess
+from dfrot_gui.theme import px
 from dfrot_gui.translation import mark, tr
 from dfrot_gui.widgets import (
     Button,
@@ -149,9 +150,10 @@ class ResultPage(Page):
         self.text = TextPanel(self._model, SideProcess(engine, parent=self))
         self.sensitivity = SensitivityPanel(self._model, SideProcess(engine, parent=self))
         checking, pushing = SideProcess(engine, parent=self), SideProcess(engine, again=PUSH_AGAIN, parent=self)
-        self.share = SharePanel(self._model, checking, pushing)
+        serving = SideProcess(engine, parent=self)
+        self.share = SharePanel(self._model, checking, serving, pushing)
         self.files = self.share.files
-        self._sides = (self.text.process, self.sensitivity.process, checking, pushing)
+        self._sides = (self.text.process, self.sensitivity.process, checking, serving, pushing)
 
     def _show_view(self) -> None:
         self._stack.setCurrentIndex(1 + VIEWS.index(self.views.current()) if self.views.isVisibleTo(self) else 0)
@@ -174,7 +176,7 @@ class ResultPage(Page):
         self.order = Segmented((WORST, ALL), labels=(tr(WORST), tr(ALL)), name=tr("Order"))
         self._error_card = ChartCard(self.errors, " ", box(row(self.legend, self.order, spacing=20)))
         self._block_card = ChartCard(self.by_block)
-        self._map_card = MapCard(THIRD_HEIGHT)
+        self._map_card = MapCard(px(THIRD_HEIGHT))
         self.map = self._map_card.map
         self.order.changed.connect(lambda order: self.errors.set_worst_first(order == WORST))
         self.legend.toggled.connect(self.errors.set_kind_visible)
@@ -199,8 +201,8 @@ class ResultPage(Page):
             (self.proof, SECOND_HEIGHT),
         )
         for card, height in heights:
-            card.setFixedHeight(height)
-        self._map_card.setMinimumHeight(THIRD_HEIGHT)
+            card.setFixedHeight(px(height))
+        self._map_card.setMinimumHeight(px(THIRD_HEIGHT))
         return col(
             self._verdict,
             row(*((card, 1) for card in self._kpis.values()), spacing=14),

@@ -32,6 +32,7 @@ from dfrot_gui.run_words import (
     stage_line,
     time_line,
 )
+from dfrot_gui.theme import px
 from dfrot_gui.translation import mark, tr
 from dfrot_gui.widgets import Button, Card, KpiCard, LogView, Page, StageBar, box, col, label, row, scrolled
 
@@ -89,7 +90,7 @@ class RunPage(Page):
         self.loss, self.errors = RefinementLossChart(), TokenErrorChart()
         self.blocks, self.linears = BlockErrorChart(), LinearErrorChart()
         self.picker = SitePicker()
-        self.map_card = MapCard(CHART_HEIGHT)
+        self.map_card = MapCard(px(CHART_HEIGHT))
         self.map = self.map_card.map
         self.all_blocks = Button(tr("All blocks"), "arrow-left", "ghost", tip=tr("Show the error of all blocks"))
         self._error_card = ChartCard(self.errors, tr(WORST_FIRST))
@@ -100,7 +101,7 @@ class RunPage(Page):
             self._block_stack.addWidget(card)
         self._cards = [ChartCard(self.loss), self._error_card, self.map_card, self._block_stack]
         for card in self._cards:
-            card.setMinimumHeight(CHART_HEIGHT)
+            card.setMinimumHeight(px(CHART_HEIGHT))
         self._error_card.show_legend()
         self._block_card.show_legend()
 
@@ -129,7 +130,7 @@ class RunPage(Page):
         self._overview.addLayout(self._grid, 2, 0)
         self._place(2)
         self._charts_area = scrolled(self._overview)
-        self.log.setFixedHeight(92)
+        self.log.setFixedHeight(px(92))
         content = QGridLayout()
         content.setContentsMargins(0, 0, 0, 0)
         content.setSpacing(16)
@@ -142,8 +143,8 @@ class RunPage(Page):
         """Two columns of charts with the numbers at their right; on a narrow page one, the numbers above."""
         self.columns = columns
         is_wide = columns > 1
-        self._kpi_box.setMaximumWidth(KPI_WIDTH if is_wide else QWIDGETSIZE_MAX)
-        self._kpi_box.setMinimumWidth(KPI_WIDTH if is_wide else 0)
+        self._kpi_box.setMaximumWidth(px(KPI_WIDTH) if is_wide else QWIDGETSIZE_MAX)
+        self._kpi_box.setMinimumWidth(px(KPI_WIDTH) if is_wide else 0)
         self._kpi_line.setDirection(QBoxLayout.Direction.TopToBottom if is_wide else QBoxLayout.Direction.LeftToRight)
         if is_wide:
             self._overview.addWidget(self._kpi_box, 1, 1, 2, 1)
@@ -174,7 +175,7 @@ class RunPage(Page):
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
         super().resizeEvent(event)
-        columns = 2 if self.width() - KPI_WIDTH >= TWO_COLUMNS_FROM else 1
+        columns = 2 if self.width() - px(KPI_WIDTH) >= px(TWO_COLUMNS_FROM) else 1
         if columns != self.columns:
             self._place(columns)
 

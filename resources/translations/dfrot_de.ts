@@ -110,8 +110,8 @@
         <translation>(leer)</translation>
     </message>
     <message>
-        <source>0 takes every core</source>
-        <translation>0 nimmt alle Kerne</translation>
+        <source>0 takes every core, or OMP_NUM_THREADS</source>
+        <translation>0 nimmt alle Kerne, oder so viele, wie OMP_NUM_THREADS sagt</translation>
     </message>
     <message>
         <source>0 takes the likeliest token every time; with more, both models draw alike</source>
@@ -208,6 +208,10 @@
     <message>
         <source>A saved R1: &apos;library:&apos; and its name in the rotation library, or a .safetensors or .npy file. Used when the start is from-file</source>
         <translation>Eine gespeicherte R1: „library:“ und ihr Name in der Rotationsbibliothek, oder eine .safetensors- oder .npy-Datei. Gilt, wenn der Start from-file ist</translation>
+    </message>
+    <message>
+        <source>About and this computer…</source>
+        <translation>Über das Programm und diesen Computer…</translation>
     </message>
     <message>
         <source>About {duration} on this computer</source>
@@ -320,6 +324,10 @@
     <message>
         <source>As a chat</source>
         <translation>Als Chat</translation>
+    </message>
+    <message>
+        <source>As the system</source>
+        <translation>Wie das System</translation>
     </message>
     <message>
         <source>Ask both</source>
@@ -752,6 +760,10 @@
         <translation>Gerät</translation>
     </message>
     <message>
+        <source>Does it load here?</source>
+        <translation>Lädt es hier?</translation>
+    </message>
+    <message>
         <source>Download</source>
         <translation>Herunterladen</translation>
     </message>
@@ -890,6 +902,10 @@
     <message>
         <source>Files are as written</source>
         <translation>Dateien sind, wie sie geschrieben wurden</translation>
+    </message>
+    <message>
+        <source>Files that are meant</source>
+        <translation>Gemeinte Dateien</translation>
     </message>
     <message>
         <source>Files to write</source>
@@ -1056,6 +1072,10 @@
         <translation>Hilfe (F1)</translation>
     </message>
     <message>
+        <source>Help: the language changes at the next start</source>
+        <translation>Hilfe: die Sprache wechselt beim nächsten Start</translation>
+    </message>
+    <message>
         <source>History</source>
         <translation>Verlauf</translation>
     </message>
@@ -1114,6 +1134,10 @@
     <message>
         <source>Input</source>
         <translation>Eingang</translation>
+    </message>
+    <message>
+        <source>Install a runtime</source>
+        <translation>Laufzeit installieren</translation>
     </message>
     <message>
         <source>Install the program again.</source>
@@ -1204,6 +1228,10 @@
         <translation>LLaVA</translation>
     </message>
     <message>
+        <source>Language</source>
+        <translation>Sprache</translation>
+    </message>
+    <message>
         <source>Larger than memory</source>
         <translation>Größer als der Speicher</translation>
     </message>
@@ -1290,6 +1318,10 @@
     <message>
         <source>Load with</source>
         <translation>Laden mit</translation>
+    </message>
+    <message>
+        <source>Loads the files with a runtime on this computer&apos;s CPU, apart from this program, and measures perplexity.</source>
+        <translation>Lädt die Dateien mit einer Laufzeit auf der CPU dieses Computers, getrennt von diesem Programm, und misst die Perplexität.</translation>
     </message>
     <message>
         <source>Log</source>
@@ -1796,6 +1828,10 @@
         <translation>Prozesse</translation>
     </message>
     <message>
+        <source>Progress of the check</source>
+        <translation>Fortschritt der Prüfung</translation>
+    </message>
+    <message>
         <source>Progress of the measurement</source>
         <translation>Fortschritt der Messung</translation>
     </message>
@@ -1890,6 +1926,10 @@
     <message>
         <source>R3, query and key</source>
         <translation>R3, Query und Key</translation>
+    </message>
+    <message>
+        <source>R4 is applied by code in the folder, which transformers runs only where it may</source>
+        <translation>R4 wird von Code im Ordner angewandt, den transformers nur ausführt, wo es darf</translation>
     </message>
     <message>
         <source>R4, MLP hidden</source>
@@ -2130,6 +2170,10 @@ Der Lauf, aus dem sie stammt, behält seine eigene Datei.</translation>
     <message>
         <source>Run options</source>
         <translation>Optionen des Laufs</translation>
+    </message>
+    <message>
+        <source>Run the folder&apos;s code</source>
+        <translation>Code des Ordners ausführen</translation>
     </message>
     <message>
         <source>Running</source>
@@ -2512,6 +2556,10 @@ Der Lauf, aus dem sie stammt, behält seine eigene Datei.</translation>
         <translation>Das Schreiben stoppen; was da ist, bleibt</translation>
     </message>
     <message>
+        <source>Stop; a half made environment is made anew</source>
+        <translation>Anhalten; eine halb fertige Umgebung wird neu gemacht</translation>
+    </message>
+    <message>
         <source>Stop; what has arrived is not sent again</source>
         <translation>Stoppen; was angekommen ist, wird nicht noch einmal gesendet</translation>
     </message>
@@ -2573,6 +2621,10 @@ Der Lauf, aus dem sie stammt, behält seine eigene Datei.</translation>
     <message>
         <source>Take this recipe to the Recipe page, to change it</source>
         <translation>Dieses Rezept auf die Rezeptseite nehmen, um es zu ändern</translation>
+    </message>
+    <message>
+        <source>Takes effect at the next start</source>
+        <translation>Gilt ab dem nächsten Start</translation>
     </message>
     <message>
         <source>Tasks</source>
@@ -2743,6 +2795,10 @@ Der Lauf, aus dem sie stammt, behält seine eigene Datei.</translation>
         <translation>Der Lauf wurde vor seinem Ende abgebrochen.</translation>
     </message>
     <message>
+        <source>The run wrote several kinds of files; what is done here is done with these</source>
+        <translation>Der Lauf hat mehrere Arten von Dateien geschrieben; was hier geschieht, geschieht mit diesen</translation>
+    </message>
+    <message>
         <source>The same for the first {share:,} characters; from there on they differ.</source>
         <translation>Gleich in den ersten {share:,} Zeichen; danach unterscheiden sie sich.</translation>
     </message>
@@ -2849,6 +2905,10 @@ Der Lauf, aus dem sie stammt, behält seine eigene Datei.</translation>
         <translation>Token jedes Blocks, die die Verfeinerung sieht</translation>
     </message>
     <message>
+        <source>Topics</source>
+        <translation>Themen</translation>
+    </message>
+    <message>
         <source>Train a LoRA adapter</source>
         <translation>Einen LoRA-Adapter trainieren</translation>
     </message>
@@ -2871,6 +2931,10 @@ Der Lauf, aus dem sie stammt, behält seine eigene Datei.</translation>
     <message>
         <source>Try again; nothing was lost.</source>
         <translation>Versuchen Sie es erneut; nichts ging verloren.</translation>
+    </message>
+    <message>
+        <source>Try it</source>
+        <translation>Ausprobieren</translation>
     </message>
     <message>
         <source>Try rotations</source>
@@ -2955,6 +3019,10 @@ Ein Lauf, der im Gange ist, ist nicht betroffen.</translation>
     <message>
         <source>Version</source>
         <translation>Version</translation>
+    </message>
+    <message>
+        <source>Version, diagnostics, licences</source>
+        <translation>Version, Diagnose, Lizenzen</translation>
     </message>
     <message>
         <source>View</source>
@@ -3317,6 +3385,10 @@ Ein Lauf, der im Gange ist, ist nicht betroffen.</translation>
         <translation>Spitze {size}</translation>
     </message>
     <message>
+        <source>pip downloads it; about {size} go to {folder}. `dfrot serve-check --remove {name}` deletes it again.</source>
+        <translation>pip lädt sie herunter; etwa {size} kommen nach {folder}. `dfrot serve-check --remove {name}` löscht sie wieder.</translation>
+    </message>
+    <message>
         <source>rank {rank:,.0f} of {count:,}</source>
         <translation>Rang {rank:,.0f} von {count:,}</translation>
     </message>
@@ -3510,6 +3582,10 @@ Ein Lauf, der im Gange ist, ist nicht betroffen.</translation>
     <message>
         <source>{rotation} lowers the mean token error by {mean:.0f} % against no rotation.</source>
         <translation>{rotation} senkt den mittleren Tokenfehler um {mean:.0f} % gegenüber keiner Rotation.</translation>
+    </message>
+    <message>
+        <source>{runtime} is not installed. Make an environment for it?</source>
+        <translation>{runtime} ist nicht installiert. Eine Umgebung dafür anlegen?</translation>
     </message>
     <message>
         <source>{runtime} on {generation}</source>
