@@ -34,7 +34,8 @@ NUMBERS = {
     "evaluation.num_windows": 2,
 }
 #: For what takes half a minute on a computer that has nothing else to do.
-PATIENCE_S = 200.0
+PATIENCE_S = 120.0
+STOPS_MS = 15_000
 MODES: tuple[Mode, ...] = ("dark", "light")
 
 
@@ -142,7 +143,11 @@ def choose(session: Session) -> None:
 
 def main() -> int:
     session = Session(Path(sys.argv[1]))
-    go_through(session)
+    try:
+        go_through(session)
+    finally:  # a thread that is left behind ends the program badly, and hides why
+        session.window.runs.stop()
+        session.window.runs.wait(STOPS_MS)
     print(QApplication.platformName(), "xdotool" if shutil.which("xdotool") else "QTest", flush=True)
     return 0
 
