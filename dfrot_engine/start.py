@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from dfrot_engine.home import NO_HOME, has_home
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; where a package cannot be imported it says so in a sentence, and `doctor` still works."""
@@ -13,6 +15,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         from dfrot_engine.doctor.command import main as doctor
 
         return doctor(arguments[1:])
+    if not has_home():
+        print(NO_HOME, file=sys.stderr)
+        return 1
     try:
         from dfrot_engine.cli import main as command
     except Exception as error:  # a broken package may raise anything while it is imported

@@ -23,6 +23,11 @@ def main() -> int:
 
         print(f"DFRot Studio {__version__}")
         return 0
+    from dfrot_engine.home import NO_HOME, has_home
+
+    if not has_home():
+        print(NO_HOME, file=sys.stderr)
+        return 1
     from dfrot_gui.app import main as window
 
     return window(arguments)

@@ -21,7 +21,11 @@ def user() -> str:
     Raises:
         HubError: the Hub cannot be reached, or no longer accepts the token that is kept.
     """
-    return _name(None) if get_token() is not None else ""
+    try:
+        has_token = get_token() is not None
+    except OSError:  # a home that is no folder, or may not be entered, keeps no token
+        return ""
+    return _name(None) if has_token else ""
 
 
 def sign_in(token: str) -> str:

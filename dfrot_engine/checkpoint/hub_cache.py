@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
+from filelock import FileLock, Timeout
 from huggingface_hub import HFCacheInfo, constants, scan_cache_dir, snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import CacheNotFound, HFValidationError
 
@@ -95,7 +97,13 @@ def delete_cached(model_id: str) -> int:
 
 
 def sweep_incomplete(model_id: str) -> None:
-    """Remove what a broken or stopped download left; the client never resumes inside a file."""
-    blobs = cache_folder() / f"models--{model_id.replace('/', '--')}" / "blobs"
-    for path in blobs.glob("*.incomplete"):
-        path.unlink(missing_ok=True)
+    """Remove what a broken or stopped download left, but nothing that another program is still writing.
+
+    Every download of the client goes into a file of its own, so that none is ever taken up again. While it writes one
+    it holds the lock of what the file becomes.
+    """
+    room = f"models--{model_id.replace('/', '--')}"
+    for path in (cache_folder() / room / "blobs").glob("*.incomplete"):
+        lock = FileLock(cache_folder() / ".locks" / room / f"{path.name.rsplit('.', 2)[0]}.lock", mode=0o664)
+        with suppress(Timeout, OSError), lock.acquire(timeout=0):
+            path.unlink(missing_ok=True)

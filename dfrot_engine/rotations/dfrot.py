@@ -1,4 +1,14 @@
-"""Weighted alternating Procrustes: quantize the rotated tokens, rotate to meet what came out, again and again."""
+"""Weighted alternating Procrustes: quantize the rotated tokens, rotate to meet what came out, again and again.
+
+With S = Xᵀdiag(w)X, E = Q(XR) − XR and G = Xᵀdiag(w)E the Procrustes solution is polar(S + GRᵀ)·R. Its first-order
+form needs one eigendecomposition S = VΛVᵀ in all: Ω = V[(Vᵀ(GRᵀ − RGᵀ)V)_ij / (λ_i + λ_j)]Vᵀ, R ← Cayley(Ω)·R. It
+vanishes where GRᵀ is symmetric, which is where the Procrustes solution is R: the fixed points are the paper's.
+
+Each step looks at all heavy tokens and others drawn anew, so that none is learned by heart. The Procrustes step
+holds every token's scale, which moves with its largest value afterwards; so the loss can rise, here as in the
+paper's loop. Every fifth step it is checked, always on the same tokens. Where it rose, the best rotation is taken
+up again with steps half as long; where it fell by less than 0.1 % in fifteen steps, that is the end.
+"""
 
 from __future__ import annotations
 
@@ -47,15 +57,6 @@ def refine(
 ) -> Iterator[RotationStep]:
     """Refine a rotation by alternating quantization with the orthogonal Procrustes step, in its tangent form.
 
-    With S = Xᵀdiag(w)X, E = Q(XR) − XR and G = Xᵀdiag(w)E the Procrustes solution is polar(S + GRᵀ)·R. Its first-order
-    form needs one eigendecomposition S = VΛVᵀ in all: Ω = V[(Vᵀ(GRᵀ − RGᵀ)V)_ij / (λ_i + λ_j)]Vᵀ, R ← Cayley(Ω)·R. It
-    vanishes where GRᵀ is symmetric, which is where the Procrustes solution is R: the fixed points are the paper's.
-
-    Each step looks at all heavy tokens and others drawn anew, so that none is learned by heart. The Procrustes step
-    holds every token's scale, which moves with its largest value afterwards; so the loss can rise, here as in the
-    paper's loop. Every fifth step it is checked, always on the same tokens. Where it rose, the best rotation is taken
-    up again with steps half as long; where it fell by less than 0.1 % in fifteen steps, that is the end.
-
     Args:
         rows_ND: float32 tokens before rotation; no copy in float32 of all of them is made.
         weight_N: float32 weight of each token in the loss (γ² for massive ones).
@@ -73,29 +74,46 @@ def refine(
     draw = partial(_draw, rows_ND, weight_N, quantize, compute_dtype or _fast_dtype(rows_ND.device), seed)
     measured = draw(0)
     rotation = start_DD.to(rows_ND.device, torch.float64)
-    best = RotationStep(0, measured.loss(rotation), rotation)
-    yield best
+    checks = _Checks(RotationStep(0, measured.loss(rotation), rotation))
+    yield checks.best
     metric = _Metric.of(measured.gram())
     is_whole = len(measured.weight_N) == len(weight_N)
-    guard, lowest = 1.0, [best.loss]
     for index in range(1, steps + 1):
-        if best.loss == 0.0:
+        if checks.best.loss == 0.0:
             return
         drawn = measured if is_whole else draw(index)
         omega_DD = metric.tangent(drawn.gradient(rotation), rotation)
         omega_DD = without_mean(omega_DD) if keeps_mean else omega_DD
-        length = guard if is_whole else guard * _fall(index, steps)
+        length = checks.guard if is_whole else checks.guard * _fall(index, steps)
         rotation = cayley(_capped(length * omega_DD)) @ rotation
         if index % _CHECK_EVERY and index < steps:
             continue
-        loss = measured.loss(rotation)
-        best = RotationStep(index, loss, rotation) if loss < best.loss else replace(best, index=index)
-        yield best
-        if loss > best.loss:
-            rotation, guard = best.rotation_DD, guard / 2
-        lowest.append(best.loss)
-        if _has_stalled(lowest) or guard < _SHORTEST:
+        rotation = checks.take(RotationStep(index, measured.loss(rotation), rotation))
+        yield checks.best
+        if checks.is_over:
             return
+
+
+class _Checks:
+    """The best rotation so far, and the share of a step that is taken after losses that rose."""
+
+    def __init__(self, start: RotationStep) -> None:
+        self.best = start
+        self.guard = 1.0
+        self._lowest = [start.loss]
+
+    def take(self, step: RotationStep) -> Tensor:
+        """Note a rotation that was measured; returns the one to go on from."""
+        has_risen = step.loss > self.best.loss
+        self.best = step if step.loss < self.best.loss else replace(self.best, index=step.index)
+        self._lowest.append(self.best.loss)
+        if has_risen:
+            self.guard /= 2
+        return self.best.rotation_DD if has_risen else step.rotation_DD
+
+    @property
+    def is_over(self) -> bool:
+        return _has_stalled(self._lowest) or self.guard < _SHORTEST
 
 
 def _has_stalled(lowest: list[float]) -> bool:

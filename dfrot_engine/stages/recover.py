@@ -10,6 +10,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from dfrot_engine.distributed import Ranks
 from dfrot_engine.forward.attention import KVQuantizer
 from dfrot_engine.forward.block import BlockFactory
 from dfrot_engine.forward.hidden_states import Hidden
@@ -58,11 +59,7 @@ def recover_block(
     section = job.recipe.recovery
     assert section is not None
     targets, ranks = _Targets(factory, index, streams, wanted), job.ranks
-    num_sequences = job.recipe.calibration.num_samples
-    num_held_out = held_out_sequences(num_sequences)
-    num_trained = num_sequences - num_held_out
-    # Too few sequences to hold any out, which the plan has warned of: measured on what is trained on.
-    held_out = torch.arange(num_trained, num_sequences) if num_held_out else torch.arange(num_trained)
+    num_trained, held_out = _split(job.recipe.calibration.num_samples)
     kv = kv_quantizer(job, rotations, stored)
 
     @torch.no_grad()
@@ -74,36 +71,60 @@ def recover_block(
             total += loss
         return ranks.sums_across_ranks(total)[0] / len(held_out)
 
-    best, lowest = stored, measure(stored)
-    before = lowest
+    best, before = stored, measure(stored)
+    lowest = before
     trainable = fill_trainable_block(factory, job, index, stored, rotations)
-    parameters = trainable.parameters
-    if not parameters:  # scales that are no free floats and no norm in front of a linear; experts alone
+    if not trainable.parameters:  # scales that are no free floats and no norm in front of a linear; experts alone
         return Recovered(stored, before**0.5, before**0.5)
-    optimizer = torch.optim.Adam(parameters, lr=section.learning_rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, section.steps)
     draws = _draws(section, num_trained, job.recipe.calibration.seed + index)
-    for step in range(1, section.steps + 1):
-        say(f"recovery, step {step} of {section.steps}")
-        which = next(draws)
-        for parameter in parameters:
-            parameter.grad = None if ranks.is_alone else torch.zeros_like(parameter)
-        for slopes in targets.in_chunks(which, partial(targets.slopes, trainable, len(which))):
-            for parameter, slope in zip(parameters, slopes, strict=True):
-                parameter.grad = slope if parameter.grad is None else parameter.grad + slope
-        for parameter in parameters:
-            if parameter.grad is not None:
-                parameter.grad = ranks.sum_across_ranks(parameter.grad.contiguous())
-        optimizer.step()
-        schedule.step()
-        if step % MEASURED_EVERY == 0 or step == section.steps:
-            candidate = trainable.trained(stored)
-            loss = measure(candidate)
-            if loss < lowest:  # never true of NaN
-                best, lowest = candidate, loss
+    for _ in _train(trainable, section, partial(_set_gradients, trainable, targets, ranks), draws, say):
+        candidate = trainable.trained(stored)
+        loss = measure(candidate)
+        if loss < lowest:  # never true of NaN
+            best, lowest = candidate, loss
     # Steps of equal gradients may differ on unlike GPUs.
     kept = best if ranks.is_alone else ranks.told_tensors(best, device=job.device)
     return Recovered(kept, before**0.5, lowest**0.5)
+
+
+def _split(num_sequences: int) -> tuple[int, Tensor]:
+    """How many sequences are trained on, from the first, and the numbers of those that are measured."""
+    num_held_out = held_out_sequences(num_sequences)
+    num_trained = num_sequences - num_held_out
+    # Too few sequences to hold any out, which the plan has warned of: measured on what is trained on.
+    return num_trained, torch.arange(num_trained, num_sequences) if num_held_out else torch.arange(num_trained)
+
+
+def _train(
+    trainable: TrainableBlock,
+    section: Recovery,
+    set_gradients: Callable[[Tensor], None],
+    draws: Iterator[Tensor],
+    say: Callable[[str], None],
+) -> Iterator[None]:
+    """Take the steps, and stop wherever the block is to be measured."""
+    optimizer = torch.optim.Adam(trainable.parameters, lr=section.learning_rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, section.steps)
+    for step in range(1, section.steps + 1):
+        say(f"recovery, step {step} of {section.steps}")
+        set_gradients(next(draws))
+        optimizer.step()
+        schedule.step()
+        if step % MEASURED_EVERY == 0 or step == section.steps:
+            yield
+
+
+def _set_gradients(trainable: TrainableBlock, targets: _Targets, ranks: Ranks, which_B: Tensor) -> None:
+    """Of the mean loss over these sequences, summed over all ranks."""
+    parameters = trainable.parameters
+    for parameter in parameters:
+        parameter.grad = None if ranks.is_alone else torch.zeros_like(parameter)
+    for slopes in targets.in_chunks(which_B, partial(targets.slopes, trainable, len(which_B))):
+        for parameter, slope in zip(parameters, slopes, strict=True):
+            parameter.grad = slope if parameter.grad is None else parameter.grad + slope
+    for parameter in parameters:
+        if parameter.grad is not None:
+            parameter.grad = ranks.sum_across_ranks(parameter.grad.contiguous())
 
 
 class _Targets:

@@ -189,8 +189,9 @@ def own_room(folder: Path) -> Iterator[Path]:
 
 def make_model(folder: Path) -> Path:
     """A random model of two blocks, made by another process: the window's never loads torch."""
-    code = f"from pathlib import Path; from tests.tiny_models import save_tiny_model; save_tiny_model('llama', {str(folder)!r})"
-    subprocess.run([sys.executable, "-c", code.replace(repr(str(folder)), f"Path({str(folder)!r})")], check=True)
+    call = f"save_tiny_model('llama', Path({str(folder)!r}))"
+    code = f"from pathlib import Path; from tests.tiny_models import save_tiny_model; {call}"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
     return folder
 
 

@@ -56,7 +56,14 @@ def fuzz(name: str, place: Path, minutes: float, seed: int) -> None:
     limits = (f"-max_len={MOST_BYTES}", f"-rss_limit_mb={MOST_MB}", f"-timeout={MOST_S:.0f}")
     flags = [f"-max_total_time={minutes * 60:.0f}", f"-seed={seed}", f"-dict={words}", "-print_final_stats=1"]
     atheris.Setup(
-        [sys.argv[0], str(place), str(CORPUS / name), *limits, *flags, f"-artifact_prefix={place.with_suffix('')}-found-"],
+        [
+            sys.argv[0],
+            str(place),
+            str(CORPUS / name),
+            *limits,
+            *flags,
+            f"-artifact_prefix={place.with_suffix('')}-found-",
+        ],
         one,
     )
     atheris.Fuzz()

@@ -133,7 +133,18 @@ def _read_journal(folder: Path) -> None:
 _SHARD = shard({"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}, b"1234")
 
 
-_HEADER = ("dtype", "shape", "data_offsets", "__metadata__", "BF16", "F32", "F4", "F6_E2M3", "[0,4]", "9223372036854775807")
+_HEADER = (
+    "dtype",
+    "shape",
+    "data_offsets",
+    "__metadata__",
+    "BF16",
+    "F32",
+    "F4",
+    "F6_E2M3",
+    "[0,4]",
+    "9223372036854775807",
+)
 _SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "head_dim", "vocab_size")
 _SIZES += ("intermediate_size", "tie_word_embeddings", "num_experts", "text_config", "layer_types", "rope_scaling")
 _SIZES += ("model_type", "llama", "qwen3_moe", "gemma3", "cohere2", "llava", "sliding_window", "quantization_config")
@@ -141,11 +152,44 @@ _EVENTS = ("run_started", "stage_started", "stage_advanced", "stage_finished", "
 _EVENTS += ("warned", "proved", "chart_saved", "pause_changed", "block_quantized", "remaining_time", "text_written")
 _EVENTS += ("event", "time", "stage", "steps", "value", "2026-01-01T00:00:00Z", '"status":"finished"', "\\n")
 _RECIPE = ("rotation", "weights", "activations", "kv_cache", "solver", "exports", "overrides", "kind", "format", "int4")
-_RECIPE += ("[rotation.r1]", "[[overrides]]", "group_size", "clip_ratio", '"search"', "calibration", "evaluation", "tasks")
-_TOKENIZER = ("model", "vocab", "merges", "added_tokens", "pre_tokenizer", "normalizer", "decoder", "post_processor", "BPE")
+_RECIPE += (
+    "[rotation.r1]",
+    "[[overrides]]",
+    "group_size",
+    "clip_ratio",
+    '"search"',
+    "calibration",
+    "evaluation",
+    "tasks",
+)
+_TOKENIZER = (
+    "model",
+    "vocab",
+    "merges",
+    "added_tokens",
+    "pre_tokenizer",
+    "normalizer",
+    "decoder",
+    "post_processor",
+    "BPE",
+)
 _TOKENIZER += ("Unigram", "WordPiece", "ByteLevel", "Split", "Regex", "Sequence", "Metaspace", "TemplateProcessing")
-_GGUF = ("GGUF", "general.architecture", "llama", "llama.block_count", "general.alignment", "token_embd.weight", "general.license")
-_GGUF += ("llama.attention.head_count", "blk.0.attn_q.weight", "output.weight", "llama.rope.scaling.type", "rope_freqs.weight")
+_GGUF = (
+    "GGUF",
+    "general.architecture",
+    "llama",
+    "llama.block_count",
+    "general.alignment",
+    "token_embd.weight",
+    "general.license",
+)
+_GGUF += (
+    "llama.attention.head_count",
+    "blk.0.attn_q.weight",
+    "output.weight",
+    "llama.rope.scaling.type",
+    "rope_freqs.weight",
+)
 _ARRAY = ("descr", "fortran_order", "shape", "<f8", "<f4", "O", "True", "False", "(4, 4)", "|V9", "\\x93NUMPY")
 
 _BESIDE = {SINGLE_SHARD: _SHARD, "tokenizer.json": b"{}"}

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from huggingface_hub import constants
 
 from dfrot_engine import Cancelled, DiskError, HubError, ModelError
@@ -121,6 +122,25 @@ def test_cancel_stops_soon_keeps_finished_files_and_resumes(hub: FakeHub, repo: 
     hub.rate = 0
     folder = fetch(SOURCE, no_progress)
     assert (folder / big.name).stat().st_size == big.stat().st_size
+
+
+def test_a_stopped_download_leaves_that_of_another_window_alone(hub: FakeHub, repo: Path, hub_cache: Path) -> None:
+    """The client holds a file's lock while it writes it, under a name that no other process would take up again."""
+    room = "models--org--tiny"
+    blobs, locks = hub_cache / room / "blobs", hub_cache / ".locks" / room
+    blobs.mkdir(parents=True)
+    locks.mkdir(parents=True)
+    theirs, nobodys = blobs / "0123.aaaaaaaa.incomplete", blobs / "4567.bbbbbbbb.incomplete"
+    theirs.touch()
+    nobodys.touch()
+
+    def stop(done: int, total: int, label: str) -> None:
+        if done:
+            raise Cancelled
+
+    with FileLock(locks / "0123.lock"), pytest.raises(Cancelled):
+        fetch(SOURCE, stop)
+    assert incomplete_files(hub_cache) == [theirs]
 
 
 def test_cut_connection_is_taken_up_again(hub: FakeHub, repo: Path) -> None:

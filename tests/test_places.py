@@ -1,0 +1,198 @@
+"""The real program where homes, languages and clocks are not what one expects: it works, or says what is missing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from dfrot_engine.run_record import read_run
+
+ROOT = Path(__file__).parents[1]
+SETTINGS = (
+    "proof=quick",
+    "calibration.num_samples=4",
+    "calibration.seq_len=64",
+    "evaluation.seq_len=64",
+    "evaluation.num_windows=2",
+    "weights.group_size=16",
+    "solver.kind=rtn",
+    "rotation.r1.kind=hadamard",
+    "rotation.r2.kind=hadamard",
+)
+#: Opens the window as the program does, and closes it a second later.
+WINDOW = """
+import sys
+from PySide6.QtCore import QTimer
+from dfrot_gui import app
+make = app.make_window
+def make_and_close(settings):
+    window = make(settings)
+    QTimer.singleShot(1_000, window.close)
+    return window
+app.make_window = make_and_close
+sys.exit(app.main([]))
+"""
+#: Somebody without a name, without a home and without the rights of root.
+NOBODY = ("unshare", "--user", "--map-user=12345")
+
+
+def needs_unshare() -> None:
+    if shutil.which("unshare") is None or subprocess.run([*NOBODY, "true"], check=False).returncode != 0:
+        pytest.skip("another user's rights cannot be had here (unshare --user)")
+
+
+def start(arguments: Sequence[str], environment: dict[str, str], before: Sequence[str] = ()) -> subprocess.Popen[str]:
+    """Python with these arguments, and of the environment only what is given."""
+    own = {"PATH": os.defpath, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "QT_QPA_PLATFORM": "offscreen"}
+    own |= {"HF_HUB_OFFLINE": "1"} | environment
+    return subprocess.Popen(
+        [*before, sys.executable, *arguments], env=own, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def ended(child: subprocess.Popen[str]) -> tuple[int, str, str]:
+    try:
+        said, errors = child.communicate(timeout=200)
+    finally:
+        child.kill()
+    return child.returncode, said, errors
+
+
+def run_command(model: Path, output: Path, *more: str) -> list[str]:
+    settings = [part for setting in (*SETTINGS, *more) for part in ("--set", setting)]
+    return ["-m", "dfrot_engine", "run", "--model", str(model), "--output", str(output), "--device", "cpu", *settings]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tests.tiny_models import save_tiny_model
+
+    return save_tiny_model("llama", tmp_path_factory.mktemp("places") / "tiny")
+
+
+def home_of(kind: str, folder: Path) -> tuple[dict[str, str], Sequence[str]]:
+    """(environment, what the program is started by)."""
+    if kind == "turkish, spaces and letters":
+        home = folder / "Işık Ünïcode 家 home"
+        home.mkdir()
+        return {"HOME": str(home), "LANG": "tr_TR.UTF-8", "LC_ALL": "tr_TR.UTF-8"}, ()
+    if kind == "below a file":
+        (folder / "file").touch()
+        return {"HOME": str(folder / "file" / "home")}, ()
+    needs_unshare()
+    home = folder / "home"
+    home.mkdir(mode=0o555)
+    return {"HOME": str(home)}, NOBODY
+
+
+HOMES = ("turkish, spaces and letters", "below a file", "read-only")
+
+
+@pytest.mark.parametrize("kind", HOMES)
+def test_a_run_finishes_with_any_home(kind: str, model: Path, tmp_path: Path) -> None:
+    environment, before = home_of(kind, tmp_path)
+    output = tmp_path / "Çıktı out"
+    status, said, errors = ended(start(run_command(model, output), environment, before))
+    assert status == 0, said + errors
+    assert "Traceback" not in errors
+    assert (output / "model.safetensors").is_file()
+    if kind != HOMES[0]:
+        assert "not on the list of runs" in said, "what cannot be kept is told"
+
+
+@pytest.mark.parametrize("kind", HOMES)
+def test_the_window_opens_and_closes_with_any_home(kind: str, tmp_path: Path) -> None:
+    environment, before = home_of(kind, tmp_path)
+    status, said, errors = ended(start(["-c", WINDOW], environment, before))
+    assert status == 0, said + errors
+    assert "Traceback" not in errors
+    if kind == HOMES[0]:
+        kept = [path for path in tmp_path.rglob("*.conf") if path.is_file()]
+        assert kept
+        assert {stat.S_IMODE(path.stat().st_mode) for path in kept} == {0o600}
+
+
+@pytest.mark.parametrize("module", ["dfrot_engine", "dfrot_gui"])
+def test_without_any_home_it_says_what_is_missing(module: str) -> None:
+    needs_unshare()
+    command = ["-m", module, *(["runs"] if module == "dfrot_engine" else [])]
+    status, _, errors = ended(start(command, {}, NOBODY))
+    assert status == 1
+    assert "HOME is not set" in errors
+    assert "Traceback" not in errors
+
+
+def test_two_runs_into_one_folder_do_not_harm_each_other(model: Path, tmp_path: Path) -> None:
+    """One of them has the folder, the other is told who has it; what is there in the end is whole."""
+    environment, output = {"HOME": str(tmp_path)}, tmp_path / "out"
+    children = [start(run_command(model, output), environment) for _ in range(2)]
+    both: list[tuple[int, str, str]] = []
+    readers = [threading.Thread(target=lambda child=child: both.append(ended(child))) for child in children]
+    for reader in readers:
+        reader.start()
+    for reader in readers:
+        reader.join()
+    assert 0 in [status for status, _, _ in both], both
+    for status, said, errors in both:
+        assert "Traceback" not in errors
+        # The second one comes while the first is at work, or after it, and then finds everything done.
+        assert status == 0 or "Another run is using" in said + errors, said + errors
+    verify = ended(start(["-m", "dfrot_engine", "verify", str(output)], environment))
+    assert verify[0] == 0, verify
+    record = read_run(tmp_path / "out.dfrot")
+    assert record is not None
+    assert record.status == "finished"
+
+
+def test_two_windows_share_settings_and_lists(tmp_path: Path) -> None:
+    environment = {"HOME": str(tmp_path)}
+    windows = [start(["-c", WINDOW], environment) for _ in range(2)]
+    for status, said, errors in map(ended, windows):
+        assert status == 0, said + errors
+        assert "Traceback" not in errors
+    (kept,) = tmp_path.rglob("dfrot.conf")
+    assert kept.read_text(encoding="utf-8").startswith("["), "whole"
+    assert not list(tmp_path.rglob("*.lock")), "nothing is left locked"
+
+
+#: A `sitecustomize` that tells a process that it is two hours earlier from its first second call of the clock on.
+BACKWARDS = """
+import datetime, time
+real, calls = time.time, []
+def earlier():
+    calls.append(None)
+    return real() - (7_200 if len(calls) > 1 else 0)
+time.time = earlier
+class Earlier(datetime.datetime):
+    @classmethod
+    def now(cls, tz=None):
+        return cls.fromtimestamp(earlier(), tz)
+datetime.datetime = Earlier
+"""
+
+
+def test_a_clock_that_is_set_back_changes_nothing(model: Path, tmp_path: Path) -> None:
+    """Between two starts and during one: times in the journal go backwards, and nothing is computed again for it."""
+    (tmp_path / "back").mkdir()
+    (tmp_path / "back" / "sitecustomize.py").write_text(BACKWARDS)
+    set_back = {"HOME": str(tmp_path), "PYTHONPATH": f"{tmp_path / 'back'}{os.pathsep}{ROOT}"}
+    command = [*run_command(model, tmp_path / "out"), "--keep-work"]
+    for environment in ({"HOME": str(tmp_path)}, set_back):
+        status, said, errors = ended(start(command, environment))
+        assert status == 0, said + errors
+        assert "Traceback" not in errors
+    assert "kept" in said, "the second start found everything done"
+    assert "-" not in said.rpartition("Took ")[2].partition(",")[0], "no time is negative"
+    for name in ("show", "runs"):
+        status, said, errors = ended(
+            start(["-m", "dfrot_engine", name, *([str(tmp_path / "out")] * (name == "show"))], set_back)
+        )
+        assert status == 0, said + errors
