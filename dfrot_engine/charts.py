@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -54,12 +54,12 @@ class TokenErrors:
                 f"{name}/block_mean": one.block_mean,
                 f"{name}/summary": np.array([one.mean, one.p999, one.massive_mean]),
             }
-        _save(path, arrays)
+        save_arrays(path, arrays)
 
     @staticmethod
     def load(path: Path) -> TokenErrors:
         """Raises: DFRotError: missing or damaged file."""
-        arrays = _load(path)
+        arrays = load_arrays(path)
         series: dict[str, ErrorSeries] = {}
         try:
             for name in arrays["names"].tolist():
@@ -75,7 +75,7 @@ class TokenErrors:
                     massive_mean=massive_mean,
                 )
         except (KeyError, ValueError) as error:
-            raise _damaged(path) from error
+            raise damaged(path) from error
         return TokenErrors(series)
 
 
@@ -85,43 +85,56 @@ class ActivationMap:
 
     Args:
         value: [L, T] float32.
-        is_massive: [L, T] bool.
+        is_massive: [L, T] bool, at any site.
         tokens: [T] text of each token.
+        site_value, site_is_massive: [S, L, T] the same in front of each site; S is 0 in files of earlier versions.
     """
 
     value: NDArray[np.float32]
     is_massive: NDArray[np.bool_]
     tokens: NDArray[np.str_]
+    site_value: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0, 0), np.float32))
+    site_is_massive: NDArray[np.bool_] = field(default_factory=lambda: np.zeros((0, 0, 0), np.bool_))
 
     def save(self, path: Path) -> None:
-        _save(path, {"value": self.value, "is_massive": self.is_massive, "tokens": self.tokens})
+        save_arrays(path, {name: array for name, array in vars(self).items() if array.size})
 
     @staticmethod
     def load(path: Path) -> ActivationMap:
         """Raises: DFRotError: missing or damaged file."""
-        arrays = _load(path)
+        arrays = load_arrays(path)
         try:
-            chart = ActivationMap(arrays["value"], arrays["is_massive"], arrays["tokens"])
+            chart = ActivationMap(
+                arrays["value"],
+                arrays["is_massive"],
+                arrays["tokens"],
+                **{name: arrays[name] for name in ("site_value", "site_is_massive") if name in arrays},
+            )
         except KeyError as error:
-            raise _damaged(path) from error
+            raise damaged(path) from error
         if chart.value.ndim != 2 or chart.is_massive.shape != chart.value.shape:
-            raise _damaged(path)
+            raise damaged(path)
+        for sites in (chart.site_value, chart.site_is_massive):
+            if sites.size and sites.shape[1:] != chart.value.shape:
+                raise damaged(path)
         return chart
 
 
-def _save(path: Path, arrays: dict[str, NDArray]) -> None:
+def save_arrays(path: Path, arrays: dict[str, NDArray]) -> None:
+    """Raises: DFRotError: the disk is full."""
     num_bytes = sum(array.nbytes for array in arrays.values())
     with whole_file(path, num_bytes) as draft, draft.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
 
 
-def _load(path: Path) -> dict[str, NDArray]:
+def load_arrays(path: Path) -> dict[str, NDArray]:
+    """Raises: DFRotError: missing or damaged file."""
     try:
         with np.load(path, allow_pickle=False) as file:
             return dict(file)
     except (OSError, ValueError, EOFError, KeyError) as error:
-        raise _damaged(path) from error
+        raise damaged(path) from error
 
 
-def _damaged(path: Path) -> DFRotError:
+def damaged(path: Path) -> DFRotError:
     return DFRotError(f"The chart file {path} is missing or damaged.", "Run the recipe again to measure anew.")

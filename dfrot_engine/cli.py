@@ -110,7 +110,7 @@ def _add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", choices=preset_names(), help="start from this recipe (default: w4a4)")
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="rotation.r1.kind=hadamard …")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 takes all cores")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 takes OMP_NUM_THREADS, else all cores")
 
 
 def _add_process_arguments(parser: argparse.ArgumentParser) -> None:
@@ -148,7 +148,7 @@ def _add_evaluate(commands: Any) -> None:
     parser.add_argument("--seq-len", type=_window, default=1024, help="tokens in each window, or 'model'")
     parser.add_argument("--windows", type=int, default=0, help="windows measured; 0 measures the whole text")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 takes all cores")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 takes OMP_NUM_THREADS, else all cores")
     parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
     parser.set_defaults(command=_evaluate)
 

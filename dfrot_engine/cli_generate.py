@@ -25,7 +25,7 @@ def add_generate(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0, help="of the draws; both get the same")
     parser.add_argument("--plain", action="store_true", help="leave out the model's chat template")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 takes all cores")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 takes OMP_NUM_THREADS, else all cores")
     return parser
 
 

@@ -23,6 +23,7 @@ from dfrot_engine.serve_check.environments import (
 )
 from dfrot_engine.serve_check.run import Asked, check
 from dfrot_engine.serve_check.text import print_check, print_environments, sentence_of
+from dfrot_engine.stdin_stop import add_stdin_stop, interrupt_on_stdin
 from dfrot_engine.units import format_bytes
 
 _STAGE = "serve-check"
@@ -49,6 +50,7 @@ def add_serve_check(commands: Any) -> None:
     parser.add_argument("--windows", type=int, help="windows measured; 0 measures the whole text")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 takes all cores")
     parser.add_argument("--json", action="store_true", help="print events as JSON lines instead of text")
+    add_stdin_stop(parser)
     parser.set_defaults(command=_serve_check)
 
 
@@ -62,6 +64,8 @@ def _serve_check(arguments: argparse.Namespace) -> int:
     if arguments.folder is None or arguments.runtime is None:
         raise DFRotError("Nothing to check.", f"Give a folder and --runtime {'|'.join(runtime_names())}.")
     shown = _Shown(as_json=arguments.json)
+    if arguments.stdin_commands:
+        interrupt_on_stdin()
     try:
         return _check(arguments, shown)
     except KeyboardInterrupt:

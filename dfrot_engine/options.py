@@ -33,7 +33,9 @@ class RunOptions(BaseModel):
     device: Annotated[
         Literal["auto", "cpu", "cuda"], Field(title="Device", description="auto takes the GPU when there is one")
     ] = "auto"
-    threads: Annotated[int, Field(ge=0, le=1024, title="CPU threads", description="0 takes every core")] = 0
+    threads: Annotated[
+        int, Field(ge=0, le=1024, title="CPU threads", description="0 takes every core, or OMP_NUM_THREADS")
+    ] = 0
     ranks: Annotated[
         int,
         Field(

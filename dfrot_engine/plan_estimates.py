@@ -24,6 +24,7 @@ from dfrot_engine.plan_recovery import recovery_bytes, recovery_seconds
 from dfrot_engine.plan_solver import share_of_expert, solver_bytes, solver_seconds, solver_words, stream_count
 from dfrot_engine.plan_types import StageEstimate
 from dfrot_engine.recipe import REFINED, Cayley, Descent, DFRot, NoRotation, Recipe, Whip
+from dfrot_engine.site_charts import FIRST_BYTES
 from dfrot_engine.speed import core_flops
 
 # Python with torch and transformers loaded, measured.
@@ -220,7 +221,9 @@ def _calibrate(work: Workload) -> StageEstimate:
     summary = f"{wanted.num_samples:,} × {wanted.seq_len:,} tokens"
     # The hidden states behind the last finished block and behind the next, which a resumed run needs.
     disk = 2 * work.hidden_bytes + spilled_bytes(work, streams)
-    return work.stage("calibrate", summary, memory, disk + 2 * rows_bytes + inner_disk_bytes(work), seconds)
+    places = sizes.num_blocks * len(sizes.block.sites()) * sizes.hidden_size * 2
+    first = min(wanted.seq_len * places, FIRST_BYTES)
+    return work.stage("calibrate", summary, memory, disk + 2 * rows_bytes + first + inner_disk_bytes(work), seconds)
 
 
 def _rotate(work: Workload) -> StageEstimate:

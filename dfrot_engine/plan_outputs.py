@@ -22,6 +22,7 @@ def outputs_of(work: Workload) -> tuple[Output, ...]:
             exporter=export.kind,
             folder=str(work.options.output_dir / export.subfolder),
             bytes=_output_bytes(work, export.kind),
+            label=work.recipe.label(export),
         )
         for export in work.recipe.exports
     )

@@ -59,9 +59,21 @@ class StageEstimate(_Frozen):
 
 
 class Output(_Frozen):
+    """What an export writes.
+
+    Args:
+        exporter: the kind of export.
+        label: what it is called beside others; the kind if "".
+    """
+
     exporter: str
     folder: str
     bytes: int
+    label: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.label or self.exporter
 
 
 class Plan(_Frozen):

@@ -148,6 +148,11 @@ class Recipe(Section):
             raise ValueError("two exports name the same subfolder")
         return self
 
+    def label(self, export: Export) -> str:
+        """What one of the exports is called: its kind, and its subfolder where the kind is written twice."""
+        is_alone = sum(one.kind == export.kind for one in self.exports) == 1
+        return export.kind if is_alone or not export.subfolder else f"{export.kind} in {export.subfolder}"
+
     def schemes(self, linear: str) -> LinearSchemes:
         """The schemes of one linear, by its full name; later overrides win over earlier ones."""
         if any(fnmatchcase(linear, pattern) for pattern in self.skip):

@@ -103,7 +103,9 @@ def _as_process(work: Work, options: RunOptions, *, as_json: bool, stdin_command
 
 
 def use_threads(threads: int) -> None:
-    """Compute with this many threads; 0 takes every core, or this process's part of them."""
+    """Compute with this many threads; 0 takes OMP_NUM_THREADS, else every core, or this process's part of them."""
+    if not threads and place().world_size == 1 and "OMP_NUM_THREADS" in os.environ:
+        return  # torch has read it; torchrun sets it for every process, so that among several it says nothing
     cores = (psutil.cpu_count(logical=False) or 1) // place().local_world_size
     torch.set_num_threads(threads or max(1, cores))
 

@@ -42,7 +42,7 @@ def _content(job: Job, work: WorkDir) -> dict[str, Any]:
     rotation = work.read_json(rotate.RESULT) or {}
     massive = work.read_json(rotate.MASSIVE) or {}
     recovery = work.read_json(quantize.RESULT) if job.recipe.recovery else None
-    outputs = {export.kind: str(output_folder(job, export)) for export in job.recipe.exports}
+    outputs = {job.recipe.label(export): str(output_folder(job, export)) for export in job.recipe.exports}
     return {
         "model": job.model_id,
         "recipe": job.recipe.model_dump(mode="json"),
@@ -50,7 +50,7 @@ def _content(job: Job, work: WorkDir) -> dict[str, Any]:
         **(numbers or {}),
         **(work.read_json(prove.RESULT) or {} if prove.STAGE.is_needed(job) else {}),
         "outputs": outputs,
-        "output_bytes": {kind: weight_bytes(Path(folder)) for kind, folder in outputs.items()},
+        "output_bytes": {name: weight_bytes(Path(folder)) for name, folder in outputs.items()},
         "stages": {name: work.facts(name) for name in _STAGES if work.facts(name)},
         "massive_tokens": {"count": massive.get("count", 0), "tokens": massive.get("tokens", [])},
         "rotation": rotation.get("kind", "none"),

@@ -203,7 +203,7 @@ def print_plan(plan: Plan) -> None:
     if plan.stages:
         console.print(table)
     for output in plan.outputs:
-        console.print(f"{output.exporter}: {output.folder}, about {format_bytes(output.bytes)}", soft_wrap=True)
+        console.print(f"{output.name}: {output.folder}, about {format_bytes(output.bytes)}", soft_wrap=True)
     for problem in plan.problems:
         color = "red" if problem.severity == "error" else "yellow"
         console.print(
@@ -281,6 +281,8 @@ def print_numbers(numbers: Mapping[str, Any], console: Console | None = None) ->
     table.add_row(
         "Perplexity", "–" if original is None else f"{original:.3f}", f"{numbers['perplexity_quantized']:.3f}"
     )
+    if "perplexity_engine" in numbers:
+        table.add_row("The same by the engine's own forward", "–", f"{numbers['perplexity_engine']:.3f}")
     if "kl_divergence" in numbers:
         table.add_row("KL divergence (nats per token)", "0", f"{numbers['kl_divergence']:.4f}")
         table.add_row("Same most likely next token", "100 %", f"{100 * numbers['top1_agreement']:.1f} %")

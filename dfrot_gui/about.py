@@ -23,6 +23,7 @@ from dfrot_engine.doctor.finding import FAULTS, Finding
 from dfrot_engine.doctor.licences import licences
 from dfrot_gui.background import Latest
 from dfrot_gui.pages.result_tables import plain_table
+from dfrot_gui.theme import px
 from dfrot_gui.translation import mark, tr
 from dfrot_gui.widgets import Button, LogView, Segmented, label, row
 
@@ -40,7 +41,7 @@ class AboutBox(QDialog):
     def __init__(self, product: str, examine: Examine, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle(tr("About {product}", product=product))
-        self.resize(820, 600)
+        self.resize(px(820), px(600))
         self._text = ""
         self.summary = label(tr("Looking at this computer…"), "muted", wrap=True)
         self.findings = LogView(name=tr(VIEWS["computer"]))

@@ -69,12 +69,14 @@ def make_application(arguments: list[str]) -> QApplication:
     return app
 
 
-def make_window(settings: Settings, confirm_close: Confirm | None = None) -> MainWindow:
-    """The window with the real engine and the real Hub behind it."""
+def make_window(
+    settings: Settings, confirm_close: Confirm | None = None, *, runs: RunModel | None = None
+) -> MainWindow:
+    """The window with the real engine and the real Hub behind it; `runs` may have another engine."""
     memory = total_ram()
     recipe = RecipeModel(_make_plan, settings.output_root)
     recipe.set_model(settings.last_model or "sample", settings.last_revision)
-    runs = RunModel()
+    runs = runs or RunModel()
     search = HubSearch(_search_models, _local_models, memory)
     model_page = ModelPage(
         search,

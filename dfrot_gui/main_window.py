@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from PySide6.QtCore import QObject, Qt, QTimer
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QKeySequence, QShortcut, QShowEvent
-from PySide6.QtWidgets import QMainWindow, QMessageBox, QStackedWidget, QWidget
+from PySide6.QtWidgets import QMainWindow, QMessageBox, QWidget
 
 from dfrot_engine import Recipe
-from dfrot_gui.about import show_about
+from dfrot_gui.help_box import show_help
+from dfrot_gui.late_pages import LatePages
 from dfrot_gui.notify import RunNotifier, Tray, system_tray
 from dfrot_gui.pages.model_page import ModelPage
 from dfrot_gui.pages.recipe_page import RecipePage
@@ -19,17 +21,17 @@ from dfrot_gui.recipe_model import RecipeModel
 from dfrot_gui.run_model import PastRun, RunModel
 from dfrot_gui.run_state import RunState, replay
 from dfrot_gui.settings import Settings
-from dfrot_gui.sidebar import Sidebar
+from dfrot_gui.sidebar import WIDTH, Sidebar
 from dfrot_gui.theme import Mode, Theme
 from dfrot_gui.translation import tr
 from dfrot_gui.trial_model import TrialModel
 from dfrot_gui.widgets import Notice, box, col, row
+from dfrot_gui.widgets.page import PageStack, scroll_area
 
 PRODUCT = "DFRot Studio"
 MODEL, RECIPE, RUN, RESULTS, HISTORY = range(5)
 # The engine is killed before this when it does not stop by itself; see run_worker.CANCEL_GRACE_S.
 CLOSE_TIMEOUT_MS = 15_000
-PAGE_DELAY_MS = 800
 
 #: What to do with a run when the window is closed: "stay" keeps the window.
 Closing = Literal["background", "stop", "stay"]
@@ -68,7 +70,6 @@ class MainWindow(QMainWindow):
         self._closing: Closing = "stay"
         self.notifier = RunNotifier(self, make_tray)
         self._is_shown = False
-        self._unmade = dict(make_pages)
         self._open_run = settings.open_run
         self.model_page = model_page
         self.recipe_page = recipe_page
@@ -77,8 +78,9 @@ class MainWindow(QMainWindow):
         self.resize(1360, 880)
         self.sidebar = Sidebar(PRODUCT, settings.theme)
         self.notice = Notice(tr("Resume"), tr("Not now"))
-        self.stack = QStackedWidget()
+        self.stack = PageStack()
         self._build((model_page, recipe_page, QWidget(), QWidget(), QWidget()))
+        self._pages = LatePages(self.stack, {step: partial(make, self) for step, make in make_pages.items()}, self)
         self._connect()
         self.setAcceptDrops(True)
         self.go_to(MODEL)
@@ -87,7 +89,7 @@ class MainWindow(QMainWindow):
 
     def go_to(self, step: int) -> None:
         """Show the page of a step."""
-        self._make_page(step)
+        self._pages.make(step)
         self.stack.setCurrentIndex(step)
         self.sidebar.show_step(step)
 
@@ -100,12 +102,13 @@ class MainWindow(QMainWindow):
         super().showEvent(event)
         if not self._is_shown:
             self._is_shown = True
+            # Its words have their font only now.
+            self._side_area.setFixedWidth(max(WIDTH, self.sidebar.minimumSizeHint().width()))
             focus = Theme.get().focus
             if focus is not None:
                 focus.watch(self)
             QTimer.singleShot(0, self, self._offer_resume)
-            for number, step in enumerate(tuple(self._unmade), start=1):
-                QTimer.singleShot(number * PAGE_DELAY_MS, self, lambda step=step: self._make_page(step))
+            self._pages.make_all()
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802
         self.model_page.dragEnterEvent(event)
@@ -137,23 +140,18 @@ class MainWindow(QMainWindow):
         self.notice.dismissed.connect(self._forget_run)
         self._top = top
         top.hide()
-        right = col(top, (self.stack, 1), spacing=0)
-        self.setCentralWidget(box(row(self.sidebar, (right, 1), spacing=0)))
+        right = col(top, (scroll_area(self.stack), 1), spacing=0)
+        self.setCentralWidget(box(row(self._side(), (right, 1), spacing=0)))
         for step in range(len(pages)):
             keys = QKeySequence(f"Ctrl+{step + 1}")
             QShortcut(keys, self, lambda step=step: self.go_to(step), context=Qt.ShortcutContext.WindowShortcut)
         QShortcut(QKeySequence(QKeySequence.StandardKey.HelpContents), self, self._show_help)
 
-    def _make_page(self, step: int) -> None:
-        """Put the page of a step in its place, unless it is there."""
-        make = self._unmade.pop(step, None)
-        if make is None:
-            return
-        placeholder = self.stack.widget(step)
-        assert placeholder is not None
-        self.stack.insertWidget(step, make(self))
-        self.stack.removeWidget(placeholder)
-        placeholder.deleteLater()
+    def _side(self) -> QWidget:
+        """The sidebar; where text is large and the window low, it scrolls."""
+        self._side_area = scroll_area(self.sidebar)
+        self._side_area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        return self._side_area
 
     def _connect(self) -> None:
         self.sidebar.step_chosen.connect(self.go_to)
@@ -168,7 +166,7 @@ class MainWindow(QMainWindow):
         self.runs.ended.connect(self._run_ended)
 
     def _show_help(self) -> None:
-        show_about(PRODUCT, self._settings.output_root, self)
+        show_help(PRODUCT, self._settings, self.stack.currentIndex(), self)
 
     def _set_mode(self, mode: Mode) -> None:
         Theme.get().set_mode(mode)

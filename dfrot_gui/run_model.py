@@ -13,9 +13,11 @@ from dfrot_engine import DFRotError, Plan, Recipe, RunOptions
 from dfrot_engine.charts import ACTIVATION_MAP, TOKEN_ERROR, ActivationMap, TokenErrors
 from dfrot_engine.outside_files import read_json
 from dfrot_engine.recipe import REFINED
+from dfrot_engine.site_charts import CELL_ERRORS, SITE_ERRORS, CellErrors
 from dfrot_engine.work_lock import ask_to_stop
 from dfrot_gui.background import Latest
 from dfrot_gui.engine_process import EngineProcess
+from dfrot_gui.errors_by_place import ErrorsByPlace
 from dfrot_gui.run_parts import ChartFile
 from dfrot_gui.run_progress import TYPICAL_SECONDS
 from dfrot_gui.run_state import RunState, replay
@@ -60,6 +62,9 @@ class RunModel(QObject):
         self._process.ended.connect(self.ended)
         self._token_errors: tuple[ChartFile, TokenErrors | None] | None = None
         self._activation_map: tuple[ChartFile, ActivationMap | None] | None = None
+        self._cell_errors: tuple[ChartFile, CellErrors | None] | None = None
+        self._places = ErrorsByPlace(self)
+        self._places.known.connect(self.changed)
         self.state = RunState()
         self.plan: Plan | None = None
         self.recipe: Recipe | None = None
@@ -169,6 +174,17 @@ class RunModel(QObject):
         self._activation_map = self._loaded(ACTIVATION_MAP, ActivationMap.load, self._activation_map)
         return self._activation_map[1] if self._activation_map else None
 
+    def cell_errors(self) -> CellErrors | None:
+        """Error of every token of the map; None as well for runs of earlier versions."""
+        self._cell_errors = self._loaded(CELL_ERRORS, CellErrors.load, self._cell_errors)
+        return self._cell_errors[1] if self._cell_errors else None
+
+    def token_errors_at(self, site: int | None, block: int | None) -> TokenErrors | None:
+        """Per-token errors at one site, in one block, or both; None at first: `changed` comes when they are known."""
+        if site is None and block is None:
+            return self.token_errors()
+        return self._places.at(self._file_of(SITE_ERRORS), site, block)
+
     def _follow(self, is_wanted: bool) -> None:
         self._looks.drop()
         if is_wanted:
@@ -190,14 +206,18 @@ class RunModel(QObject):
         self._set_state(past.state)
         self.ended.emit(past.state)
 
-    def _loaded(self, name: str, load: Any, cached: Any) -> Any:
+    def _file_of(self, name: str) -> tuple[Path, ChartFile] | None:
         chart = self.state.charts.get(name)
-        if chart is None or self.work_dir is None:
+        return (self.work_dir / chart.path, chart) if chart and self.work_dir else None
+
+    def _loaded(self, name: str, load: Any, cached: Any) -> Any:
+        if (file := self._file_of(name)) is None:
             return None
+        path, chart = file
         if cached and cached[0] == chart:
             return cached
         try:
-            return chart, load(self.work_dir / chart.path)
+            return chart, load(path)
         except DFRotError:
             return chart, None
 

@@ -1,13 +1,13 @@
-"""What the window knows of a run: a frozen state, folded from events. No Qt, no files but the journal."""
+"""What the window knows of a run, folded from events. No Qt, no files but the journal."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from dfrot_engine import (
     BlockQuantized,
@@ -16,114 +16,44 @@ from dfrot_engine import (
     Evaluated,
     Event,
     GenerationFinished,
-    GenerationResult,
     Logged,
-    MassiveToken,
     MassiveTokensFound,
     Measured,
     PauseChanged,
-    ProofRow,
     Proved,
     RemainingTime,
     RotationTried,
     RunEnded,
     RunStarted,
     SensitivityFinished,
-    SensitivityResult,
     ServeChecked,
     StageAdvanced,
     StageFinished,
     StageStarted,
     TextWritten,
     TrialFinished,
-    TrialResult,
-    TrialRow,
     Warned,
     read_events,
 )
 from dfrot_engine.proof.types import TITLES
 from dfrot_engine.work_lock import is_in_use
-from dfrot_gui.run_parts import ChartFile, LogLine, Point, Series, StageState, StageStatus, StageWarning
+from dfrot_gui.run_parts import (
+    ChartFile,
+    Curve,
+    LogLine,
+    Point,
+    RunState,
+    StageState,
+    StageStatus,
+    StageWarning,
+    Status,
+)
 
-Status = Literal["idle", "running", "paused", "stopping", "finished", "cancelled", "failed", "interrupted"]
+__all__ = ["MAX_LOG_LINES", "RunState", "Status", "fold", "replay", "with_request"]
+
 MAX_LOG_LINES = 2_000
 CUT_OFF = "The run was cut off before it ended."
 CUT_OFF_REMEDY = "Resume it: everything finished so far is kept."
-
-
-@dataclass(frozen=True, slots=True)
-class RunState:
-    """Everything the pages show. `curves` are keyed by the measured name, `blocks` by block index.
-
-    `tried` and `trial` are a trial's rows so far and its result, `written` and `generation` the answers to a prompt.
-    `left_s` is what the engine said would remain, at `left_since_s` after the start without pauses.
-    """
-
-    status: Status = "idle"
-    run_id: str = ""
-    recipe_name: str = ""
-    model: str = ""
-    device: str = ""
-    output_dir: str = ""
-    num_blocks: int = 0
-    stages: tuple[StageState, ...] = ()
-    stage: str = ""
-    label: str = ""
-    is_pause_requested: bool = False
-    curves: Mapping[str, Series[Point]] = field(default_factory=dict)
-    blocks: Mapping[int, BlockQuantized] = field(default_factory=dict)
-    massive: MassiveTokensFound | None = None
-    charts: Mapping[str, ChartFile] = field(default_factory=dict)
-    evaluated: tuple[Evaluated, ...] = ()
-    proof: tuple[ProofRow, ...] = ()
-    tried: tuple[TrialRow, ...] = ()
-    trial: TrialResult | None = None
-    sensitivity: SensitivityResult | None = None
-    written: Mapping[str, str] = field(default_factory=dict)
-    generation: GenerationResult | None = None
-    warnings: tuple[StageWarning, ...] = ()
-    log: Series[LogLine] = field(default_factory=Series[LogLine])
-    message: str = ""
-    remedy: str = ""
-    field: str = ""
-    details: tuple[str, ...] = ()
-    outputs: tuple[str, ...] = ()
-    started: datetime | None = None
-    last_heard: datetime | None = None
-    paused_since: datetime | None = None
-    paused_s: float = 0.0
-    left_s: float | None = None
-    left_since_s: float = 0.0
-
-    @property
-    def is_active(self) -> bool:
-        return self.status in ("running", "paused", "stopping")
-
-    @property
-    def has_stopped_early(self) -> bool:
-        """Stopped before the end; the same recipe started again goes on from there."""
-        return self.status in ("cancelled", "failed", "interrupted")
-
-    @property
-    def loss(self) -> Series[Point]:
-        return self.curves.get("rotate/loss", Series())
-
-    @property
-    def massive_tokens(self) -> tuple[MassiveToken, ...]:
-        return self.massive.tokens if self.massive else ()
-
-    @property
-    def block_errors(self) -> dict[int, dict[str, float]]:
-        return {index: block.relative_error for index, block in sorted(self.blocks.items())}
-
-    @property
-    def peak_bytes(self) -> int:
-        measured = [point.value for name in ("memory/ram", "memory/gpu") for point in self.curves.get(name, ())]
-        return int(max([*measured, *(stage.peak_bytes for stage in self.stages)], default=0))
-
-    def metric(self, name: str) -> Evaluated | None:
-        """The latest value of a metric such as "perplexity"."""
-        return next((one for one in reversed(self.evaluated) if one.metric == name), None)
 
 
 def fold(state: RunState, event: Event) -> RunState:
@@ -224,12 +154,12 @@ def _stage_finished(state: RunState, event: StageFinished) -> RunState:
 
 
 def _measured(state: RunState, event: Measured) -> RunState:
-    curve, step = state.curves.get(event.name, Series()), event.step
+    curve, step = state.curves.get(event.name, Curve()), event.step
     if event.name.startswith("memory/") and state.started:
         # Stages count their own seconds; the run's never start over.
         step = int((event.time - state.started).total_seconds())
     elif curve and step <= curve[-1].step:
-        curve = Series([point for point in curve if point.step < step])
+        curve = Curve([point for point in curve if point.step < step])
     return replace(state, curves={**state.curves, event.name: curve.appended(Point(step, event.value))})
 
 
@@ -330,7 +260,7 @@ _FOLDS: dict[type, Callable[[RunState, Any], RunState]] = {
     SensitivityFinished: lambda state, event: replace(state, sensitivity=event.result),
     TextWritten: _text_written,
     GenerationFinished: lambda state, event: replace(state, generation=event.result),
-    ServeChecked: lambda state, _event: state,  # shown by the command line alone
+    ServeChecked: lambda state, event: replace(state, served=event.result),
     Warned: _warned,
     Logged: lambda state, event: _logged(state, event.time, event.stage, event.message),
     PauseChanged: _pause_changed,

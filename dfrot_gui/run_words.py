@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 from dfrot_engine import Recipe
 from dfrot_engine.units import duration_text
 from dfrot_gui.quantities import about_text, format_bytes
-from dfrot_gui.run_parts import StageState
+from dfrot_gui.run_parts import Curve, StageState
 from dfrot_gui.run_progress import elapsed_s
 from dfrot_gui.run_state import RunState
 from dfrot_gui.theme import series_label
@@ -85,11 +85,11 @@ def time_line(state: RunState, now: datetime, left_s: float | None) -> str:
 
 
 def loss_kpi(state: RunState) -> Kpi:
-    values = [point.value for point in state.loss]
-    if not values:
+    curve = state.loss
+    if curve.lowest is None:
         return Kpi("–", tr("nothing refined yet"))
-    best, first = min(values), values[0]
-    if len(values) == 1 or first <= 0:
+    best, first = curve.lowest.value, curve[0].value
+    if len(curve) == 1 or first <= 0:
         return Kpi(num(f"{best:,.5g}"), tr("at the start"))
     change = 100 * (best / first - 1)
     return Kpi(
@@ -110,12 +110,12 @@ def massive_kpi(state: RunState) -> Kpi:
 
 def memory_kpi(state: RunState) -> Kpi:
     name = "memory/gpu" if "memory/gpu" in state.curves else "memory/ram"
-    curve = state.curves.get(name, ())
-    if not curve:
+    curve = state.curves.get(name, Curve())
+    if curve.highest is None:
         return Kpi("–", tr(PEAK, size=format_bytes(state.peak_bytes)) if state.peak_bytes else tr("not measured yet"))
     template = GPU_PEAK if name == "memory/gpu" else PEAK
-    peak = max(point.value for point in curve)
-    return Kpi(format_bytes(curve[-1].value), tr(template, size=format_bytes(max(peak, _stage_peak(state, name)))))
+    peak = max(curve.highest.value, _stage_peak(state, name))
+    return Kpi(format_bytes(curve[-1].value), tr(template, size=format_bytes(peak)))
 
 
 def _stage_peak(state: RunState, name: str) -> float:

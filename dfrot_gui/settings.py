@@ -58,6 +58,14 @@ class Settings:
         self._store.setValue("model/last", value)
 
     @property
+    def is_new_here(self) -> bool:
+        """Whether no model was used yet and the first hint was not closed."""
+        return not self.last_model and self._text("window/hint") != "closed"
+
+    def close_hint(self) -> None:
+        self._store.setValue("window/hint", "closed")
+
+    @property
     def last_revision(self) -> str:
         """Of `last_model`; "main" for most."""
         return self._text("model/revision") or "main"

@@ -5,17 +5,19 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from PySide6.QtCore import QTimer, Signal
-from PySide6.QtWidgets import QApplication, QButtonGroup, QFrame, QLabel, QProgressBar
+from PySide6.QtWidgets import QApplication, QButtonGroup, QFrame, QLabel, QProgressBar, QSizePolicy
 
 from dfrot_gui.background import Latest
 from dfrot_gui.computer import GpuMonitor, MemoryUse, cpu_line, ram
 from dfrot_gui.quantities import format_bytes
-from dfrot_gui.theme import Mode
+from dfrot_gui.theme import Mode, px
 from dfrot_gui.translation import mark, tr
 from dfrot_gui.widgets import Button, Card, IconLabel, NavButton, Segmented, col, label, row, tab_to_checked
 
 MODES = {"system": mark("System"), "light": mark("Light"), "dark": mark("Dark")}
 REFRESH_MS = 2000
+#: At least; large text takes more.
+WIDTH = 224
 
 
 class Step(NamedTuple):
@@ -44,9 +46,10 @@ class Sidebar(QFrame):
     def __init__(self, product: str, mode: Mode) -> None:
         super().__init__()
         self.setObjectName("sidebar")
-        self.setFixedWidth(224)
+        self.setMinimumWidth(WIDTH)
+        self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Preferred)
         logo = QLabel()
-        logo.setPixmap(QApplication.windowIcon().pixmap(28, 28))
+        logo.setPixmap(QApplication.windowIcon().pixmap(px(28), px(28)))
         self.help = Button(icon="question", kind="ghost", tip=tr("Help (F1)"))
         self.help.setAccessibleName(tr("Help"))
         self.help.clicked.connect(self.help_asked)

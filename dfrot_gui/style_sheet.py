@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict
 from pathlib import Path
 from string import Template
@@ -12,19 +13,22 @@ from PySide6.QtCore import QStandardPaths
 if TYPE_CHECKING:
     from dfrot_gui.tokens import Tokens
 
+# Lines of one and two pixels stay as they are, and so do corners, which Qt squares where they are too round.
+_SIZE = re.compile(r"(?<!border-radius: )\b([3-9]|\d\d+)px")
 # Style sheets cannot recolour an image, so these two marks are written once per colour into the cache folder.
 _MARKS = {"check": "M4 8.5 7 11.5 12.5 5", "chevron": "M3.5 6 8 10.5 12.5 6"}
 
 
-def style_sheet(tokens: Tokens, mono_family: str) -> str:
-    """The application's style sheet in the given colours."""
+def style_sheet(tokens: Tokens, mono_family: str, scale: float = 1.0) -> str:
+    """The application's style sheet in the given colours; lines keep their width at any scale."""
     values = {key: str(value) for key, value in asdict(tokens).items()}
     values |= {
         "mono": mono_family,
         "check": _mark("check", tokens.on_accent),
         "chevron": _mark("chevron", tokens.muted),
     }
-    return Template(_SURFACES + _BUTTONS + _FIELDS + _VIEWS).substitute(values)
+    sheet = _SIZE.sub(lambda found: f"{round(int(found[1]) * scale)}px", _SURFACES + _BUTTONS + _FIELDS + _VIEWS)
+    return Template(sheet).substitute(values)
 
 
 def _mark(name: str, color: str) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from PySide6.QtCore import QEvent, QObject, Qt, Signal
-from PySide6.QtGui import QColor, QFont, QFontDatabase, QPalette
+from PySide6.QtCore import QEvent, QObject, QRect, QRectF, Qt, Signal
+from PySide6.QtGui import QColor, QFont, QFontDatabase, QFontInfo, QPainter, QPalette
 from PySide6.QtWidgets import QApplication, QWidget
 
 from dfrot_gui.style_sheet import style_sheet
@@ -13,6 +13,8 @@ from dfrot_gui.tokens import DARK, LIGHT, Tokens
 from dfrot_gui.translation import mark, tr
 
 Mode = Literal["system", "light", "dark"]
+#: Of the design, whose sizes grow with the desktop's font.
+TEXT_PX = 13
 
 
 # The engine's rotation kinds → the letters of the DFRot paper, and the token that colours them.
@@ -99,19 +101,25 @@ class Theme(QObject):
         super().__init__()
         self.mode: Mode = "system"
         self.t = LIGHT
+        self.scale = 1.0
         self.mono_family = "monospace"
         self.focus: FocusVisible | None = None
         self._app: QApplication | None = None
 
-    def install(self, app: QApplication, mode: Mode = "system") -> None:
-        """Style the application and follow the system's colour scheme from now on."""
+    def install(self, app: QApplication, mode: Mode = "system", scale: float = 0.0) -> None:
+        """Style the application and follow the system's colour scheme from now on.
+
+        Args:
+            scale: size of text and everything around it, 1 for the design's own; 0 takes the desktop's font.
+        """
         if self._app is not app:
             self._app = app
             app.setStyle("Fusion")
-            app.setFont(_ui_font())
             self.mono_family = QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont).family()
             self.focus = FocusVisible(app)
             app.styleHints().colorSchemeChanged.connect(lambda _: self._apply())
+        self.scale = scale or _system_scale()
+        app.setFont(_ui_font(self.scale))
         self.set_mode(mode)
 
     def set_mode(self, mode: Mode) -> None:
@@ -128,29 +136,52 @@ class Theme(QObject):
         # A desktop without the setting reports Unknown, which is treated as light.
         is_system_dark = self._app.styleHints().colorScheme() == Qt.ColorScheme.Dark
         tokens = DARK if self.mode == "dark" or (self.mode == "system" and is_system_dark) else LIGHT
-        if tokens is self.t and self._app.styleSheet():
+        sheet = style_sheet(tokens, self.mono_family, self.scale)
+        if tokens is self.t and sheet == self._app.styleSheet():
             return
         self.t = tokens
         self._app.setPalette(_palette(tokens))
-        self._app.setStyleSheet(style_sheet(tokens, self.mono_family))
+        self._app.setStyleSheet(sheet)
         self.changed.emit(tokens)
 
 
-def ui_font(pixel_size: int, weight: QFont.Weight = QFont.Weight.Normal) -> QFont:
-    """The application's font at another size, for widgets that paint their own text."""
+def px(size: float) -> int:
+    """A size of the design in the pixels it takes with the user's font."""
+    return round(size * Theme.get().scale)
+
+
+def ui_font(size: int, weight: QFont.Weight = QFont.Weight.Normal) -> QFont:
+    """The application's font at another size of the design, for axes and the like."""
+    return design_font(px(size), weight)
+
+
+def design_font(size: int, weight: QFont.Weight = QFont.Weight.Normal) -> QFont:
+    """The application's font at a size of the design, for painters that are scaled."""
     font = QFont(QApplication.font())
-    font.setPixelSize(pixel_size)
+    font.setPixelSize(size)
     font.setWeight(weight)
     return font
 
 
-def _ui_font() -> QFont:
+def scaled(painter: QPainter, rect: QRect) -> QRectF:
+    """Let a painter draw in sizes of the design; the rectangle in them."""
+    scale = Theme.get().scale
+    painter.scale(scale, scale)
+    return QRectF(rect.x() / scale, rect.y() / scale, rect.width() / scale, rect.height() / scale)
+
+
+def _system_scale() -> float:
+    """How much larger than the design's the desktop's font is; a smaller one changes nothing."""
+    return max(1.0, QFontInfo(QFontDatabase.systemFont(QFontDatabase.SystemFont.GeneralFont)).pixelSize() / TEXT_PX)
+
+
+def _ui_font(scale: float) -> QFont:
     family = QFontDatabase.systemFont(QFontDatabase.SystemFont.GeneralFont).family()
     if family.lower() in {"", "sans", "sans serif", "sans-serif", "dejavu sans"}:  # no desktop named a font of its own
         installed = set(QFontDatabase.families())
         family = next((name for name in ("Inter", "Noto Sans", "Cantarell", "Ubuntu") if name in installed), family)
     font = QFont(family)
-    font.setPixelSize(13)
+    font.setPixelSize(round(TEXT_PX * scale))
     font.setHintingPreference(QFont.HintingPreference.PreferNoHinting)
     return font
 

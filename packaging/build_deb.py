@@ -96,6 +96,8 @@ def set_modes(tree: Path) -> None:
 
 def add_control(tree: Path, architecture: str) -> None:
     files = sorted(path for path in tree.rglob("*") if path.is_file() and not path.is_symlink())
+    control = tree / "DEBIAN"
+    control.mkdir()  # by it dpkg-shlibdeps knows where the package begins
     fields = {
         "Package": NAME,
         "Version": VERSION,
@@ -106,8 +108,6 @@ def add_control(tree: Path, architecture: str) -> None:
         "Section": "science",
         "Priority": "optional",
     }
-    control = tree / "DEBIAN"
-    control.mkdir()
     description = (DEBIAN / "description").read_text(encoding="utf-8")
     lines = [f"{field}: {value}\n" for field, value in fields.items()]
     (control / "control").write_text("".join(lines) + description, encoding="utf-8")
@@ -130,7 +130,16 @@ def depends(tree: Path) -> list[str]:
         (Path(folder) / "debian").mkdir()
         (Path(folder) / "debian" / "control").write_text(f"Source: {NAME}\n\nPackage: {NAME}\nArchitecture: any\n")
         # Ours are searched first and belong to no package; what they say of themselves is of no interest.
-        words = ["dpkg-shlibdeps", "-O", "--ignore-missing-info", f"-l{internal}", *homes, f"-x{NAME}", *linked]
+        words = [
+            "dpkg-shlibdeps",
+            "-O",
+            "--warnings=0",
+            "--ignore-missing-info",
+            f"-l{internal}",
+            *homes,
+            f"-x{NAME}",
+            *linked,
+        ]
         answer = output_of(*words, cwd=folder)
     found = answer.partition("shlibs:Depends=")[2].strip().split(", ")
     named = {re.split(r"[ (]", one)[0] for one in found}

@@ -62,7 +62,6 @@ LEFT_OUT_FILES = (
     "*libarrow_flight*",
     "*libarrow_python_flight*",
     "*libarrow_s3*",
-    "*libarrow_substrait*",
     # Two copies of libarrow_python.so.2600 under names that nothing asks for.
     "pyarrow/libarrow_python.so",
     "pyarrow/libarrow_python.so.*.*.*",
@@ -79,8 +78,15 @@ LEFT_OUT_FILES = (
     "PySide6/Qt/plugins/platforms/*vnc*",
     "PySide6/Qt/plugins/tls/*",
     "PySide6/Qt/plugins/wayland-graphics-integration-server/*",
-    # Of the window's words none is translated.
-    "PySide6/Qt/translations/*",
+    # The theme of GTK, which needs more of it than is here, and what comes along with it; that of the portal stays.
+    "PySide6/Qt/plugins/platformthemes/*qgtk3*",
+    "libatk-*",
+    "libcairo*",
+    "libdatrie*",
+    "libfribidi*",
+    "libgdk_pixbuf*",
+    "libpango*",
+    "libthai*",
     "*libQt6EglF[Ss]*",
     "*libQt6Network*",
     "*libQt6Pdf*",
@@ -102,8 +108,9 @@ LEFT_OUT_FILES = (
     "*libbackend_with_compiler*",
     "*libjitbackend_test*",
     "*libtorchbind_test*",
+    # Found on the build computer, since a package looks for it by name; a CPU build needs none, and it is not ours.
+    "*libcudart*",
     "*.a",
-    "*.pyi",
 )
 
 

@@ -74,6 +74,9 @@ with_pip "$first" "${sdist[0]}" "pip, sdist, $("$first" -V)"
 "$work/tools/bin/pipx" install --quiet --python "$(command -v "$first")" "${wheel[0]}"
 starts "$work/pipx-bin" "pipx"
 rm -rf "$PIPX_HOME"
+# uv does not read pip's settings.
+UV_FIND_LINKS="${UV_FIND_LINKS-$("$first" -m pip config get global.find-links 2>/dev/null || true)}"
+export UV_FIND_LINKS
 "$work/tools/bin/uv" tool install --quiet --python "$(command -v "$first")" "${wheel[0]}"
 starts "$work/uv-bin" "uv tool"
 say "all is well"

@@ -86,3 +86,16 @@ def sample_rows(
         position_N=(index % num_tokens).to(torch.int32),
         peak_N=peak_N[index].float(),
     )
+
+
+def spread_positions(is_massive_T: Tensor, most: int) -> Tensor:
+    """At most `most` positions of a sequence, rising: all if they fit, else the massive ones and an even share."""
+    length = len(is_massive_T)
+    if length <= most:
+        return torch.arange(length)
+    even = torch.linspace(0, length - 1, max(1, most)).long()
+    massive = is_massive_T.nonzero()[:, 0][:most]
+    others = even[~torch.isin(even, massive)]
+    wanted = most - len(massive)
+    chosen = others[torch.linspace(0, len(others) - 1, min(wanted, len(others))).long()]
+    return torch.cat([massive, chosen]).unique()

@@ -40,7 +40,7 @@ def _card(job: Job, export: Export, folder: Path, report: dict[str, Any], figure
     recipe = public_recipe(job)
     output = Output(exporter=export.kind, folder=f"./{folder.name}", bytes=0)
     rows = [ProofRow.model_validate(row) for row in report.get("proof", ())]
-    own = [row for row in rows if row.output in ("", export.kind)]
+    own = [row for row in rows if row.output in ("", job.recipe.label(export))]
     base = base_model(job.recipe.model, job.model_dir)
     sections = [
         f"# {job.model_id}, {_short(job, export)}",

@@ -9,6 +9,7 @@ from typing import Any
 
 from dfrot_engine.checkpoint.json_files import MODEL_FIELD, read_json_object
 from dfrot_engine.errors import ModelError
+from dfrot_engine.exporters.gguf_sentencepiece import is_sentencepiece, wrong_with
 
 TOKENIZER = "tokenizer.json"
 _WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"
@@ -34,10 +35,18 @@ def check_tokenizer(folder: Path) -> None:
 
 
 def pre_tokenizer_name(data: dict[str, Any]) -> str:
-    """llama.cpp's name for how this tokenizer cuts text."""
+    """llama.cpp's name for how this tokenizer cuts text.
+
+    Raises:
+        ModelError: it has none; says why.
+    """
+    if is_sentencepiece(data):
+        if reason := wrong_with(data):
+            raise refusal(reason)
+        return "default"
     model, normalizer = data.get("model") or {}, data.get("normalizer")
-    if model.get("type") != "BPE" or model.get("byte_fallback"):
-        raise refusal("it is not a byte-level BPE")
+    if model.get("type") != "BPE":
+        raise refusal("it is no BPE")
     if not model.get("merges"):
         raise refusal("it merges nothing")
     # NFC changes nothing in nearly all text, and llama.cpp leaves it out for all such tokenizers.

@@ -17,6 +17,7 @@ from dfrot_engine.exporters.gguf_pre_tokenizer import (
     token_text,
     tokenizer_settings,
 )
+from dfrot_engine.exporters.gguf_sentencepiece import adds_space, is_byte, is_sentencepiece, scores
 
 _PREFIX = "tokenizer."
 #: Key of GGUF → the token's name in tokenizer_config.json and config.json.
@@ -57,13 +58,16 @@ def built_keys(folder: Path, config: dict[str, Any], vocab_size: int) -> Iterato
     data = read_json_object(folder / TOKENIZER)
     settings = tokenizer_settings(folder)
     tokens, types = _tokens(data, vocab_size)
-    keys = Keys.Tokenizer
-    yield Key(keys.MODEL, "gpt2", GGUFValueType.STRING)
+    keys, by_score = Keys.Tokenizer, is_sentencepiece(data)
+    yield Key(keys.MODEL, "llama" if by_score else "gpt2", GGUFValueType.STRING)
     yield Key(keys.PRE, pre_tokenizer_name(data), GGUFValueType.STRING)
     yield Key(keys.LIST, tokens, GGUFValueType.ARRAY, GGUFValueType.STRING)
     yield Key(keys.TOKEN_TYPE, types, GGUFValueType.ARRAY, GGUFValueType.INT32)
-    merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in data["model"]["merges"]]
-    yield Key(keys.MERGES, merges, GGUFValueType.ARRAY, GGUFValueType.STRING)
+    if by_score:
+        yield Key(keys.SCORES, scores(data, tokens), GGUFValueType.ARRAY, GGUFValueType.FLOAT32)
+    else:
+        merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in data["model"]["merges"]]
+        yield Key(keys.MERGES, merges, GGUFValueType.ARRAY, GGUFValueType.STRING)
     ids = {token: number for number, token in enumerate(tokens)}
     for key, name in _SPECIAL.items():
         number = _special_id(name, settings, config, ids)
@@ -72,7 +76,7 @@ def built_keys(folder: Path, config: dict[str, Any], vocab_size: int) -> Iterato
     front, behind = added_around(data.get("post_processor"))
     yield Key(keys.ADD_BOS, bool(front), GGUFValueType.BOOL)
     yield Key(keys.ADD_EOS, bool(behind), GGUFValueType.BOOL)
-    yield Key(keys.ADD_PREFIX, False, GGUFValueType.BOOL)
+    yield Key(keys.ADD_PREFIX, by_score and bool(adds_space(data)), GGUFValueType.BOOL)
     template = _chat_template(folder, settings)
     if template:
         yield Key(keys.CHAT_TEMPLATE, template, GGUFValueType.STRING)
@@ -82,9 +86,14 @@ def _tokens(data: dict[str, Any], vocab_size: int) -> tuple[list[str], list[int]
     """Every row's token, and what kind each is."""
     tokens = [f"[PAD{number}]" for number in range(vocab_size)]
     types = [int(TokenType.UNUSED)] * vocab_size
-    rows = [(number, token, TokenType.NORMAL) for token, number in data["model"]["vocab"].items()]
+    plain = {True: TokenType.BYTE, False: TokenType.NORMAL}
+    by_score = is_sentencepiece(data)
+    rows = [(number, one, plain[by_score and is_byte(one)]) for one, number in data["model"]["vocab"].items()]
     for added in data.get("added_tokens") or ():
         rows.append((added["id"], added["content"], TokenType.CONTROL if added["special"] else TokenType.USER_DEFINED))
+    unknown = data["model"].get("unk_token")
+    if by_score and unknown in data["model"]["vocab"]:
+        rows.append((data["model"]["vocab"][unknown], unknown, TokenType.UNKNOWN))
     for number, token, kind in rows:
         if number >= vocab_size:
             raise refusal(f"its token {number} has no row in the embedding, which has {vocab_size:,}")

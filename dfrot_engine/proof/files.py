@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from dfrot_engine.plan_outputs import HOLD_CODES
 from dfrot_engine.proof import gguf_files, safetensors_files
 from dfrot_engine.proof.comparison import Comparison, listed, missing_shards
 from dfrot_engine.proof.folding import prove_folding
-from dfrot_engine.proof.types import ProofRow
+from dfrot_engine.proof.types import ProofRow, Written
 from dfrot_engine.rotations.rotation_set import RotationSet
 from dfrot_engine.work_dir import WorkDir
 
@@ -30,33 +30,32 @@ _HOW = {
 _CODE_READERS = {"compressed-tensors": safetensors_files.compare_codes, "gguf": gguf_files.compare_codes}
 
 
-def prove_files(job: Job, work: WorkDir, folders: Mapping[str, Path], say: Callable[[int], None]) -> Iterator[ProofRow]:
+def prove_files(job: Job, work: WorkDir, outputs: Sequence[Written], say: Callable[[int], None]) -> Iterator[ProofRow]:
     """Hashes of every output, and the tensors of those that hold the recipe's codes.
 
     Args:
-        folders: by the kind of export.
         say: called with the number of blocks so far; what it raises ends the work.
     """
     num_blocks = job.architecture.num_blocks
-    for number, (kind, folder) in enumerate(folders.items()):
-        yield prove_hashes(kind, folder)
-        if kind in HOLD_CODES:
+    for number, output in enumerate(outputs):
+        yield prove_hashes(output.label, output.folder)
+        if output.kind in HOLD_CODES:
 
             def say_block(block: int, before: int = number * num_blocks) -> None:
                 say(before + block)
 
-            yield prove_tensors(job, work, kind, folder, say_block)
+            yield prove_tensors(job, work, output, say_block)
 
 
-def prove_tensors(job: Job, work: WorkDir, kind: str, folder: Path, say: Callable[[int], None]) -> ProofRow:
+def prove_tensors(job: Job, work: WorkDir, output: Written, say: Callable[[int], None]) -> ProofRow:
     """Every tensor of an output that holds the recipe's codes, against the blocks in the work folder."""
     found = Comparison()
-    with _unreadable(folder, found):
-        _CODE_READERS[kind](job, work, folder, found, say)
-    return found.row(kind, _HOW.get(kind, _EXACTLY))
+    with _unreadable(output.folder, found):
+        _CODE_READERS[output.kind](job, work, output.folder, found, say)
+    return found.row(output.label, _HOW.get(output.kind, _EXACTLY))
 
 
-def prove_hashes(kind: str, folder: Path) -> ProofRow:
+def prove_hashes(label: str, folder: Path) -> ProofRow:
     """Whether every file is still what it was when it was written."""
     sealed = read_marker(folder).get("files", {})
     sentences = missing_shards(folder)
@@ -64,7 +63,7 @@ def prove_hashes(kind: str, folder: Path) -> ProofRow:
     sentences += [f"{name} {what}" for name, what in broken_files(folder).items() if name not in told]
     return ProofRow(
         check="files",
-        output=kind,
+        output=label,
         what=f"SHA-256 of {len(sealed)} files, as dfrot.json has it",
         figure=float(len(sentences)),
         limit=0.0,
@@ -76,7 +75,7 @@ def prove_hashes(kind: str, folder: Path) -> ProofRow:
 def prove_model(
     job: Job,
     work: WorkDir,
-    folders: Mapping[str, Path],
+    outputs: Sequence[Written],
     tokens_T: Tensor | None,
     say: Callable[[int], None],
 ) -> Iterator[ProofRow]:
@@ -85,29 +84,26 @@ def prove_model(
     Args:
         tokens_T: for the comparison with the original; None leaves it out.
     """
-    folded = {kind: folder for kind, folder in folders.items() if kind not in HOLD_CODES}
+    folded = {output: Comparison() for output in outputs if output.kind not in HOLD_CODES}
     if tokens_T is None and not folded:
         return
     rotations = RotationSet.load(work.rotations).to(job.device)
-    found = {kind: Comparison() for kind in folded}
-    opened = {kind: _open(job, kind, folder, found[kind]) for kind, folder in folded.items()}
+    opened = {output: _open(job, output, found) for output, found in folded.items()}
     watchers = [one.watch for one in opened.values() if one is not None]
     row = prove_folding(job, rotations, tokens_T, watchers, say)
     if row is not None:
         yield row
-    for kind, one in opened.items():
+    for output, one in opened.items():
         if isinstance(one, safetensors_files.FoldedFolder):
             one.finish(rotations)
-        yield found[kind].row(kind, _HOW.get(kind, _EXACTLY))
+        yield folded[output].row(output.label, _HOW.get(output.kind, _EXACTLY))
 
 
-def _open(
-    job: Job, kind: str, folder: Path, found: Comparison
-) -> gguf_files.GgufFile | safetensors_files.FoldedFolder | None:
-    with _unreadable(folder, found):
-        if kind in GGUF_KINDS:
-            return gguf_files.GgufFile(job, folder, found)
-        return safetensors_files.FoldedFolder(job, folder, found)
+def _open(job: Job, output: Written, found: Comparison) -> gguf_files.GgufFile | safetensors_files.FoldedFolder | None:
+    with _unreadable(output.folder, found):
+        if output.kind in GGUF_KINDS:
+            return gguf_files.GgufFile(job, output.folder, found)
+        return safetensors_files.FoldedFolder(job, output.folder, found)
     return None
 
 

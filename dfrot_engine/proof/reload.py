@@ -19,7 +19,7 @@ from dfrot_engine.forward.quantized_block import block_schemes
 from dfrot_engine.forward.room import Room
 from dfrot_engine.job import Job
 from dfrot_engine.proof.types import ProofRow
-from dfrot_engine.recipe import KVCacheScheme, Recipe
+from dfrot_engine.recipe import Export, KVCacheScheme, Recipe
 from dfrot_engine.rotations.rotation_set import RotationSet
 from dfrot_engine.work_dir import WorkDir
 
@@ -83,7 +83,7 @@ def reference_logits(
 
 
 def prove_reload(
-    kind: str,
+    export: Export,
     recipe: Recipe,
     reference: LogitsOf,
     logits: LogitsOf,
@@ -96,17 +96,17 @@ def prove_reload(
     """Perplexity and KL divergence of a reloaded checkpoint against its reference.
 
     Args:
-        kind: of the export.
         tokens: [B, T] windows of the text.
         is_float32: whether the checkpoint was loaded so.
         noisy: the reference with noise; the limits are at least as wide as what that does.
         rounds: whether both round activations; the weights alone are compared more sharply.
     """
+    kind, label = export.kind, recipe.label(export)
     before, after = Metrics(), Metrics()
     for window, tokens_T in enumerate(tokens):
         expected, found = reference(window), logits(window)
         if not bool(torch.isfinite(found).all()):
-            return [_not_finite(kind)]
+            return [_not_finite(label)]
         before.add(expected, tokens_T)
         after.add(found, tokens_T, expected)
     limits = limits_of(kind, recipe if rounds else _weights_alone(recipe), is_float32=is_float32)
@@ -125,7 +125,7 @@ def prove_reload(
     return [
         ProofRow(
             check="reload",
-            output=kind,
+            output=label,
             what=f"{name} of the reloaded folder{'' if rounds else ', activations left as they are,'} {on}",
             figure=figure,
             limit=limit,

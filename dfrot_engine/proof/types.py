@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
+from pathlib import Path
+from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -19,11 +20,23 @@ TITLES: dict[ProofCheck, str] = {
 }
 
 
+class Written(NamedTuple):
+    """An output that is proved.
+
+    Args:
+        label: what it is called beside others of the run.
+    """
+
+    label: str
+    kind: str
+    folder: Path
+
+
 class ProofRow(BaseModel):
     """One thing that was checked.
 
     Args:
-        output: the export it is about; "" for the model before it is written.
+        output: the export it is about, by its label; "" for the model before it is written.
         what: what was compared, for people.
         figure: what was found; None where nothing was done.
         limit: the largest figure that passes.

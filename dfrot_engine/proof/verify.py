@@ -11,7 +11,7 @@ from dfrot_engine.marker import has_failed, read_marker
 from dfrot_engine.options import RunOptions
 from dfrot_engine.plan_outputs import HOLD_CODES
 from dfrot_engine.proof.files import prove_hashes, prove_model, prove_tensors
-from dfrot_engine.proof.types import ProofRow
+from dfrot_engine.proof.types import ProofRow, Written
 from dfrot_engine.recipe import Recipe
 from dfrot_engine.work_dir import WorkDir
 
@@ -44,9 +44,9 @@ def verify_folder(folder: Path, work_dir: Path | None = None) -> Iterator[ProofR
         return
     job, work = _job(folder, work_dir), WorkDir(work_dir)
     if kind in HOLD_CODES:
-        yield prove_tensors(job, work, kind, folder, _unheard)
+        yield prove_tensors(job, work, Written(kind, kind, folder), _unheard)
     else:
-        yield from prove_model(job, work, {kind: folder}, None, _unheard)
+        yield from prove_model(job, work, [Written(kind, kind, folder)], None, _unheard)
 
 
 def _unheard(_block: int) -> None:

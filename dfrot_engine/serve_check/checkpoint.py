@@ -92,9 +92,10 @@ def _kind(folder: Path, recipe: Recipe | None, report: dict[str, Any]) -> str:
     if not any(folder.glob("*.gguf")):
         is_packed = "quantization_config" in read_json_object(folder / "config.json")
         return "compressed-tensors" if is_packed else "rotated-bf16"
-    wanted = [one.kind for one in recipe.exports if facts().exports[one.kind].files == "gguf"] if recipe else []
-    here = [kind for kind in wanted if Path(report.get("outputs", {}).get(kind, "")).name == folder.absolute().name]
-    return next(iter(here or wanted), "gguf")
+    wanted = [one for one in recipe.exports if facts().exports[one.kind].files == "gguf"] if recipe else []
+    folders = report.get("outputs", {})
+    here = [one for one in wanted if recipe and Path(folders.get(recipe.label(one), "")).name == folder.absolute().name]
+    return next((one.kind for one in here or wanted), "gguf")
 
 
 def _known(report: dict[str, Any], recipe: Recipe | None, kind: str) -> dict[Reference, float]:

@@ -41,6 +41,19 @@ def sentence_of(found: ServeCheck) -> str:
     return f"{said}, {'within' if found.is_within else 'beyond'} the {100 * found.limit:.0f} % allowed."
 
 
+def lines_of(found: ServeCheck) -> list[str]:
+    """The numbers and what stands behind them, a sentence each."""
+    own = ", ".join(f"{name} {version}" for name, version in found.versions.items())
+    lines = [f"{found.runtime} ({own}): perplexity {found.perplexity:.3f}."]
+    lines += [
+        f"Compared with {REFERENCE_WORDS[name]}, {value:.3f}: {100 * (found.perplexity / value - 1):+.2f} %."
+        for name, value in found.references.items()
+    ]
+    text = f"{found.tokens:,} tokens of '{found.dataset}' in {found.num_windows} windows of {found.seq_len:,}."
+    said = [f"The table of runtimes says: {found.expected}. {found.reason}"] if found.expected else []
+    return [*lines, text, *said, *found.notes]
+
+
 def print_environments(found: Sequence[Environment], console: Console) -> None:
     table = Table("Runtime", "State", "Size", "Packages", "Folder")
     for env in found:

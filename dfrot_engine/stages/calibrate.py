@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from dfrot_engine.calibration.block_rows import picked_rows
 from dfrot_engine.calibration.datasets import load_text, sample_batches
 from dfrot_engine.calibration.massive import is_concentrated, is_large
-from dfrot_engine.calibration.samplers import sample_rows
+from dfrot_engine.calibration.samplers import sample_rows, spread_positions
 from dfrot_engine.checkpoint.reader import CheckpointReader, read_block
 from dfrot_engine.checkpoint.tokenizer import Tokenizer
 from dfrot_engine.errors import RunError
@@ -26,6 +26,7 @@ from dfrot_engine.job import Job
 from dfrot_engine.overlap import WriteBehind, read_ahead
 from dfrot_engine.progress import Report
 from dfrot_engine.recipe import Recipe
+from dfrot_engine.site_charts import FIRST_BYTES
 from dfrot_engine.stages.base import Stage
 from dfrot_engine.stages.calibrate_book import MASSIVE, NAME, ROWS, Book, site_rows
 from dfrot_engine.work_dir import WorkDir
@@ -225,7 +226,13 @@ class _Site:
         )
         kept = {f"{self._site}.{part}": tensor for part, tensor in vars(sample).items()}
         kept[f"{self._site}.count"] = is_massive_N.sum()
-        kept[f"{self._site}.first_massive"] = is_massive_N[: self._rows.shape[1]]
+        length = self._rows.shape[1]
+        kept[f"{self._site}.first_massive"] = is_massive_N[:length]
+        kept[f"{self._site}.first_peak"] = tokens["peak"][:length]
+        place_bytes = num_sites * self._rows.shape[2] * 2
+        positions = spread_positions(is_massive_N[:length], FIRST_BYTES // place_bytes)
+        kept[f"{self._site}.first_positions"] = positions.int()
+        kept[f"{self._site}.first_rows"] = self._rows_of(positions).half()
         return kept
 
     def _rows_of(self, which_N: Tensor) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from dfrot_engine.calibration.samplers import RowSample
@@ -45,12 +44,22 @@ class _LiveMap:
         shape = (job.architecture.num_blocks, len(texts))
         self._sites = range(len(job.architecture.block.sites()))
         self._work = work
-        self._map = ActivationMap(np.zeros(shape, np.float32), np.zeros(shape, np.bool_), np.array(texts))
+        by_site = (len(self._sites), *shape)
+        self._map = ActivationMap(
+            np.zeros(shape, np.float32),
+            np.zeros(shape, np.bool_),
+            np.array(texts),
+            np.zeros(by_site, np.float32),
+            np.zeros(by_site, np.bool_),
+        )
 
     def add(self, index: int, parts: dict[str, Tensor]) -> None:
         self._map.value[index] = parts["first_peak"].numpy()
-        marks = [parts[f"{site}.first_massive"] for site in self._sites]
-        self._map.is_massive[index] = torch.stack(marks).any(0).numpy()
+        for site in self._sites:
+            self._map.site_is_massive[site, index] = parts[f"{site}.first_massive"].numpy()
+            if f"{site}.first_peak" in parts:  # earlier versions left it out
+                self._map.site_value[site, index] = parts[f"{site}.first_peak"].numpy()
+        self._map.is_massive[index] = self._map.site_is_massive[:, index].any(0)
 
     def save(self, report: Report) -> None:
         path = self._work.chart(ACTIVATION_MAP)

@@ -47,7 +47,7 @@ def run(job: Job, work: WorkDir, _fingerprint: str, report: Report) -> None:
     # A folder beside the first rank's may be another one of that name on another computer.
     tokens_BT = all_BT[share_of_seen(ranks, _read_folders(job), len(all_BT))]
     fits = ranks.told(fits_whole(job))
-    has_own = not _is_engine(job, fits)
+    has_own = ranks.told(not _is_engine(job, fits))  # other computers may not see the adapter
     num_blocks, num_windows = job.architecture.num_blocks, len(tokens_BT)
     own_steps = has_own * num_blocks
     text_steps = own_steps + num_blocks + num_windows

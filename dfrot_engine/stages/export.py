@@ -29,14 +29,12 @@ def run(job: Job, work: WorkDir, _fingerprint: str, report: Report) -> None:
     report(StageStarted(stage=NAME, steps=steps))
     # The output folder itself first: moving it into place replaces what is there, subfolders included.
     for number, export in enumerate(sorted(job.recipe.exports, key=lambda one: len(Path(one.subfolder).parts))):
-        draft = work.draft_output(export.kind)
+        draft, label = work.draft_output(export.kind), job.recipe.label(export)
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(parents=True)
         for done in exporter_of(export.kind)(job, work, draft):
             report(
-                StageAdvanced(
-                    stage=NAME, step=number * num_blocks + done, steps=steps, label=f"{export.kind}: block {done}"
-                )
+                StageAdvanced(stage=NAME, step=number * num_blocks + done, steps=steps, label=f"{label}: block {done}")
             )
         change_marker(draft, {"export": export.model_dump(mode="json")})
         seal(draft)

@@ -27,7 +27,7 @@ from dfrot_engine.progress import Report
 from dfrot_engine.proof.files import prove_files, prove_model
 from dfrot_engine.proof.reload import computes_in_float32, has_few_codes, prove_reload, reference_logits
 from dfrot_engine.proof.text import NEW_TOKENS, PROMPTS, continuations, marks, prompts_of, prove_text
-from dfrot_engine.proof.types import ProofRow, failures
+from dfrot_engine.proof.types import ProofRow, Written, failures
 from dfrot_engine.recipe import Evaluation, Export
 from dfrot_engine.stages.base import Stage
 from dfrot_engine.stages.export import output_folder
@@ -84,7 +84,7 @@ class _Proof:
             return
         self.save()
         for export in self.job.recipe.exports:
-            own = [row for row in failed if row.output in ("", export.kind)]
+            own = [row for row in failed if row.output in ("", self.job.recipe.label(export))]
             if own:
                 mark_failed(output_folder(self.job, export), [f"{row.output or 'model'}: {row.note}" for row in own])
         # A tensor's name says more than that of the file it is in.
@@ -113,20 +113,20 @@ def run(job: Job, work: WorkDir, _fingerprint: str, report: Report) -> None:
     steps = num_blocks * (len(exports) + 1) + is_full * (len(exports) * (_WINDOWS + NEW_TOKENS) + NEW_TOKENS)
     report(StageStarted(stage=NAME, steps=steps))
     proof = _Proof(job, work, report, steps)
-    folders = {export.kind: output_folder(job, export) for export in exports}
+    outputs = [Written(job.recipe.label(export), export.kind, output_folder(job, export)) for export in exports]
     with proof.part(num_blocks * len(exports), "Reading the files back") as say:
-        proof.take(*prove_files(job, work, folders, say))
+        proof.take(*prove_files(job, work, outputs, say))
     proof.end_if_failed()
     windows_BT = _windows(job) if is_full else None
     with proof.part(num_blocks, "Folding again") as say:
-        proof.take(*prove_model(job, work, folders, None if windows_BT is None else windows_BT[0, :_FOLD_TOKENS], say))
+        proof.take(*prove_model(job, work, outputs, None if windows_BT is None else windows_BT[0, :_FOLD_TOKENS], say))
     proof.end_if_failed()
     if windows_BT is not None:
         _prove_reloaded(proof, windows_BT)
         proof.end_if_failed()
     proof.save()
-    for folder in folders.values():
-        mark_passed(folder, job.recipe.proof)
+    for output in outputs:
+        mark_passed(output.folder, job.recipe.proof)
 
 
 def _windows(job: Job) -> Tensor:
@@ -153,13 +153,13 @@ def _prove_reloaded(proof: _Proof, windows_BT: Tensor) -> None:
     kept: list[_Reloaded] = []
     for export in job.recipe.exports:
         room = Room.of(job, proof.work.root / NAME, proof.report)
-        with proof.part(_WINDOWS + NEW_TOKENS, f"Reloading {export.kind}") as say:
+        with proof.part(_WINDOWS + NEW_TOKENS, f"Reloading {job.recipe.label(export)}") as say:
             kept += _reload(proof, export, windows_BT, prompts_BT, room, fits, say)
         gc.collect()
     proof.end_if_failed()
     if not fits:
         reason = "the model does not fit into the memory budget whole, which writing text needs"
-        proof.take(*(_not_done("text", export.kind, reason) for export in job.recipe.exports))
+        proof.take(*(_not_done("text", job.recipe.label(export), reason) for export in job.recipe.exports))
         return
     with proof.part(NEW_TOKENS, "The original writes") as say:
         _judge_texts(proof, kept, windows_BT, prompts_BT, tokenizer, say)
@@ -176,7 +176,11 @@ def _reload(
 ) -> list[_Reloaded]:
     job = proof.job
     if not fits and (job.architecture.experts_per_token or export.kind in GGUF_KINDS):
-        proof.take(_not_done("reload", export.kind, "these files cannot be read block by block, and do not fit whole"))
+        proof.take(
+            _not_done(
+                "reload", job.recipe.label(export), "these files cannot be read block by block, and do not fit whole"
+            )
+        )
         return []
     folder = output_folder(job, export)
     if not fits:
@@ -193,7 +197,7 @@ def _reload(
     whole = partial(logits_of, model, windows_BT)
     _compare(proof, export, windows_BT, room, lambda rounds: whole(rounds=rounds), adapter=True, is_float32=is_float32)
     written_BT = continuations(model, prompts_BT, lambda tokens: say(_WINDOWS + tokens))
-    return [_Reloaded(export.kind, _perplexity(whole(), windows_BT), written_BT)]
+    return [_Reloaded(job.recipe.label(export), _perplexity(whole(), windows_BT), written_BT)]
 
 
 def _compare(
@@ -213,7 +217,7 @@ def _compare(
     """
     job, has_few = proof.job, has_few_codes(export.kind, proof.job.recipe)
     expected = partial(reference_logits, job, proof.work, export.kind, windows_BT, room, adapter=adapter)
-    prove = partial(prove_reload, export.kind, job.recipe, tokens=windows_BT, is_float32=is_float32)
+    prove = partial(prove_reload, export, job.recipe, tokens=windows_BT, is_float32=is_float32)
     if has_few:
         proof.take(*prove(expected(rounds=False), logits(False), rounds=False))
     noisy = expected(noisy=True) if has_few else None

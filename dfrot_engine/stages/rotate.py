@@ -44,8 +44,10 @@ from dfrot_engine.recipe import (
 )
 from dfrot_engine.rotation_file import named_rotations, rotation_stamp
 from dfrot_engine.rotations import RotationData, RotationStep, r1_steps
+from dfrot_engine.site_charts import SITE_ERRORS, SiteErrors
 from dfrot_engine.stages import calibrate
 from dfrot_engine.stages.base import Stage
+from dfrot_engine.stages.cell_errors import CellBook, site_readers
 from dfrot_engine.stages.rotate_inner import learns_by_block, refined_inner
 from dfrot_engine.work_dir import WorkDir
 
@@ -76,6 +78,7 @@ def run(job: Job, work: WorkDir, fingerprint: str, report: Report) -> None:
             bench.measure(r1.kind, result)
     if bench is not None:
         bench.measure(r1.kind, result)
+        bench.measure_cells(r1.kind, result)
 
     def advance(block: int) -> None:
         label = f"R2, R4 and scales: block {block} of {blocks}"
@@ -110,6 +113,8 @@ class _Bench:
         )
         self._errors: dict[str, Tensor] = {}
         self._series: dict[str, ErrorSeries] = {}
+        self._readers = site_readers(job.architecture.block)
+        self._cells = CellBook(job, work, self.data.quantize, report)
         if job.recipe.rotation.compare:
             self._measure_rivals(job)
 
@@ -117,13 +122,18 @@ class _Bench:
         seed = getattr(job.recipe.rotation.r1, "seed", 0)
         for section in (NoRotation(), RandomOrthogonal(seed=seed), Hadamard(seed=seed)):
             step = next(r1_steps(section, job.architecture, None))
-            self._add(section.kind, None if isinstance(section, NoRotation) else step.rotation_DD)
+            self._add(section.kind, step.rotation_DD)
+            self.measure_cells(section.kind, step.rotation_DD)
         self._save()
 
     def measure(self, kind: str, rotation_DD: Tensor | None) -> None:
         """Errors under the rotation as it is now, into the chart."""
-        self._add(kind, None if kind == "none" else rotation_DD)
+        self._add(kind, rotation_DD)
         self._save()
+
+    def measure_cells(self, kind: str, rotation_DD: Tensor | None) -> None:
+        """The same for every token of the activation map."""
+        self._cells.add(kind, None if kind == "none" else rotation_DD)
 
     def mean_error(self, kind: str) -> float | None:
         """Mean relative error of a token under a rotation that was measured."""
@@ -171,13 +181,20 @@ class _Bench:
         )
 
     def _add(self, kind: str, rotation_DD: Tensor | None) -> None:
-        errors = token_errors(self._on_device, rotation_DD, self.data.quantize).cpu()
+        errors = token_errors(self._on_device, None if kind == "none" else rotation_DD, self.data.quantize).cpu()
         self._errors[kind], self._series[kind] = errors, error_series(self.sample, errors)
 
     def _save(self) -> None:
-        path = self._work.chart(TOKEN_ERROR)
-        TokenErrors(self._series).save(path)
-        self._report(ChartSaved(name=TOKEN_ERROR, path=self._work.relative(path)))
+        columns = ("share_N", "is_massive_N", "block_N", "site_N")
+        by_site = SiteErrors(
+            self._readers,
+            {kind: errors.numpy() for kind, errors in self._errors.items()},
+            **{name: getattr(self.sample, name).numpy() for name in columns},
+        )
+        for name, chart in ((TOKEN_ERROR, TokenErrors(self._series)), (SITE_ERRORS, by_site)):
+            path = self._work.chart(name)
+            chart.save(path)
+            self._report(ChartSaved(name=name, path=self._work.relative(path)))
 
     def _places(self) -> Iterator[tuple[int, int, int, int]]:
         sample = self.sample

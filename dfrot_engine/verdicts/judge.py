@@ -155,7 +155,7 @@ def _by_runtime(asked: _Asked, here: Sequence[int]) -> Iterator[Verdict]:
 
 
 def _verdict(runtime: str, generation: str, output: Output, **fields: object) -> Verdict:
-    data = {"runtime": runtime, "generation": generation, "export": output.exporter} | fields
+    data = {"runtime": runtime, "generation": generation, "export": output.name} | fields
     return Verdict.model_validate(data)
 
 

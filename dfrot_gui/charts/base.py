@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from typing import Protocol
 
 import pyqtgraph as pg
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt
@@ -15,7 +16,7 @@ from PySide6.QtWidgets import QFileDialog, QFrame, QGraphicsView, QLabel, QMenu,
 from dfrot_gui.charts.axis import Axis, Number
 from dfrot_gui.charts.export import picture, save_chart
 from dfrot_gui.run_tables import Table
-from dfrot_gui.theme import Theme, Tokens, ui_font
+from dfrot_gui.theme import Theme, Tokens, px, ui_font
 from dfrot_gui.translation import mark, tr
 
 SAVE_FILTERS = {
@@ -24,6 +25,12 @@ SAVE_FILTERS = {
     "csv": mark("CSV table (*.csv)"),
 }
 GRID_ALPHA = {"light": 0.18, "dark": 0.14}
+
+
+class Clicked(Protocol):
+    """What is needed of pyqtgraph's click."""
+
+    def scenePos(self) -> QPointF: ...  # noqa: N802
 
 
 @dataclass
@@ -75,7 +82,7 @@ class Plot(pg.PlotWidget):
         self._cross.hide()
         self.plot_item.addItem(self._cross, ignoreBounds=True)
         self.setAccessibleName(title)
-        self.setMinimumHeight(150)
+        self.setMinimumHeight(px(150))
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setViewportUpdateMode(QGraphicsView.ViewportUpdateMode.MinimalViewportUpdate)
@@ -157,7 +164,7 @@ class Plot(pg.PlotWidget):
             axis.setTextPen(t.muted)
             axis.setTickFont(ui_font(11))
             if text:
-                axis.setLabel(text, **{"color": t.muted, "font-size": "11px"})
+                axis.setLabel(text, **{"color": t.muted, "font-size": f"{px(11)}px"})
         self.plot_item.showGrid(x=False, y=True, alpha=GRID_ALPHA[t.name])
         for one in self._styled:
             self._style(one, t)
@@ -173,7 +180,7 @@ class Plot(pg.PlotWidget):
 
     def sizeHint(self) -> QSize:  # noqa: N802
         # A graphics view asks for 640 × 480 and would push everything else out of the page.
-        return QSize(260, 160)
+        return QSize(px(260), px(160))
 
     # Pictures and numbers.
 
@@ -227,7 +234,15 @@ class Plot(pg.PlotWidget):
         if self._empty.isVisibleTo(self) or not self.view.sceneBoundingRect().contains(position):
             self._hide_cross()
             return
-        point = self.view.mapSceneToView(position)
+        self.show_tip_at(self.view.mapSceneToView(position))
+
+    def clicked_point(self, event: Clicked) -> QPointF | None:
+        """Where the view was clicked, in its own coordinates; None beside it."""
+        is_inside = self.view.sceneBoundingRect().contains(event.scenePos())
+        return self.view.mapSceneToView(event.scenePos()) if is_inside else None
+
+    def show_tip_at(self, point: QPointF) -> None:
+        """Crosshair and read-out at a point in view coordinates."""
         html = self.readout(point.x(), point.y())
         if not html:
             self._hide_cross()
@@ -236,7 +251,8 @@ class Plot(pg.PlotWidget):
         self._cross.show()
         self.tip.setText(html)
         self.tip.adjustSize()
-        self._place_tip(self.mapFromScene(position).x(), self.mapFromScene(position).y())
+        at = self.mapFromScene(self.view.mapViewToScene(point))
+        self._place_tip(at.x(), at.y())
 
     def _place_tip(self, x: int, y: int) -> None:
         fits_right = x + 20 + self.tip.width() < self.width()
@@ -276,8 +292,8 @@ class Plot(pg.PlotWidget):
 
 def tip_html(head: str, rows: Sequence[tuple[str, str, str]]) -> str:
     """A read-out: a muted head, then (colour or "", name, value) a line each. Texts are escaped."""
-    lines = [f"<div style='font-size:11px;color:{Theme.get().t.muted}'>{escape(head)}</div>"]
+    lines = [f"<div style='font-size:{px(11)}px;color:{Theme.get().t.muted}'>{escape(head)}</div>"]
     for color, name, value in rows:
         square = f"<span style='color:{color}'>■</span> " if color else ""
-        lines.append(f"<div style='font-size:11px'>{square}{escape(name)} &nbsp;<b>{escape(value)}</b></div>")
+        lines.append(f"<div style='font-size:{px(11)}px'>{square}{escape(name)} &nbsp;<b>{escape(value)}</b></div>")
     return "".join(lines)

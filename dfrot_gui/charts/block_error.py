@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 import numpy as np
 import pyqtgraph as pg
+from PySide6.QtCore import Signal
 
 from dfrot_gui.charts.axis import whole_text
-from dfrot_gui.charts.base import Plot, tip_html
+from dfrot_gui.charts.base import Clicked, Plot, tip_html
 from dfrot_gui.run_tables import Table
 from dfrot_gui.theme import Theme, Tokens
 from dfrot_gui.translation import mark, num, tr
@@ -33,6 +34,9 @@ OTHER_TOKEN = "nr"
 class BlockErrorChart(Plot):
     """‖ŷ − y‖/‖y‖ per block: the block's output as a wide line, its linears on their own inputs as thin ones."""
 
+    #: A block that is to be shown linear by linear.
+    clicked = Signal(int)
+
     def __init__(self) -> None:
         super().__init__(
             tr("Error per block"),
@@ -43,6 +47,7 @@ class BlockErrorChart(Plot):
         )
         self._errors: dict[int, dict[str, float]] = {}
         self._curves: dict[str, pg.PlotDataItem] = {}
+        self.sceneObj.sigMouseClicked.connect(self._mouse_clicked)  # type: ignore[union-attr]
         self.set_has_data(False)
 
     def set_errors(self, errors: Mapping[int, Mapping[str, float]]) -> None:
@@ -59,6 +64,11 @@ class BlockErrorChart(Plot):
             blocks = [block for block, by_name in merged.items() if np.isfinite(by_name.get(name, np.nan))]
             curve.setData(blocks, [merged[block][name] for block in blocks])
         self.set_has_data(bool(merged))
+
+    def _mouse_clicked(self, event: Clicked) -> None:
+        point = self.clicked_point(event)
+        if point is not None and round(point.x()) in self._errors:
+            self.clicked.emit(round(point.x()))
 
     def names(self) -> list[str]:
         """Kinds of linears, the block's output last, so that it is drawn over them."""

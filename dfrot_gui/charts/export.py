@@ -11,7 +11,7 @@ from PySide6.QtGui import QColor, QFont, QFontMetricsF, QGuiApplication, QPainte
 from PySide6.QtSvg import QSvgGenerator
 
 from dfrot_gui.run_tables import Table
-from dfrot_gui.theme import Theme, ui_font
+from dfrot_gui.theme import Theme, design_font
 
 HEAD_HEIGHT = 34.0
 MARGIN = 14.0
@@ -82,7 +82,7 @@ def _whole_size(chart: Exportable) -> QSize:
 def _paint(chart: Exportable, painter: QPainter, size: QSize) -> None:
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
     t = Theme.get().t
-    painter.setFont(ui_font(14, QFont.Weight.DemiBold))
+    painter.setFont(design_font(14, QFont.Weight.DemiBold))
     painter.setPen(QColor(t.text))
     head = QRectF(MARGIN + 4, 6, size.width() - 2 * MARGIN, HEAD_HEIGHT - 6)
     painter.drawText(head, Qt.AlignmentFlag.AlignVCenter, chart.title)
@@ -93,7 +93,7 @@ def _paint(chart: Exportable, painter: QPainter, size: QSize) -> None:
 
 def _paint_legend(entries: list[tuple[str, str]], painter: QPainter, head: QRectF) -> None:
     """Entries from the right end to the left, the last one outermost."""
-    font = ui_font(12)
+    font = design_font(12)
     painter.setFont(font)
     x = head.right()
     for text, color in reversed(entries):

@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from typing import Protocol
 
 import numpy as np
 import pyqtgraph as pg
-from PySide6.QtCore import QPointF, QRectF, Signal
+from PySide6.QtCore import QRectF, Signal
 
 from dfrot_engine import SensitivityResult
 from dfrot_engine.sensitivity.types import KV_CACHE, SensitivityRow
 from dfrot_gui.charts.axis import whole_text
-from dfrot_gui.charts.base import Plot, tip_html
+from dfrot_gui.charts.base import Clicked, Plot, tip_html
 from dfrot_gui.run_tables import Table
 from dfrot_gui.theme import Theme, Tokens, ui_font
 from dfrot_gui.translation import num, tr
 
 # What costs less than this share of the worst is drawn as if it cost nothing.
 _SMALLEST_SHARE = 1e-4
-
-
-class Clicked(Protocol):
-    """What is needed of pyqtgraph's event."""
-
-    def scenePos(self) -> QPointF: ...  # noqa: N802
 
 
 class SensitivityMap(Plot):
@@ -147,10 +140,8 @@ class SensitivityMap(Plot):
         return _short(linears[number]) if abs(value - number) < 1e-6 and 0 <= number < len(linears) else ""
 
     def _mouse_clicked(self, event: Clicked) -> None:
-        if not self.view.sceneBoundingRect().contains(event.scenePos()):
-            return
-        point = self.view.mapSceneToView(event.scenePos())
-        row = self.row_at(point.x(), point.y())
+        point = self.clicked_point(event)
+        row = self.row_at(point.x(), point.y()) if point else None
         if row is not None:
             self.clicked.emit(row.name)
 

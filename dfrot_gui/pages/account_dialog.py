@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QDialog, QLineEdit, QWidget
 from dfrot_engine import DFRotError
 from dfrot_gui.background import Latest
 from dfrot_gui.hub_actions import HubActions
+from dfrot_gui.theme import px
 from dfrot_gui.translation import tr
 from dfrot_gui.widgets import Button, Notice, col, label, row
 
@@ -64,7 +65,7 @@ class AccountDialog(QDialog):
     def __init__(self, account: Account, actions: HubActions, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle(tr("Hugging Face account"))
-        self.setMinimumWidth(460)
+        self.setMinimumWidth(px(460))
         self._account = account
         title = tr("Signed in as {name}", name=account.name) if account.name else tr("Sign in to Hugging Face")
         text = tr(

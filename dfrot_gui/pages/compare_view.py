@@ -17,7 +17,7 @@ from dfrot_gui.compare import ComparedRun, numbers_table, settings_table
 from dfrot_gui.history_table import recipe_text, short_model, when_text
 from dfrot_gui.pages.result_tables import HEAD_HEIGHT, ROW_HEIGHT, TableCard
 from dfrot_gui.run_tables import TableModel
-from dfrot_gui.theme import RUN_TOKENS, Theme
+from dfrot_gui.theme import RUN_TOKENS, Theme, px
 from dfrot_gui.translation import tr
 from dfrot_gui.widgets import Button, Card, box, clear, col, label, row, scrolled
 
@@ -106,7 +106,7 @@ class CompareView(QWidget):
         self.sizes = SizePerplexityChart()
         self._cards = [ChartCard(chart) for chart in (self.sizes, self.blocks, self.tokens, self.loss)]
         for card in self._cards:
-            card.setFixedHeight(CHART_HEIGHT)
+            card.setFixedHeight(px(CHART_HEIGHT))
             card.show_legend()
 
     def _content(self) -> QVBoxLayout:
@@ -126,7 +126,7 @@ class CompareView(QWidget):
         t = Theme.get().t
         for number, run in enumerate(self._runs):
             letter = label(run.letter, "h2")
-            letter.setFixedWidth(14)
+            letter.setFixedWidth(px(14))
             letter.setStyleSheet(f"color: {t.color(RUN_TOKENS[number])}")
             what = f"{short_model(run.info)} · {recipe_text(run.info)}"
             self._names.addWidget(box(row(letter, label(what), label(when_text(run.info), "small"), None, spacing=10)))
@@ -137,7 +137,7 @@ def _fit(card: TableCard) -> None:
     head, rows = card.view.horizontalHeader(), card.view.model().rowCount()
     for column in range(1, card.view.model().columnCount()):
         head.setSectionResizeMode(column, QHeaderView.ResizeMode.Stretch)
-    card.setFixedHeight(HEAD_HEIGHT + ROW_HEIGHT * min(max(rows, 4), MOST_ROWS) + CARD_FRAME)
+    card.setFixedHeight(px(HEAD_HEIGHT + ROW_HEIGHT * min(max(rows, 4), MOST_ROWS) + CARD_FRAME))
 
 
 def _curves(runs: Sequence[ComparedRun], points: Callable[[ComparedRun], tuple[list, list]]) -> list[Curve]:

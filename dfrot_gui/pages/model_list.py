@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QAbstractItemView, QFrame, QListView, QStyle, QSty
 from dfrot_gui import icons
 from dfrot_gui.hub_search import ModelRow
 from dfrot_gui.quantities import format_bytes, format_count, format_parameters
-from dfrot_gui.theme import Theme, ui_font
+from dfrot_gui.theme import Theme, design_font, px, scaled
 from dfrot_gui.translation import tr
 
 Index = QModelIndex | QPersistentModelIndex
@@ -99,12 +99,12 @@ class _ModelDelegate(QStyledItemDelegate):
         self._fits = fits
 
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:  # noqa: N802
-        return QSize(200, ROW_HEIGHT)
+        return QSize(px(200), px(ROW_HEIGHT))
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         style: Any = option  # its fields are not in the stubs
         row: ModelRow = index.data(Qt.ItemDataRole.UserRole)
-        frame = QRectF(style.rect).adjusted(4, 2, -4, -2)
+        frame = scaled(painter, style.rect).adjusted(4, 2, -4, -2)
         is_selected = bool(style.state & QStyle.StateFlag.State_Selected)
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -131,7 +131,7 @@ class _ModelDelegate(QStyledItemDelegate):
     def _paint_name(self, painter: QPainter, row: ModelRow, frame: QRectF) -> None:
         t = Theme.get().t
         badges = self._badges(row)
-        badge_font, owner_font, name_font = ui_font(11, QFont.Weight.Medium), ui_font(12), ui_font(13)
+        badge_font, owner_font, name_font = design_font(11, QFont.Weight.Medium), design_font(12), design_font(13)
         name_font.setWeight(QFont.Weight.DemiBold)
         badge_width = sum(QFontMetricsF(badge_font).horizontalAdvance(text) + 20 for text, _ in badges)
         x, base = frame.x() + 60, frame.y() + 25
@@ -165,7 +165,7 @@ class _ModelDelegate(QStyledItemDelegate):
 
     def _paint_details(self, painter: QPainter, row: ModelRow, frame: QRectF) -> None:
         t = Theme.get().t
-        font = ui_font(12)
+        font = design_font(12)
         metrics = QFontMetricsF(font)
         painter.setFont(font)
         x, limit = frame.x() + 60, frame.right() - _RIGHT_WIDTH - 20
@@ -192,9 +192,9 @@ class _ModelDelegate(QStyledItemDelegate):
         t = Theme.get().t
         right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         left = frame.right() - _RIGHT_WIDTH - 14
-        painter.setFont(ui_font(13, QFont.Weight.DemiBold))
+        painter.setFont(design_font(13, QFont.Weight.DemiBold))
         painter.setPen(QColor(t.text))
         painter.drawText(QRectF(left, frame.y() + 12, _RIGHT_WIDTH, 18), right, _parameters(row))
-        painter.setFont(ui_font(12))
+        painter.setFont(design_font(12))
         painter.setPen(QColor(t.muted))
         painter.drawText(QRectF(left, frame.y() + 33, _RIGHT_WIDTH, 18), right, _size(row))

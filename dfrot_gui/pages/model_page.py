@@ -24,11 +24,19 @@ from dfrot_gui.pages.model_list import ModelList, ModelRows
 from dfrot_gui.pages.revision_choice import MAIN
 from dfrot_gui.recipe_form.editors import ChoiceEditor
 from dfrot_gui.settings import Settings
+from dfrot_gui.theme import px
 from dfrot_gui.translation import mark, tr
 from dfrot_gui.widgets import Button, Card, Notice, Page, box, col, label, row
 from dfrot_gui.widgets.flow import FlowLayout
 
 STOP_S = 2.0
+HINT = (
+    mark("New here? Two clicks are enough for a first run"),
+    mark(
+        "Press “Use this model” for the small model that comes with the program, then “Start run” on the next page. "
+        "The settings are fine as they are; the results open when the run has ended."
+    ),
+)
 _BILLION = 10**9
 ANY_SIZE, UP_TO = mark("Any size"), mark("Up to {size} B")
 SIZES = (1, 3, 8, 14, 32, 70)
@@ -82,9 +90,14 @@ class ModelPage(Page):
         self.account_button.clicked.connect(self.sign_in)
         self.facts = ModelFactsPanel(look_at, memory_bytes, actions, files)
         self.facts.sign_in_requested.connect(self.sign_in)
-        self.facts.setFixedWidth(348)
+        self.facts.setFixedWidth(px(348))
         self.facts.used.connect(self._use)
         left = box(col(self._build_search(), self._build_chips(), 2, (self._build_list(), 1), spacing=10))
+        self.hint = Notice(dismissal=tr("Got it"))
+        self.hint.dismissed.connect(settings.close_hint)
+        if settings.is_new_here:
+            self.hint.show_message("inset", *map(tr, HINT))
+        self.add(self.hint)
         self.add(row((left, 1), self.facts, spacing=18), 1)
         search.set_opened(settings.recent_models)
         search.rows_changed.connect(self._show_rows)
@@ -237,6 +250,7 @@ class ModelPage(Page):
 
     def _use(self, source: str, revision: str) -> None:
         self._settings.last_model, self._settings.last_revision = source, revision
+        self.hint.hide()
         self.model_used.emit(source, revision)
 
     def _choose_folder(self) -> None:

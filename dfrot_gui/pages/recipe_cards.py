@@ -13,6 +13,7 @@ from dfrot_gui.pages.recipe_card import RecipeCard
 from dfrot_gui.recipe_form.editors import BoolEditor, ChoiceEditor, IntEditor, SegmentedEditor
 from dfrot_gui.recipe_form.fields import field_spec
 from dfrot_gui.recipe_model import RecipeModel
+from dfrot_gui.theme import px
 from dfrot_gui.translation import mark, tr
 from dfrot_gui.widgets import Button, box, label, row
 from dfrot_gui.widgets.reflow import ReflowGrid
@@ -161,7 +162,7 @@ class OutputCard(RecipeCard):
             check.edited.connect(self._set_exports)
         self.measured.edited.connect(lambda is_on: model.set("evaluation", {} if is_on else None))
         checks = (*self.files.values(), self.measured)
-        self._more = ReflowGrid(checks, columns=(3, 2, 1), min_width=300, spacing=10)
+        self._more = ReflowGrid(checks, columns=(3, 2, 1), min_width=px(300), spacing=10)
         self.add(self._more)
         self.add(self.notes)
 

@@ -24,6 +24,7 @@ from dfrot_gui.presets import presets
 from dfrot_gui.recipe_form.all_fields import AllFields
 from dfrot_gui.recipe_model import RecipeModel
 from dfrot_gui.settings import Settings
+from dfrot_gui.theme import px
 from dfrot_gui.translation import mark, tr
 from dfrot_gui.trial_model import TrialModel
 from dfrot_gui.widgets import Button, Page, ProblemList, Segmented, badge, box, col, label, row, scrolled
@@ -121,7 +122,7 @@ class RecipePage(Page):
         content = col(self._build_presets(), self.problem_list, self.rotation, spacing=14)
         content.setContentsMargins(0, 0, 10, 8)
         settings: list[QWidget] = [self.quantization, self.calibration, self.refinement]
-        self.settings_grid = ReflowGrid(settings, columns=(3, 2), min_width=306, spacing=14)
+        self.settings_grid = ReflowGrid(settings, columns=(3, 2, 1), min_width=px(306), spacing=14)
         content.addWidget(self.settings_grid)
         content.addWidget(self.plan)
         content.addWidget(self.output)

@@ -11,6 +11,7 @@ from dfrot_gui.presets import summary
 from dfrot_gui.quantities import format_bytes
 from dfrot_gui.recipe_model import RecipeModel
 from dfrot_gui.run_words import STAGE_TITLES
+from dfrot_gui.theme import px
 from dfrot_gui.translation import mark, tr
 from dfrot_gui.widgets import Card, IconLabel, badge, box, clear, col, hline, label, row, set_badge
 from dfrot_gui.widgets.reflow import ReflowGrid
@@ -79,7 +80,7 @@ class PlanCard(Card):
         if stages:
             columns = (len(stages), 3, 2)
             cards = [_stage_card(stage) for stage in stages]
-            self._stages.addWidget(ReflowGrid(cards, columns=columns, min_width=132, spacing=12))
+            self._stages.addWidget(ReflowGrid(cards, columns=columns, min_width=px(132), spacing=12))
 
     def _show_totals(self, plan: Plan) -> None:
         seconds = [stage.seconds for stage in plan.stages if stage.seconds is not None]

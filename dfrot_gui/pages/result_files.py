@@ -7,6 +7,7 @@ from PySide6.QtGui import QDesktopServices, QGuiApplication
 from PySide6.QtWidgets import QPlainTextEdit
 
 from dfrot_gui.result_words import SNIPPETS, Snippet
+from dfrot_gui.theme import px
 from dfrot_gui.translation import tr
 from dfrot_gui.widgets import Button, Card, Segmented, label, row
 
@@ -25,7 +26,7 @@ class FilesCard(Card):
         self.code = QPlainTextEdit()
         self.code.setReadOnly(True)
         self.code.setTabChangesFocus(True)
-        self.code.setFixedHeight(92)
+        self.code.setFixedHeight(px(92))
         self.code.setAccessibleName(tr("Code that loads the checkpoint"))
         self._note = label("", "small", wrap=True)
         self.add(row((self._path, 1), self.open_button))

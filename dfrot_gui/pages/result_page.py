@@ -11,11 +11,11 @@ from PySide6.QtWidgets import QStackedWidget, QVBoxLayout
 from dfrot_engine import Problem
 from dfrot_engine.proof.types import failures
 from dfrot_engine.units import duration_text
-from dfrot_gui.charts.activation_map import ActivationMapChart
 from dfrot_gui.charts.card import ChartCard
 from dfrot_gui.charts.rotation_by_block import RotationByBlockChart
 from dfrot_gui.charts.token_error import TokenErrorChart
 from dfrot_gui.pages.empty_page import EmptyPage
+from dfrot_gui.pages.map_card import MapCard
 from dfrot_gui.pages.result_tables import TableCard
 from dfrot_gui.pages.save_report import ask_and_save, report_of
 from dfrot_gui.pages.sensitivity_panel import SensitivityPanel
@@ -36,6 +36,7 @@ from dfrot_gui.run_progress import elapsed_s
 from dfrot_gui.run_state import RunState
 from dfrot_gui.run_words import Kpi, recipe_line
 from dfrot_gui.side_process import SideProcess
+from dfrot_gui.theme import px
 from dfrot_gui.translation import mark, tr
 from dfrot_gui.widgets import (
     Button,
@@ -149,9 +150,10 @@ class ResultPage(Page):
         self.text = TextPanel(self._model, SideProcess(engine, parent=self))
         self.sensitivity = SensitivityPanel(self._model, SideProcess(engine, parent=self))
         checking, pushing = SideProcess(engine, parent=self), SideProcess(engine, again=PUSH_AGAIN, parent=self)
-        self.share = SharePanel(self._model, checking, pushing)
+        serving = SideProcess(engine, parent=self)
+        self.share = SharePanel(self._model, checking, serving, pushing)
         self.files = self.share.files
-        self._sides = (self.text.process, self.sensitivity.process, checking, pushing)
+        self._sides = (self.text.process, self.sensitivity.process, checking, serving, pushing)
 
     def _show_view(self) -> None:
         self._stack.setCurrentIndex(1 + VIEWS.index(self.views.current()) if self.views.isVisibleTo(self) else 0)
@@ -169,12 +171,13 @@ class ResultPage(Page):
             panel.refresh()
 
     def _build_charts(self) -> None:
-        self.errors, self.by_block, self.map = TokenErrorChart(), RotationByBlockChart(), ActivationMapChart()
+        self.errors, self.by_block = TokenErrorChart(), RotationByBlockChart()
         self.legend = Legend()
         self.order = Segmented((WORST, ALL), labels=(tr(WORST), tr(ALL)), name=tr("Order"))
         self._error_card = ChartCard(self.errors, " ", box(row(self.legend, self.order, spacing=20)))
         self._block_card = ChartCard(self.by_block)
-        self._map_card = ChartCard(self.map, tr("Largest |h| of each token; triangles are massive tokens"))
+        self._map_card = MapCard(px(THIRD_HEIGHT))
+        self.map = self._map_card.map
         self.order.changed.connect(lambda order: self.errors.set_worst_first(order == WORST))
         self.legend.toggled.connect(self.errors.set_kind_visible)
         self.legend.toggled.connect(self.by_block.set_kind_visible)
@@ -194,12 +197,12 @@ class ResultPage(Page):
             (self._error_card, ERROR_HEIGHT),
             (self._block_card, SECOND_HEIGHT),
             (self.comparison, SECOND_HEIGHT),
-            (self._map_card, THIRD_HEIGHT),
             (self.massive, THIRD_HEIGHT),
             (self.proof, SECOND_HEIGHT),
         )
         for card, height in heights:
-            card.setFixedHeight(height)
+            card.setFixedHeight(px(height))
+        self._map_card.setMinimumHeight(px(THIRD_HEIGHT))
         return col(
             self._verdict,
             row(*((card, 1) for card in self._kpis.values()), spacing=14),
@@ -239,7 +242,7 @@ class ResultPage(Page):
         self.set_subtitle(_subtitle(self._model, state) if has_results else "")
         if has_results:
             self._show_numbers(state)
-            self._show_charts()
+            self._show_charts(state)
             self.share.set_outputs()
             self.warnings.set_problems(
                 [
@@ -269,7 +272,7 @@ class ResultPage(Page):
         self._verdict.setVisible(bool(words or told))
         self._verdict.setAccessibleName(f"{words} {told.text if told else ''}".strip())
 
-    def _show_charts(self) -> None:
+    def _show_charts(self, state: RunState) -> None:
         errors, chart = self._model.token_errors(), self._model.activation_map()
         if errors is not self.errors.errors:
             self.errors.set_errors(errors)
@@ -279,8 +282,7 @@ class ResultPage(Page):
                 "{count:,} tokens, sorted for each rotation; dots are massive tokens", count=self.errors.num_tokens()
             )
             self._error_card.set_subtitle(tokens if errors else "")
-        if chart is not self.map.map:
-            self.map.set_map(chart)
+        self._map_card.set_map(chart, self._model.cell_errors(), self._model.own_rotation, not state.is_active)
         self.proof.setVisible(self._model.proof.rowCount() > 0)
         self.massive.setVisible(self._model.massive_tokens.rowCount() > 0)
 

@@ -8,11 +8,13 @@ from PySide6.QtCore import QSortFilterProxyModel, Qt
 from PySide6.QtWidgets import QAbstractItemView, QFileDialog, QFrame, QHeaderView, QMessageBox, QTableView
 
 from dfrot_gui.run_tables import SORT_ROLE, TableModel
+from dfrot_gui.theme import px
 from dfrot_gui.translation import tr
 from dfrot_gui.widgets import Button, Card
 
 ROW_HEIGHT = 33
 HEAD_HEIGHT = 38
+HEAD_PADDING = 10
 
 
 class TableCard(Card):
@@ -43,6 +45,7 @@ class TableCard(Card):
             is_text = isinstance(value, str)
             mode = QHeaderView.ResizeMode.ResizeToContents if is_text else QHeaderView.ResizeMode.Stretch
             head.setSectionResizeMode(column, mode)
+        keep_heads_whole(self.view)
 
     def _ask_and_save(self) -> None:
         proposed = f"{self._title.lower().replace(' ', '-')}.csv"
@@ -61,6 +64,14 @@ class TableCard(Card):
             )
 
 
+def keep_heads_whole(view: QTableView) -> None:
+    """No column becomes narrower than the widest head; where that is too much, the table scrolls sideways."""
+    head = view.horizontalHeader()
+    titles = (str(head.model().headerData(column, Qt.Orientation.Horizontal)) for column in range(head.count()))
+    widest = max((head.fontMetrics().horizontalAdvance(title) for title in titles), default=0)
+    head.setMinimumSectionSize(widest + 2 * px(HEAD_PADDING))
+
+
 def plain_table(view: QTableView, name: str) -> QTableView:
     """The look of the window's tables: lines between rows, no grid, no numbers at the side; Tab leaves it."""
     view.setAccessibleName(name)
@@ -70,8 +81,8 @@ def plain_table(view: QTableView, name: str) -> QTableView:
     # Tab would walk the cells and never leave the table.
     view.setTabKeyNavigation(False)
     view.verticalHeader().hide()
-    view.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
-    view.setMinimumHeight(ROW_HEIGHT * 4 + HEAD_HEIGHT)
+    view.verticalHeader().setDefaultSectionSize(px(ROW_HEIGHT))
+    view.setMinimumHeight(px(ROW_HEIGHT * 4 + HEAD_HEIGHT))
     view.horizontalHeader().setHighlightSections(False)
     return view
 

@@ -14,6 +14,7 @@ from dfrot_gui.pages.rotation_chooser import SavedRotation, choose_rotation
 from dfrot_gui.recipe_form.editors import BoolEditor, ChoiceEditor
 from dfrot_gui.recipe_form.fields import field_spec
 from dfrot_gui.recipe_model import RecipeModel
+from dfrot_gui.theme import px
 from dfrot_gui.translation import mark, tr
 from dfrot_gui.widgets import OptionCard, box, label, row, tab_to_checked
 from dfrot_gui.widgets.flow import FlowLayout
@@ -82,7 +83,7 @@ class RotationCard(RecipeCard):
             card.setAutoExclusive(False)
             self._group.addButton(card)
             card.clicked.connect(partial(self._choose, kind))
-        self.add(ReflowGrid(list(self.cards.values()), columns=(3, 2), min_width=196, spacing=12))
+        self.add(ReflowGrid(list(self.cards.values()), columns=(3, 2, 1), min_width=px(196), spacing=12))
         self.file = SavedRotation(tr("R1 from {name}"))
         self.add(self.file)
         self.add(self.notes)

@@ -13,7 +13,7 @@ from dfrot_engine import DFRotError, ModelSummary
 from dfrot_engine.library import LIBRARY, delete_rotation, list_rotations
 from dfrot_gui.pages.recipe_card import RecipeCard
 from dfrot_gui.pages.rotation_list import RotationList
-from dfrot_gui.theme import Theme
+from dfrot_gui.theme import Theme, px
 from dfrot_gui.translation import mark, tr
 from dfrot_gui.widgets import Button, Card, label, row
 from dfrot_gui.widgets.page import ElidedLabel
@@ -35,7 +35,7 @@ class RotationChooser(QDialog):
         super().__init__(parent)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setWindowTitle(tr("Saved rotation"))
-        self.resize(600, 420)
+        self.resize(px(600), px(420))
         self._model, self._current = model, current
         self.list = RotationList()
         self.list.itemDoubleClicked.connect(self._use)

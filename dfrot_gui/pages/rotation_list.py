@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QFrame, QListWidget, QListWidgetItem, QStyle, QSty
 
 from dfrot_engine.library import RotationEntry
 from dfrot_gui.quantities import when_text
-from dfrot_gui.theme import Theme, series_label, ui_font
+from dfrot_gui.theme import Theme, design_font, px, scaled, series_label
 from dfrot_gui.translation import tr
 
 Index = QModelIndex | QPersistentModelIndex
@@ -73,12 +73,12 @@ def _numbers(entry: RotationEntry) -> tuple[str, str]:
 
 class _RotationDelegate(QStyledItemDelegate):
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:  # noqa: N802
-        return QSize(200, ROW_HEIGHT)
+        return QSize(px(200), px(ROW_HEIGHT))
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         style: Any = option  # its fields are not in the stubs
         entry: RotationEntry = index.data(Qt.ItemDataRole.UserRole)
-        frame = QRectF(style.rect).adjusted(2, 2, -2, -2)
+        frame = scaled(painter, style.rect).adjusted(2, 2, -2, -2)
         is_selected = bool(style.state & QStyle.StateFlag.State_Selected)
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -95,7 +95,7 @@ class _RotationDelegate(QStyledItemDelegate):
         t = Theme.get().t
         x, base = frame.x() + 14, frame.y() + 23
         free = frame.right() - _RIGHT_WIDTH - 24 - x
-        name_font, font = ui_font(13, QFont.Weight.DemiBold), ui_font(12)
+        name_font, font = design_font(13, QFont.Weight.DemiBold), design_font(12)
         painter.setFont(name_font)
         painter.setPen(QColor(t.text))
         painter.drawText(QPointF(x, base), _title(entry))
@@ -112,10 +112,10 @@ class _RotationDelegate(QStyledItemDelegate):
         t = Theme.get().t
         right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         left = frame.right() - _RIGHT_WIDTH - 14
-        painter.setFont(ui_font(12, QFont.Weight.DemiBold))
+        painter.setFont(design_font(12, QFont.Weight.DemiBold))
         painter.setPen(QColor(t.good))
         gain, error = _numbers(entry)
         painter.drawText(QRectF(left, frame.y() + 9, _RIGHT_WIDTH, 18), right, gain)
-        painter.setFont(ui_font(12))
+        painter.setFont(design_font(12))
         painter.setPen(QColor(t.muted))
         painter.drawText(QRectF(left, frame.y() + 29, _RIGHT_WIDTH, 18), right, error)

@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
 from dfrot_engine import RunInfo
 from dfrot_gui.history_table import COLUMNS, RUN_ROLE, STARTED, ShownRuns
-from dfrot_gui.pages.result_tables import plain_table
+from dfrot_gui.pages.result_tables import keep_heads_whole, plain_table
 from dfrot_gui.translation import tr
 
 _STRETCHED = ("Model", "Recipe")
@@ -39,6 +39,7 @@ class RunList(QTableView):
             is_wide = column.title in _STRETCHED
             mode = QHeaderView.ResizeMode.Stretch if is_wide else QHeaderView.ResizeMode.ResizeToContents
             head.setSectionResizeMode(number, mode)
+        keep_heads_whole(self)
         self.doubleClicked.connect(lambda _: self.opened.emit())
         self.selectionModel().selectionChanged.connect(lambda *_: self.chosen.emit())
 

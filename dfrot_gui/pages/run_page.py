@@ -5,17 +5,19 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from PySide6.QtCore import QTimer, Signal
-from PySide6.QtGui import QResizeEvent
+from PySide6.QtGui import QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QBoxLayout, QGridLayout, QProgressBar, QStackedWidget
 
 from dfrot_gui import icons
-from dfrot_gui.charts.activation_map import ActivationMapChart
 from dfrot_gui.charts.block_error import BlockErrorChart
 from dfrot_gui.charts.card import ChartCard
+from dfrot_gui.charts.linear_error import LinearErrorChart
 from dfrot_gui.charts.refinement_loss import RefinementLossChart
 from dfrot_gui.charts.token_error import TokenErrorChart
 from dfrot_gui.pages.empty_page import EmptyPage
+from dfrot_gui.pages.map_card import MapCard
 from dfrot_gui.pages.run_banner import RunBanner
+from dfrot_gui.pages.site_picker import SitePicker
 from dfrot_gui.run_model import RunModel
 from dfrot_gui.run_parts import LogLine
 from dfrot_gui.run_progress import overall_fraction, remaining_s
@@ -30,10 +32,12 @@ from dfrot_gui.run_words import (
     stage_line,
     time_line,
 )
+from dfrot_gui.theme import px
 from dfrot_gui.translation import mark, tr
 from dfrot_gui.widgets import Button, Card, KpiCard, LogView, Page, StageBar, box, col, label, row, scrolled
 
 CHART_HEIGHT = 236
+WORST_FIRST = mark("Worst first; dots are massive tokens")
 KPI_WIDTH = 190
 TWO_COLUMNS_FROM = 760  # pixels
 PROGRESS_STEPS = 1_000
@@ -61,6 +65,7 @@ class RunPage(Page):
         super().__init__(tr("Run"), "", (self.pause_button, self.stop_button))
         self._model = model
         self._is_held = False
+        self._is_stale = False
         self._last_line: LogLine | None = None
         self._details: tuple[str, ...] = ()
         self.banner = RunBanner()
@@ -83,17 +88,22 @@ class RunPage(Page):
 
     def _build_charts(self) -> None:
         self.loss, self.errors = RefinementLossChart(), TokenErrorChart()
-        self.map, self.blocks = ActivationMapChart(), BlockErrorChart()
-        self._cards = [
-            ChartCard(self.loss),
-            ChartCard(self.errors, tr("Worst first; dots are massive tokens")),
-            ChartCard(self.map, tr("Largest |h| of each token; triangles are massive tokens")),
-            ChartCard(self.blocks),
-        ]
+        self.blocks, self.linears = BlockErrorChart(), LinearErrorChart()
+        self.picker = SitePicker()
+        self.map_card = MapCard(px(CHART_HEIGHT))
+        self.map = self.map_card.map
+        self.all_blocks = Button(tr("All blocks"), "arrow-left", "ghost", tip=tr("Show the error of all blocks"))
+        self._error_card = ChartCard(self.errors, tr(WORST_FIRST))
+        self._block_card = ChartCard(self.blocks, tr("Click a block for its linears"))
+        self._linear_card = ChartCard(self.linears, " ", self.all_blocks)
+        self._block_stack = QStackedWidget()
+        for card in (self._block_card, self._linear_card):
+            self._block_stack.addWidget(card)
+        self._cards = [ChartCard(self.loss), self._error_card, self.map_card, self._block_stack]
         for card in self._cards:
-            card.setMinimumHeight(CHART_HEIGHT)
-        self._cards[1].show_legend()
-        self._cards[3].show_legend()
+            card.setMinimumHeight(px(CHART_HEIGHT))
+        self._error_card.show_legend()
+        self._block_card.show_legend()
 
     def _content(self) -> QGridLayout:
         self.stage_bar = StageBar()
@@ -116,10 +126,11 @@ class RunPage(Page):
         self._overview = QGridLayout()
         self._overview.setContentsMargins(0, 0, 0, 0)
         self._overview.setSpacing(16)
-        self._overview.addLayout(self._grid, 1, 0)
+        self._overview.addWidget(self.picker, 1, 0)
+        self._overview.addLayout(self._grid, 2, 0)
         self._place(2)
         self._charts_area = scrolled(self._overview)
-        self.log.setFixedHeight(92)
+        self.log.setFixedHeight(px(92))
         content = QGridLayout()
         content.setContentsMargins(0, 0, 0, 0)
         content.setSpacing(16)
@@ -132,10 +143,13 @@ class RunPage(Page):
         """Two columns of charts with the numbers at their right; on a narrow page one, the numbers above."""
         self.columns = columns
         is_wide = columns > 1
-        self._kpi_box.setMaximumWidth(KPI_WIDTH if is_wide else QWIDGETSIZE_MAX)
-        self._kpi_box.setMinimumWidth(KPI_WIDTH if is_wide else 0)
+        self._kpi_box.setMaximumWidth(px(KPI_WIDTH) if is_wide else QWIDGETSIZE_MAX)
+        self._kpi_box.setMinimumWidth(px(KPI_WIDTH) if is_wide else 0)
         self._kpi_line.setDirection(QBoxLayout.Direction.TopToBottom if is_wide else QBoxLayout.Direction.LeftToRight)
-        self._overview.addWidget(self._kpi_box, 1 if is_wide else 0, 1 if is_wide else 0)
+        if is_wide:
+            self._overview.addWidget(self._kpi_box, 1, 1, 2, 1)
+        else:
+            self._overview.addWidget(self._kpi_box, 0, 0)
         for index, card in enumerate(self._cards):
             self._grid.addWidget(card, index // columns, index % columns)
         for column in range(2):
@@ -150,10 +164,18 @@ class RunPage(Page):
         self.banner.results_requested.connect(self.results_requested)
         self.banner.field_requested.connect(self.field_requested)
         self.empty.requested.connect(self.recipe_requested)
+        self.picker.changed.connect(lambda: self._show_charts(self._model.state))
+        self.blocks.clicked.connect(self.picker.pick_block)
+        self.all_blocks.clicked.connect(lambda: self.picker.pick_block(None))
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802
+        super().showEvent(event)
+        if self._is_stale:
+            self._show_state()
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
         super().resizeEvent(event)
-        columns = 2 if self.width() - KPI_WIDTH >= TWO_COLUMNS_FROM else 1
+        columns = 2 if self.width() - px(KPI_WIDTH) >= px(TWO_COLUMNS_FROM) else 1
         if columns != self.columns:
             self._place(columns)
 
@@ -166,6 +188,10 @@ class RunPage(Page):
 
     def _show_state(self) -> None:
         state = self._model.state
+        # A page that nobody sees would take time from the one that is seen; how a run ended is worth it.
+        self._is_stale = state.is_active and not self.isVisible()
+        if self._is_stale:
+            return
         self._stack.setCurrentIndex(0 if state.status == "idle" else 1)
         self.set_subtitle(recipe_line(self._model.recipe, state))
         self._show_buttons(state)
@@ -210,15 +236,38 @@ class RunPage(Page):
 
     def _show_charts(self, state: RunState) -> None:
         self.loss.set_is_refined(self._model.is_refined)
-        self.loss.set_points(state.loss)
-        self.blocks.set_errors(state.block_errors)
-        self._cards[3].refresh_legend()
-        errors, chart = self._model.token_errors(), self._model.activation_map()
+        self.loss.set_points(state.loss, is_last=not state.is_active)
+        cells, chart = self._model.cell_errors(), self._model.activation_map()
+        sites = cells.sites if cells else ()
+        num_blocks = max(state.num_blocks, chart.value.shape[0] if chart else 0)
+        self.picker.set_places(sites, num_blocks)
+        self.picker.setVisible(num_blocks > 0)
+        site, block = self.picker.site, self.picker.block
+        self.map_card.set_map(chart, cells, self._model.own_rotation, not state.is_active)
+        self.map_card.set_site(site)
+        self.map.set_block(block)
+        self._show_errors(site, block if sites else None)
+        self._show_block_errors(state, block)
+
+    def _show_errors(self, site: int | None, block: int | None) -> None:
+        errors = self._model.token_errors_at(site, block)
+        if errors is None and (site, block) != (None, None):
+            return  # they are being read
         if errors is not self.errors.errors:
             self.errors.set_errors(errors)
-            self._cards[1].refresh_legend()
-        if chart is not self.map.map:
-            self.map.set_map(chart)
+            self._error_card.refresh_legend()
+        where = [self.picker.sites.currentText()] if site is not None else []
+        where += [tr("block {block}", block=block)] if block is not None else []
+        self._error_card.set_subtitle(f"{', '.join(where)}. {tr(WORST_FIRST)}" if where else tr(WORST_FIRST))
+
+    def _show_block_errors(self, state: RunState, block: int | None) -> None:
+        self._block_stack.setCurrentIndex(0 if block is None else 1)
+        if block is None:
+            self.blocks.set_errors(state.block_errors)
+            self._block_card.refresh_legend()
+        else:
+            self.linears.set_errors(state.block_errors.get(block, {}))
+            self._linear_card.set_subtitle(tr("Block {block}, each on its own inputs", block=block))
 
     def _show_log(self, state: RunState) -> None:
         """Add the lines that are new; everything anew when another run is shown."""

@@ -14,6 +14,7 @@ from dfrot_gui.pages.result_tables import TableCard
 from dfrot_gui.run_model import RunModel
 from dfrot_gui.run_tables import Table, TableModel
 from dfrot_gui.side_process import SideProcess
+from dfrot_gui.theme import px
 from dfrot_gui.translation import mark, tr
 from dfrot_gui.widgets import Button, Card, Notice, col, label, row
 
@@ -65,7 +66,7 @@ class SensitivityPanel(QWidget):
         self.bits.setSingleStep(0.1)
         self.bits.setSuffix(tr(" bits"))
         self.bits.setAlignment(Qt.AlignmentFlag.AlignHCenter)
-        self.bits.setMinimumWidth(90)
+        self.bits.setMinimumWidth(px(90))
         self.bits.setAccessibleName(tr("Average bits of a weight"))
         self.clear_button.clicked.connect(lambda: self._mark(()))
         self.worst_button.clicked.connect(self._mark_worst)
@@ -76,12 +77,12 @@ class SensitivityPanel(QWidget):
         head.add(row(self.measure_button, self.stop_button, 4, (col(self.line, self.bar, spacing=6), 1)))
         head.add(self.notice)
         self._map_card = ChartCard(self.map, tr(MARK))
-        self._map_card.setFixedHeight(MAP_HEIGHT)
+        self._map_card.setFixedHeight(px(MAP_HEIGHT))
         self._marks_card = Card(tr("Exceptions"))
         self._marks_card.add(self.marks_line)
         self._marks_card.add(row(self.bits, self.worst_button, self.clear_button, None, self.recipe_button, spacing=10))
         self.table = TableCard(tr("Linears"), self.rows, tr("Worst first; each rounded alone, everything else exact"))
-        self.table.setFixedHeight(TABLE_HEIGHT)
+        self.table.setFixedHeight(px(TABLE_HEIGHT))
         return col(head, self._map_card, self._marks_card, self.table, None, spacing=16)
 
     def worst(self) -> Table:

@@ -1,4 +1,4 @@
-"""What to do with the files: load them, serve them, check them again, push them to the Hub."""
+"""What to do with the files: load them, serve them, check them again, try them, push them to the Hub."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from PySide6.QtCore import QUrl
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QCheckBox, QLineEdit, QProgressBar, QVBoxLayout, QWidget
 
-from dfrot_engine import Output, Verdict
+from dfrot_engine import Output, Recipe, Verdict
 from dfrot_engine.nvidia import gpu_capabilities
 from dfrot_engine.proof.types import TITLES, failures
+from dfrot_engine.recipe import Export
 from dfrot_engine.verdicts.judge import recipe_verdicts
+from dfrot_gui.pages.output_choice import OutputChoice
 from dfrot_gui.pages.result_files import FilesCard
+from dfrot_gui.pages.serve_card import ServeCard
 from dfrot_gui.pages.verdict_table import VerdictTable
 from dfrot_gui.result_words import snippets
 from dfrot_gui.run_model import RunModel
@@ -24,34 +27,48 @@ PUSH = mark("Uploads the folder with its model card. A repository that is there 
 
 
 class SharePanel(QWidget):
-    """The first output of the run that is shown."""
+    """One output of the run that is shown."""
 
-    def __init__(self, runs: RunModel, checking: SideProcess, pushing: SideProcess) -> None:
+    def __init__(self, runs: RunModel, checking: SideProcess, serving: SideProcess, pushing: SideProcess) -> None:
         super().__init__()
         self._runs, self.checking, self.pushing = runs, checking, pushing
+        self.choice = OutputChoice()
+        self.serve = ServeCard(self.choice, serving)
         self.files = FilesCard()
         self.verdicts = VerdictTable()
         self._build_check()
         self._build_push()
         self.setLayout(self._layout())
+        self.choice.currentIndexChanged.connect(self._show_other)
         checking.changed.connect(self.refresh)
+        serving.changed.connect(self.refresh)
         pushing.changed.connect(self.refresh)
         self.repo.textChanged.connect(self.refresh)
         self.refresh()
 
     def set_outputs(self) -> None:
         """Show the folders of the run that is shown."""
+        self.choice.set_outputs(self._runs.recipe, self._runs.state.outputs)
         folder = self._folder()
         self.files.set_files(folder, snippets(self._runs.recipe, folder))
         self.verdicts.set_verdicts(self._verdicts())
+        self.serve.set_output(self._runs.recipe)
         self.setEnabled(bool(folder))
         self.refresh()
+
+    def _show_other(self) -> None:
+        """What was found out about one output says nothing of another."""
+        for process in (self.checking, self.serve.process, self.pushing):
+            process.forget()
+        self.set_outputs()
 
     def shown_verdicts(self) -> tuple[Verdict, ...]:
         """Which runtimes load what was written."""
         return self._verdicts() if self._folder() else ()
 
     def refresh(self) -> None:
+        processes = (self.checking, self.serve.process, self.pushing)
+        self.choice.setEnabled(not any(process.is_active for process in processes))
         self._refresh_check()
         self._refresh_push()
 
@@ -96,11 +113,10 @@ class SharePanel(QWidget):
         push.add(row(self.replace, self.unproven, None, spacing=18))
         push.add(col(self.push_line, self.bar, spacing=6))
         push.add(self.push_result)
-        return col(self.files, loads, check, push, None, spacing=16)
+        return col(self.choice, self.files, loads, check, self.serve, push, None, spacing=16)
 
     def _folder(self) -> str:
-        outputs = self._runs.state.outputs
-        return outputs[0] if outputs else ""
+        return self.choice.folder
 
     def _verdicts(self) -> tuple[Verdict, ...]:
         recipe, outputs = self._runs.recipe, self._runs.state.outputs
@@ -110,7 +126,7 @@ class SharePanel(QWidget):
         return tuple(
             verdict
             for export, folder in zip(recipe.exports, outputs, strict=False)
-            for verdict in recipe_verdicts(recipe, Output(exporter=export.kind, folder=folder, bytes=0), here)
+            for verdict in recipe_verdicts(recipe, _output(recipe, export, folder), here)
         )
 
     def _push(self) -> None:
@@ -161,3 +177,7 @@ class SharePanel(QWidget):
             self.push_result.show_message(kinds[state.status], state.message, state.remedy, can_act=bool(state.outputs))
         else:
             self.push_result.hide()
+
+
+def _output(recipe: Recipe, export: Export, folder: str) -> Output:
+    return Output(exporter=export.kind, folder=folder, bytes=0, label=recipe.label(export))

@@ -7,10 +7,11 @@ from PySide6.QtGui import QColor, QTextCharFormat, QTextCursor
 from PySide6.QtWidgets import QCheckBox, QDoubleSpinBox, QSpinBox, QTextEdit, QVBoxLayout, QWidget
 
 from dfrot_engine.generation.types import Answer, Side
+from dfrot_gui.pages.output_choice import OutputChoice
 from dfrot_gui.run_model import RunModel
 from dfrot_gui.run_tables import Table
 from dfrot_gui.side_process import SideProcess
-from dfrot_gui.theme import Theme
+from dfrot_gui.theme import Theme, px
 from dfrot_gui.translation import mark, tr
 from dfrot_gui.widgets import Button, Card, Notice, box, col, label, row
 
@@ -43,6 +44,7 @@ class TextPanel(QWidget):
         super().__init__()
         self._runs, self.process = runs, process
         self._asked = ""
+        self.choice = OutputChoice()
         self._build_fields()
         self.answers = {side: _text_box(tr(name)) for side, name in ANSWERS.items()}
         self.notes = {side: label("", "small") for side in TITLES}
@@ -52,6 +54,7 @@ class TextPanel(QWidget):
         self.ask_button.clicked.connect(self.ask)
         self.stop_button.clicked.connect(process.stop)
         process.changed.connect(self.refresh)
+        self.choice.currentIndexChanged.connect(self.refresh)
         self.prompt.textChanged.connect(self.refresh)
         Theme.get().changed.connect(self._mark_where_they_part)
         self.refresh()
@@ -61,7 +64,7 @@ class TextPanel(QWidget):
         self.prompt.setAcceptRichText(False)
         self.prompt.setPlainText(tr(PROMPT))
         self.prompt.setTabChangesFocus(True)
-        self.prompt.setFixedHeight(76)
+        self.prompt.setFixedHeight(px(76))
         self.prompt.setAccessibleName(tr("Prompt"))
         self.tokens = _spin(tr("Tokens at most"), 1, MOST_TOKENS, USUAL_TOKENS)
         self.seed = _spin(tr("Seed"), 0, 2**31 - 1, 0)
@@ -86,7 +89,7 @@ class TextPanel(QWidget):
         asked.add(self.prompt)
         fields = ((self.tokens, tr("Tokens at most")), (self.temperature, tr("Temperature")), (self.seed, tr("Seed")))
         named = [col(label(name, "small"), field, spacing=3) for field, name in fields]
-        buttons = row(self.chat, self.ask_button, self.stop_button, spacing=12)
+        buttons = row(self.choice, self.chat, self.ask_button, self.stop_button, spacing=12)
         asked.add(row(*named, None, col(None, buttons), spacing=14))
         asked.add(self.line)
         asked.add(self.notice)
@@ -117,6 +120,8 @@ class TextPanel(QWidget):
 
     def refresh(self) -> None:
         state, is_active = self.process.state, self.process.is_active
+        self.choice.set_outputs(self._runs.recipe, self._runs.state.outputs)
+        self.choice.setEnabled(not is_active)
         reason = self._why_not()
         self.ask_button.setVisible(not is_active)
         self.ask_button.setEnabled(not reason)
@@ -164,8 +169,7 @@ class TextPanel(QWidget):
         return "" if self.prompt.toPlainText().strip() else tr("Write a prompt first.")
 
     def _folder(self) -> str:
-        outputs = self._runs.state.outputs
-        return outputs[0] if outputs else ""
+        return self.choice.folder
 
     def _mark_where_they_part(self) -> None:
         """Colour what follows the part that both have in common, once both are done."""
@@ -212,7 +216,7 @@ def _text_box(name: str) -> QTextEdit:
     shown = QTextEdit()
     shown.setReadOnly(True)
     shown.setTabChangesFocus(True)
-    shown.setMinimumHeight(220)
+    shown.setMinimumHeight(px(220))
     shown.setAccessibleName(name)
     return shown
 

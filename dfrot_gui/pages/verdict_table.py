@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QGridLayout, QLabel, QWidget
 
 from dfrot_engine import Verdict
 from dfrot_gui.icons import icon
+from dfrot_gui.theme import px
 from dfrot_gui.translation import mark, tr
 from dfrot_gui.widgets import Button, badge, box, clear, col, hline, label, row
 from dfrot_gui.widgets.basic import BadgeKind
@@ -69,7 +70,7 @@ class VerdictTable(QWidget):
     def _add_row(self, grid: QGridLayout, one: Verdict) -> None:
         line = grid.rowCount()
         runtime, generation, words, bits, reason = _cells(one)
-        grid.setRowMinimumHeight(line, _ROW_HEIGHT)
+        grid.setRowMinimumHeight(line, px(_ROW_HEIGHT))
         grid.addWidget(label(runtime), line, 0, _LEFT)
         here = (badge(tr("This computer"), "accent"),) if one.is_this_computer else ()
         grid.addWidget(box(row(label(generation, "muted"), *here, None, spacing=8)), line, 1)
@@ -111,7 +112,7 @@ def _grid() -> QGridLayout:
 
 def _add_head(grid: QGridLayout, export: str) -> None:
     line = grid.rowCount()
-    grid.setRowMinimumHeight(line, _ROW_HEIGHT if export else 0)
+    grid.setRowMinimumHeight(line, px(_ROW_HEIGHT) if export else 0)
     for column, title in enumerate(HEADER):
         text = f"{tr(title)} · {export}" if export and column == 0 else tr(title)
         grid.addWidget(label(text, "caps"), line, column, _HEAD)

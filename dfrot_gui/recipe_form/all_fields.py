@@ -12,6 +12,7 @@ from dfrot_gui.icons import icon
 from dfrot_gui.recipe_form.fields import field_title
 from dfrot_gui.recipe_form.form import Form
 from dfrot_gui.recipe_model import RecipeModel
+from dfrot_gui.theme import px
 from dfrot_gui.translation import tr
 from dfrot_gui.widgets.basic import Button, Card, IconLabel, clear, label, row
 from dfrot_gui.widgets.reflow import ReflowGrid
@@ -82,7 +83,7 @@ class AllFields(Card):
             card.add(form)
             card.body.addStretch(1)
             cards.append(card)
-        self._layout.addWidget(ReflowGrid(cards, columns=(3, 2, 1), min_width=290, spacing=12))
+        self._layout.addWidget(ReflowGrid(cards, columns=(3, 2, 1), min_width=px(290), spacing=12))
 
 
 def _sections(model: RecipeModel) -> list[tuple[str, list[str]]]:

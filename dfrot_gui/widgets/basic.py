@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
 )
 
 from dfrot_gui import icons
-from dfrot_gui.theme import Theme, set_property
+from dfrot_gui.theme import Theme, px, set_property
 from dfrot_gui.translation import tr
 
 Role = Literal["", "h1", "h2", "sub", "muted", "small", "caps", "kpi", "mono", "good", "warn", "bad"]
@@ -127,9 +127,9 @@ class IconLabel(QLabel):
     def __init__(self, name: str, size: int = 16, color: str = "muted") -> None:
         super().__init__()
         self._name = name
-        self._size = size
+        self._size = px(size)
         self._color = color
-        self.setFixedSize(size, size)
+        self.setFixedSize(self._size, self._size)
         Theme.get().changed.connect(self._redraw)
         self._redraw()
 
@@ -225,7 +225,8 @@ class Button(QPushButton):
         if icon:
             color = color or {"primary": "on_accent", "danger": "bad"}.get(kind, "muted")
             self.setIcon(icons.icon(icon, color, "accent"))
-            self.setIconSize(QSize(18, 18) if kind == "nav" else QSize(16, 16))
+            side = px(18) if kind == "nav" else px(16)
+            self.setIconSize(QSize(side, side))
         self.setToolTip(tip)
         self.setAccessibleName(text.replace("&", "") or tip)
         Theme.get().changed.connect(self.update)
@@ -247,6 +248,6 @@ class NavButton(Button):
         super().paintEvent(event)
         if self.is_done:
             painter = QPainter(self)
-            tick = icons.pixmap("check-circle", 17, "good", self.devicePixelRatioF())
-            painter.drawPixmap(QPointF(self.width() - 29, self.height() / 2 - 8.5), tick)
+            tick = icons.pixmap("check-circle", px(17), "good", self.devicePixelRatioF())
+            painter.drawPixmap(QPointF(self.width() - px(29), self.height() / 2 - px(8.5)), tick)
             painter.end()

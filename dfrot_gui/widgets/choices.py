@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from PySide6.QtCore import QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QFont, QPainter, QPaintEvent, QPen
+from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QAbstractButton, QButtonGroup, QFrame, QHBoxLayout, QSizePolicy
 
 from dfrot_gui import icons
-from dfrot_gui.theme import Theme, ui_font
+from dfrot_gui.theme import Theme, design_font, px, scaled
 from dfrot_gui.widgets.basic import Button
+
+#: Of an option card with two lines of help; it grows with more.
+HEIGHT = 90
 
 
 def tab_to_checked(buttons: Sequence[QAbstractButton]) -> None:
@@ -88,8 +91,10 @@ class OptionCard(QAbstractButton):
         self.setText(title)
         self.setCheckable(True)
         self.setAutoExclusive(True)
-        self.setMinimumSize(150, 90)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setMinimumSize(px(150), px(HEIGHT))
+        policy = QSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Minimum)
+        policy.setHeightForWidth(True)
+        self.setSizePolicy(policy)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAttribute(Qt.WidgetAttribute.WA_Hover)
@@ -98,19 +103,27 @@ class OptionCard(QAbstractButton):
         Theme.get().changed.connect(self.update)
 
     def sizeHint(self) -> QSize:  # noqa: N802
-        return QSize(190, 90)
+        return QSize(px(190), px(HEIGHT))
+
+    def hasHeightForWidth(self) -> bool:  # noqa: N802
+        return True
+
+    def heightForWidth(self, width: int) -> int:  # noqa: N802
+        room = QRectF(0, 0, width / Theme.get().scale - 32, 1_000)
+        text = QFontMetricsF(design_font(12)).boundingRect(room, Qt.TextFlag.TextWordWrap, self._help)
+        return px(max(HEIGHT, 58 + text.height()))
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        frame = QRectF(self.rect()).adjusted(1, 1, -1, -1)
+        frame = scaled(painter, self.rect()).adjusted(1, 1, -1, -1)
         self._paint_frame(painter, frame)
         self._paint_radio(painter, QRectF(frame.right() - 30, 20, 16, 16))
         t = Theme.get().t
-        painter.setFont(ui_font(13, QFont.Weight.DemiBold))
+        painter.setFont(design_font(13, QFont.Weight.DemiBold))
         painter.setPen(QColor(t.text))
         painter.drawText(QRectF(54, 14, frame.width() - 90, 30), Qt.AlignmentFlag.AlignVCenter, self.text())
-        painter.setFont(ui_font(12))
+        painter.setFont(design_font(12))
         painter.setPen(QColor(t.muted))
         area = QRectF(15, 50, frame.width() - 30, frame.height() - 50)
         painter.drawText(area, Qt.TextFlag.TextWordWrap, self._help)

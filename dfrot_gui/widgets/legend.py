@@ -8,7 +8,7 @@ from PySide6.QtCore import QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QAbstractButton, QWidget
 
-from dfrot_gui.theme import Theme, series_color, series_label, ui_font
+from dfrot_gui.theme import Theme, design_font, px, scaled, series_color, series_label
 from dfrot_gui.translation import tr
 from dfrot_gui.widgets.basic import clear, row
 
@@ -53,20 +53,22 @@ class LegendItem(QAbstractButton):
         Theme.get().changed.connect(self.update)
 
     def sizeHint(self) -> QSize:  # noqa: N802
-        return QSize(QFontMetrics(ui_font(12, QFont.Weight.Medium)).horizontalAdvance(self.text()) + 22, 20)
+        width = QFontMetrics(design_font(12, QFont.Weight.Medium)).horizontalAdvance(self.text()) + 22
+        return QSize(px(width), px(20))
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
         t = Theme.get().t
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        frame = scaled(painter, self.rect())
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(QColor(series_color(t, self._kind) if self.isChecked() else t.line_strong))
         painter.drawRoundedRect(QRectF(1, 5, 10, 10), 3, 3)
-        painter.setFont(ui_font(12, QFont.Weight.Medium))
+        painter.setFont(design_font(12, QFont.Weight.Medium))
         painter.setPen(QColor(t.text if self.isChecked() else t.faint))
-        painter.drawText(QRectF(17, 0, self.width() - 16, 20), Qt.AlignmentFlag.AlignVCenter, self.text())
+        painter.drawText(QRectF(17, 0, frame.width() - 16, 20), Qt.AlignmentFlag.AlignVCenter, self.text())
         if self.property("kbd"):
             painter.setPen(QPen(QColor(t.focus), 1.5))
             painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.drawRoundedRect(QRectF(self.rect()).adjusted(0.75, 0.75, -0.75, -0.75), 4, 4)
+            painter.drawRoundedRect(frame.adjusted(0.75, 0.75, -0.75, -0.75), 4, 4)
         painter.end()

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QEvent, QObject, QSize, Qt, QTimer
 from PySide6.QtGui import QPainter, QPaintEvent
-from PySide6.QtWidgets import QFrame, QLabel, QLayout, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QLabel, QLayout, QScrollArea, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
 
-from dfrot_gui.widgets.basic import Role, col, label, row
+from dfrot_gui.theme import Theme
+from dfrot_gui.widgets.basic import Role, box, col, label, row
+from dfrot_gui.widgets.flow import FlowLayout
+
+#: With larger text the actions stand below the title.
+BESIDE_UP_TO = 1.5
 
 
 class ElidedLabel(QLabel):
@@ -42,7 +47,15 @@ class Page(QWidget):
         self.body = QVBoxLayout(self)
         self.body.setContentsMargins(28, 22, 28, 22)
         self.body.setSpacing(16)
-        self.body.addLayout(row((col(self.title_label, self.subtitle_label, spacing=3), 1), *actions, spacing=8))
+        titles = col(self.title_label, self.subtitle_label, spacing=3)
+        if Theme.get().scale <= BESIDE_UP_TO:
+            self.body.addLayout(row((titles, 1), *actions, spacing=8))
+        else:
+            below = FlowLayout(spacing=8)
+            for action in actions:
+                below.addWidget(action)
+            self.body.addLayout(titles)
+            self.body.addWidget(box(below))
 
     def set_subtitle(self, text: str) -> None:
         self.subtitle_label.setText(text)
@@ -55,15 +68,47 @@ class Page(QWidget):
 
 
 def scrolled(content: QLayout, *, on_card: bool = False) -> QScrollArea:
-    """A vertical scroll area without a frame; Tab passes through to its contents."""
+    """A scroll area around a layout; what is below comes by the wheel, what is at the side only where text is large."""
     inner = QWidget()
     inner.setObjectName("scrollcard" if on_card else "scrollbody")
     inner.setLayout(content)
-    area = QScrollArea()
+    area = scroll_area(inner)
     area.setObjectName("oncard" if on_card else "")
+    return area
+
+
+def scroll_area(inner: QWidget) -> QScrollArea:
+    """Without a frame; Tab passes through to its contents."""
+    area = QScrollArea()
     area.setWidget(inner)
     area.setWidgetResizable(True)
     area.setFrameShape(QFrame.Shape.NoFrame)
     area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    inner.installEventFilter(_Growth(inner))
     return area
+
+
+class _Growth(QObject):
+    """Gives the contents of a scroll area the room they ask for; Qt looks before new ones have their font."""
+
+    def __init__(self, inner: QWidget) -> None:
+        super().__init__(inner)
+        self._inner = inner
+        self._timer = QTimer(self, singleShot=True, interval=0)
+        self._timer.timeout.connect(self._grow)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
+        if event.type() == QEvent.Type.LayoutRequest:
+            self._timer.start()
+        return False
+
+    def _grow(self) -> None:
+        self._inner.resize(self._inner.size().expandedTo(self._inner.minimumSizeHint()))
+
+
+class PageStack(QStackedWidget):
+    """Asks for the room of the page that is shown, not for that of the largest."""
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802
+        page = self.currentWidget()
+        return page.minimumSizeHint() if page is not None else QSize()

@@ -24,19 +24,24 @@ class ReflowGrid(QWidget):
         policy = QSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self.setSizePolicy(policy)
         for widget in widgets:  # else wide contents would make their column wider than the others
-            widget.setSizePolicy(QSizePolicy.Policy.Ignored, widget.sizePolicy().verticalPolicy())
+            own = widget.sizePolicy()
+            own.setHorizontalPolicy(QSizePolicy.Policy.Ignored)
+            widget.setSizePolicy(own)
         self._arrange(self._columns[0])
 
     def minimumSizeHint(self) -> QSize:  # noqa: N802
         # Without this the widest arrangement would keep the page from ever getting narrow.
-        return QSize(self._min_width, super().minimumSizeHint().height())
+        return QSize(self._least(), super().minimumSizeHint().height())
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
         super().resizeEvent(event)
         gap = self._grid.spacing()
-        least = max(self._min_width, *(widget.minimumSizeHint().width() for widget in self._widgets))
+        least = self._least()
         fitting = (n for n in self._columns if n * least + (n - 1) * gap <= self.width())
         self._arrange(next(fitting, self._columns[-1]))
+
+    def _least(self) -> int:
+        return max(self._min_width, *(widget.minimumSizeHint().width() for widget in self._widgets))
 
     def _arrange(self, columns: int) -> None:
         if columns == self._now:

@@ -9,7 +9,7 @@ from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPaintEvent, Q
 from PySide6.QtWidgets import QWidget
 
 from dfrot_gui import icons
-from dfrot_gui.theme import Theme, ui_font
+from dfrot_gui.theme import Theme, design_font, px, scaled
 from dfrot_gui.translation import tr
 
 _CIRCLE = 20.0
@@ -27,7 +27,7 @@ class StageBar(QWidget):
         self._current = ""
         self._fraction = 0.0
         self._done: frozenset[str] = frozenset()
-        self.setFixedHeight(30)
+        self.setFixedHeight(px(30))
         self.setAccessibleName(tr("Stages"))
         Theme.get().changed.connect(self.update)
 
@@ -74,9 +74,10 @@ class StageBar(QWidget):
             return
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        frame = scaled(painter, self.rect())
         widths = [self._text_width(name, title) for name, title in zip(self._names, self._titles, strict=True)]
         used = sum(_CIRCLE + _TEXT_GAP + width for width in widths) + 2
-        gap = max(14.0, (self.width() - used) / max(1, len(widths) - 1))
+        gap = max(14.0, (frame.width() - used) / max(1, len(widths) - 1))
         x = 1.0
         for index, width in enumerate(widths):
             self._paint_stage(painter, index, x, width)
@@ -90,7 +91,7 @@ class StageBar(QWidget):
         return QFontMetricsF(self._font(name)).horizontalAdvance(title) + 1
 
     def _font(self, name: str) -> QFont:
-        return ui_font(12, QFont.Weight.DemiBold if name == self._current else QFont.Weight.Normal)
+        return design_font(12, QFont.Weight.DemiBold if name == self._current else QFont.Weight.Normal)
 
     def _paint_stage(self, painter: QPainter, index: int, x: float, width: float) -> None:
         t = Theme.get().t
@@ -103,7 +104,7 @@ class StageBar(QWidget):
         if is_done:
             icons.draw(painter, "check-bold", circle.adjusted(4, 4, -4, -4), "on_accent")
         else:
-            painter.setFont(ui_font(11, QFont.Weight.DemiBold))
+            painter.setFont(design_font(11, QFont.Weight.DemiBold))
             painter.setPen(QColor(t.accent if is_now else t.faint))
             painter.drawText(circle, Qt.AlignmentFlag.AlignCenter, str(index + 1))
         painter.setFont(self._font(name))

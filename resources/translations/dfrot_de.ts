@@ -102,12 +102,16 @@
         <translation>„library:“ und ein Name aus der Rotationsbibliothek, eine .safetensors-Datei mit R1 oder eine .npy-Datei mit einer quadratischen Matrix</translation>
     </message>
     <message>
+        <source>&apos;per-head&apos;: one for each token and head, computed at run time; &apos;per-tensor&apos;, for fp8: one for the keys and one for the values of each block, measured on the calibration text and written</source>
+        <translation>„per-head“: eine für jedes Token und jeden Kopf, zur Laufzeit berechnet; „per-tensor“, für fp8: je eine für die Keys und die Values jedes Blocks, am Kalibriertext gemessen und mitgeschrieben</translation>
+    </message>
+    <message>
         <source>(empty)</source>
         <translation>(leer)</translation>
     </message>
     <message>
-        <source>0 takes every core</source>
-        <translation>0 nimmt alle Kerne</translation>
+        <source>0 takes every core, or OMP_NUM_THREADS</source>
+        <translation>0 nimmt alle Kerne, oder so viele, wie OMP_NUM_THREADS sagt</translation>
     </message>
     <message>
         <source>0 takes the likeliest token every time; with more, both models draw alike</source>
@@ -206,6 +210,10 @@
         <translation>Eine gespeicherte R1: „library:“ und ihr Name in der Rotationsbibliothek, oder eine .safetensors- oder .npy-Datei. Gilt, wenn der Start from-file ist</translation>
     </message>
     <message>
+        <source>About and this computer…</source>
+        <translation>Über das Programm und diesen Computer…</translation>
+    </message>
+    <message>
         <source>About {duration} on this computer</source>
         <translation>Etwa {duration} auf diesem Computer</translation>
     </message>
@@ -242,12 +250,20 @@
         <translation>Alle</translation>
     </message>
     <message>
+        <source>All blocks</source>
+        <translation>Alle Blöcke</translation>
+    </message>
+    <message>
         <source>All families</source>
         <translation>Alle Familien</translation>
     </message>
     <message>
         <source>All fields</source>
         <translation>Alle Felder</translation>
+    </message>
+    <message>
+        <source>All inputs</source>
+        <translation>Alle Eingänge</translation>
     </message>
     <message>
         <source>All runs</source>
@@ -302,8 +318,16 @@
         <translation>Architektur</translation>
     </message>
     <message>
+        <source>Arrow keys move over the tokens; Enter shows one in full, Escape closes it.</source>
+        <translation>Pfeiltasten gehen über die Token; Eingabe zeigt eines ganz, Escape schließt es.</translation>
+    </message>
+    <message>
         <source>As a chat</source>
         <translation>Als Chat</translation>
+    </message>
+    <message>
+        <source>As the system</source>
+        <translation>Wie das System</translation>
     </message>
     <message>
         <source>Ask both</source>
@@ -346,6 +370,10 @@
         <translation>Attention</translation>
     </message>
     <message>
+        <source>Attention input</source>
+        <translation>Eingang der Attention</translation>
+    </message>
+    <message>
         <source>Average bits of a weight</source>
         <translation>Bit je Gewicht im Mittel</translation>
     </message>
@@ -378,8 +406,28 @@
         <translation>Fehler des Blocks</translation>
     </message>
     <message>
+        <source>Block input</source>
+        <translation>Eingang des Blocks</translation>
+    </message>
+    <message>
         <source>Block size</source>
         <translation>Blockgröße</translation>
+    </message>
+    <message>
+        <source>Block {block}</source>
+        <translation>Block {block}</translation>
+    </message>
+    <message>
+        <source>Block {block} · position {position} · largest |h| {value:,.1f}</source>
+        <translation>Block {block} · Position {position} · größtes |h| {value:,.1f}</translation>
+    </message>
+    <message>
+        <source>Block {block} · position {position} · largest |h| {value:,.1f} · massive</source>
+        <translation>Block {block} · Position {position} · größtes |h| {value:,.1f} · massiv</translation>
+    </message>
+    <message>
+        <source>Block {block}, each on its own inputs</source>
+        <translation>Block {block}, jede mit ihren eigenen Eingaben</translation>
     </message>
     <message>
         <source>Both wrote the same, to the letter.</source>
@@ -451,6 +499,10 @@
     <message>
         <source>Calibration</source>
         <translation>Kalibrierung</translation>
+    </message>
+    <message>
+        <source>Calibration has not kept this token, so its errors are not known.</source>
+        <translation>Die Kalibrierung hat dieses Token nicht aufgehoben, daher sind seine Fehler nicht bekannt.</translation>
     </message>
     <message>
         <source>Calibration sequences drawn for each step</source>
@@ -545,6 +597,10 @@
         <translation>Leeren</translation>
     </message>
     <message>
+        <source>Click a block for its linears</source>
+        <translation>Ein Klick auf einen Block zeigt seine Linearschichten</translation>
+    </message>
+    <message>
         <source>Click a cell to keep it at 8 bits. Linears that runtimes run as one matrix are marked together.</source>
         <translation>Klicken Sie auf ein Feld, um es bei 8 Bit zu lassen. Linearschichten, die als eine Matrix gerechnet werden, werden zusammen markiert.</translation>
     </message>
@@ -557,8 +613,16 @@
         <translation>Schließen</translation>
     </message>
     <message>
+        <source>Close (Escape)</source>
+        <translation>Schließen (Escape)</translation>
+    </message>
+    <message>
         <source>Close other programs or choose fewer or shorter samples. {again}</source>
         <translation>Schließen Sie andere Programme, oder wählen Sie weniger oder kürzere Stichproben. {again}</translation>
+    </message>
+    <message>
+        <source>Close the token</source>
+        <translation>Das Token schließen</translation>
     </message>
     <message>
         <source>Code that loads the checkpoint</source>
@@ -696,6 +760,10 @@
         <translation>Gerät</translation>
     </message>
     <message>
+        <source>Does it load here?</source>
+        <translation>Lädt es hier?</translation>
+    </message>
+    <message>
         <source>Download</source>
         <translation>Herunterladen</translation>
     </message>
@@ -738,6 +806,10 @@
     <message>
         <source>Error per block</source>
         <translation>Fehler je Block</translation>
+    </message>
+    <message>
+        <source>Error per linear</source>
+        <translation>Fehler je Linearschicht</translation>
     </message>
     <message>
         <source>Errors under no, a random orthogonal and a Hadamard rotation, on the same tokens</source>
@@ -830,6 +902,10 @@
     <message>
         <source>Files are as written</source>
         <translation>Dateien sind, wie sie geschrieben wurden</translation>
+    </message>
+    <message>
+        <source>Files that are meant</source>
+        <translation>Gemeinte Dateien</translation>
     </message>
     <message>
         <source>Files to write</source>
@@ -956,6 +1032,10 @@
         <translation>Zum Lauf</translation>
     </message>
     <message>
+        <source>Got it</source>
+        <translation>Verstanden</translation>
+    </message>
+    <message>
         <source>Granite</source>
         <translation>Granite</translation>
     </message>
@@ -990,6 +1070,10 @@
     <message>
         <source>Help (F1)</source>
         <translation>Hilfe (F1)</translation>
+    </message>
+    <message>
+        <source>Help: the language changes at the next start</source>
+        <translation>Hilfe: die Sprache wechselt beim nächsten Start</translation>
     </message>
     <message>
         <source>History</source>
@@ -1048,6 +1132,14 @@
         <translation>In {duration}. {headline}</translation>
     </message>
     <message>
+        <source>Input</source>
+        <translation>Eingang</translation>
+    </message>
+    <message>
+        <source>Install a runtime</source>
+        <translation>Laufzeit installieren</translation>
+    </message>
+    <message>
         <source>Install the program again.</source>
         <translation>Installieren Sie das Programm neu.</translation>
     </message>
@@ -1078,6 +1170,10 @@
     <message>
         <source>Its conditions are accepted there</source>
         <translation>Dort werden die Bedingungen angenommen</translation>
+    </message>
+    <message>
+        <source>Its errors appear here once the rotations have been compared.</source>
+        <translation>Seine Fehler erscheinen hier, sobald die Rotationen verglichen sind.</translation>
     </message>
     <message>
         <source>Its numbers can be watched.</source>
@@ -1132,6 +1228,10 @@
         <translation>LLaVA</translation>
     </message>
     <message>
+        <source>Language</source>
+        <translation>Sprache</translation>
+    </message>
+    <message>
         <source>Larger than memory</source>
         <translation>Größer als der Speicher</translation>
     </message>
@@ -1144,8 +1244,8 @@
         <translation>Größtes |h|</translation>
     </message>
     <message>
-        <source>Largest |h| of each token; triangles are massive tokens</source>
-        <translation>Größtes |h| jedes Tokens; Dreiecke sind massive Token</translation>
+        <source>Largest |h| in front of each block; triangles are massive tokens. Click a token for its errors.</source>
+        <translation>Größtes |h| vor jedem Block; Dreiecke sind massive Token. Ein Klick zeigt die Fehler eines Tokens.</translation>
     </message>
     <message>
         <source>Layers × hidden</source>
@@ -1220,6 +1320,10 @@
         <translation>Laden mit</translation>
     </message>
     <message>
+        <source>Loads the files with a runtime on this computer&apos;s CPU, apart from this program, and measures perplexity.</source>
+        <translation>Lädt die Dateien mit einer Laufzeit auf der CPU dieses Computers, getrennt von diesem Programm, und misst die Perplexität.</translation>
+    </message>
+    <message>
         <source>Log</source>
         <translation>Protokoll</translation>
     </message>
@@ -1250,6 +1354,10 @@
     <message>
         <source>MEMORY ON THIS COMPUTER</source>
         <translation>SPEICHER AUF DIESEM COMPUTER</translation>
+    </message>
+    <message>
+        <source>MLP input</source>
+        <translation>Eingang des MLP</translation>
     </message>
     <message>
         <source>Make a token…</source>
@@ -1382,6 +1490,10 @@
     <message>
         <source>Needs no network</source>
         <translation>Braucht kein Netz</translation>
+    </message>
+    <message>
+        <source>New here? Two clicks are enough for a first run</source>
+        <translation>Neu hier? Zwei Klicks genügen für einen ersten Lauf</translation>
     </message>
     <message>
         <source>New recipe with these exceptions</source>
@@ -1700,6 +1812,10 @@
         <translation>Vorlage</translation>
     </message>
     <message>
+        <source>Press “Use this model” for the small model that comes with the program, then “Start run” on the next page. The settings are fine as they are; the results open when the run has ended.</source>
+        <translation>„Dieses Modell benutzen“ nimmt das kleine Modell, das mit dem Programm kommt; auf der nächsten Seite dann „Lauf starten“. Die Einstellungen passen, wie sie sind; die Ergebnisse öffnen sich, wenn der Lauf zu Ende ist.</translation>
+    </message>
+    <message>
         <source>Private</source>
         <translation>Privat</translation>
     </message>
@@ -1710,6 +1826,10 @@
     <message>
         <source>Processes</source>
         <translation>Prozesse</translation>
+    </message>
+    <message>
+        <source>Progress of the check</source>
+        <translation>Fortschritt der Prüfung</translation>
     </message>
     <message>
         <source>Progress of the measurement</source>
@@ -1806,6 +1926,10 @@
     <message>
         <source>R3, query and key</source>
         <translation>R3, Query und Key</translation>
+    </message>
+    <message>
+        <source>R4 is applied by code in the folder, which transformers runs only where it may</source>
+        <translation>R4 wird von Code im Ordner angewandt, den transformers nur ausführt, wo es darf</translation>
     </message>
     <message>
         <source>R4, MLP hidden</source>
@@ -2048,6 +2172,10 @@ Der Lauf, aus dem sie stammt, behält seine eigene Datei.</translation>
         <translation>Optionen des Laufs</translation>
     </message>
     <message>
+        <source>Run the folder&apos;s code</source>
+        <translation>Code des Ordners ausführen</translation>
+    </message>
+    <message>
         <source>Running</source>
         <translation>Laufend</translation>
     </message>
@@ -2264,6 +2392,10 @@ Der Lauf, aus dem sie stammt, behält seine eigene Datei.</translation>
         <translation>Ergebnisse zeigen</translation>
     </message>
     <message>
+        <source>Show the error of all blocks</source>
+        <translation>Den Fehler aller Blöcke zeigen</translation>
+    </message>
+    <message>
         <source>Show the run and its results (Enter)</source>
         <translation>Den Lauf und seine Ergebnisse zeigen (Eingabe)</translation>
     </message>
@@ -2424,6 +2556,10 @@ Der Lauf, aus dem sie stammt, behält seine eigene Datei.</translation>
         <translation>Das Schreiben stoppen; was da ist, bleibt</translation>
     </message>
     <message>
+        <source>Stop; a half made environment is made anew</source>
+        <translation>Anhalten; eine halb fertige Umgebung wird neu gemacht</translation>
+    </message>
+    <message>
         <source>Stop; what has arrived is not sent again</source>
         <translation>Stoppen; was angekommen ist, wird nicht noch einmal gesendet</translation>
     </message>
@@ -2485,6 +2621,10 @@ Der Lauf, aus dem sie stammt, behält seine eigene Datei.</translation>
     <message>
         <source>Take this recipe to the Recipe page, to change it</source>
         <translation>Dieses Rezept auf die Rezeptseite nehmen, um es zu ändern</translation>
+    </message>
+    <message>
+        <source>Takes effect at the next start</source>
+        <translation>Gilt ab dem nächsten Start</translation>
     </message>
     <message>
         <source>Tasks</source>
@@ -2655,6 +2795,10 @@ Der Lauf, aus dem sie stammt, behält seine eigene Datei.</translation>
         <translation>Der Lauf wurde vor seinem Ende abgebrochen.</translation>
     </message>
     <message>
+        <source>The run wrote several kinds of files; what is done here is done with these</source>
+        <translation>Der Lauf hat mehrere Arten von Dateien geschrieben; was hier geschieht, geschieht mit diesen</translation>
+    </message>
+    <message>
         <source>The same for the first {share:,} characters; from there on they differ.</source>
         <translation>Gleich in den ersten {share:,} Zeichen; danach unterscheiden sie sich.</translation>
     </message>
@@ -2685,6 +2829,10 @@ Der Lauf, aus dem sie stammt, behält seine eigene Datei.</translation>
         <translation>Sie lassen sich dann unter ihrem Namen wieder benutzen</translation>
     </message>
     <message>
+        <source>This block&apos;s linears are drawn here once they are rounded.</source>
+        <translation>Hier werden die Linearschichten dieses Blocks gezeichnet, sobald sie gerundet sind.</translation>
+    </message>
+    <message>
         <source>This computer</source>
         <translation>Dieser Computer</translation>
     </message>
@@ -2703,6 +2851,14 @@ Der Lauf, aus dem sie stammt, behält seine eigene Datei.</translation>
     <message>
         <source>This rotation is not refined.</source>
         <translation>Diese Rotation wird nicht verfeinert.</translation>
+    </message>
+    <message>
+        <source>This run has no errors by place: they are measured when the rotations are compared</source>
+        <translation>Dieser Lauf hat keine Fehler nach Ort: sie werden gemessen, wenn die Rotationen verglichen werden</translation>
+    </message>
+    <message>
+        <source>This run was made before errors of single tokens were kept.</source>
+        <translation>Dieser Lauf entstand, bevor Fehler einzelner Token aufgehoben wurden.</translation>
     </message>
     <message>
         <source>Time</source>
@@ -2729,6 +2885,10 @@ Der Lauf, aus dem sie stammt, behält seine eigene Datei.</translation>
         <translation>Rang des Tokens, schlechteste zuerst</translation>
     </message>
     <message>
+        <source>Token {text}</source>
+        <translation>Token {text}</translation>
+    </message>
+    <message>
         <source>Tokens at most</source>
         <translation>Token höchstens</translation>
     </message>
@@ -2743,6 +2903,10 @@ Der Lauf, aus dem sie stammt, behält seine eigene Datei.</translation>
     <message>
         <source>Tokens of each block the refinement sees</source>
         <translation>Token jedes Blocks, die die Verfeinerung sieht</translation>
+    </message>
+    <message>
+        <source>Topics</source>
+        <translation>Themen</translation>
     </message>
     <message>
         <source>Train a LoRA adapter</source>
@@ -2767,6 +2931,10 @@ Der Lauf, aus dem sie stammt, behält seine eigene Datei.</translation>
     <message>
         <source>Try again; nothing was lost.</source>
         <translation>Versuchen Sie es erneut; nichts ging verloren.</translation>
+    </message>
+    <message>
+        <source>Try it</source>
+        <translation>Ausprobieren</translation>
     </message>
     <message>
         <source>Try rotations</source>
@@ -2853,6 +3021,10 @@ Ein Lauf, der im Gange ist, ist nicht betroffen.</translation>
         <translation>Version</translation>
     </message>
     <message>
+        <source>Version, diagnostics, licences</source>
+        <translation>Version, Diagnose, Lizenzen</translation>
+    </message>
+    <message>
         <source>View</source>
         <translation>Ansicht</translation>
     </message>
@@ -2933,6 +3105,10 @@ Ein Lauf, der im Gange ist, ist nicht betroffen.</translation>
         <translation>Was geschehen wird</translation>
     </message>
     <message>
+        <source>Where</source>
+        <translation>Wo</translation>
+    </message>
+    <message>
         <source>Where a run keeps what it needs to resume; beside the output by default</source>
         <translation>Wo ein Lauf aufbewahrt, was er zum Fortsetzen braucht; von sich aus neben der Ausgabe</translation>
     </message>
@@ -2943,6 +3119,14 @@ Ein Lauf, der im Gange ist, ist nicht betroffen.</translation>
     <message>
         <source>Where the checkpoint is written</source>
         <translation>Wohin der Checkpoint geschrieben wird</translation>
+    </message>
+    <message>
+        <source>Which block&apos;s tokens and linears are drawn</source>
+        <translation>Welches Blocks Token und Linearschichten gezeichnet werden</translation>
+    </message>
+    <message>
+        <source>Which input of the blocks is drawn</source>
+        <translation>Welcher Eingang der Blöcke gezeichnet wird</translation>
     </message>
     <message>
         <source>Whip  DartQuant</source>
@@ -3201,6 +3385,10 @@ Ein Lauf, der im Gange ist, ist nicht betroffen.</translation>
         <translation>Spitze {size}</translation>
     </message>
     <message>
+        <source>pip downloads it; about {size} go to {folder}. `dfrot serve-check --remove {name}` deletes it again.</source>
+        <translation>pip lädt sie herunter; etwa {size} kommen nach {folder}. `dfrot serve-check --remove {name}` löscht sie wieder.</translation>
+    </message>
+    <message>
         <source>rank {rank:,.0f} of {count:,}</source>
         <translation>Rang {rank:,.0f} von {count:,}</translation>
     </message>
@@ -3215,6 +3403,10 @@ Ein Lauf, der im Gange ist, ist nicht betroffen.</translation>
     <message>
         <source>refused</source>
         <translation>abgelehnt</translation>
+    </message>
+    <message>
+        <source>relative error</source>
+        <translation>relativer Fehler</translation>
     </message>
     <message>
         <source>seed {seed}</source>
@@ -3344,6 +3536,10 @@ Ein Lauf, der im Gange ist, ist nicht betroffen.</translation>
         <translation>{model} wurde unterbrochen</translation>
     </message>
     <message>
+        <source>{name} (this run)</source>
+        <translation>{name} (dieser Lauf)</translation>
+    </message>
+    <message>
         <source>{name} could not be written: {reason}.</source>
         <translation>{name} konnte nicht geschrieben werden: {reason}.</translation>
     </message>
@@ -3372,6 +3568,10 @@ Ein Lauf, der im Gange ist, ist nicht betroffen.</translation>
         <translation>{pace:.1f} s/it</translation>
     </message>
     <message>
+        <source>{place}: largest |h|; triangles are massive tokens. Click a token for its errors.</source>
+        <translation>{place}: größtes |h|; Dreiecke sind massive Token. Ein Klick zeigt die Fehler eines Tokens.</translation>
+    </message>
+    <message>
         <source>{rotation} lowers the massive tokens&apos; error by {massive:.0f} % against a random Hadamard rotation.</source>
         <translation>{rotation} senkt den Fehler der massiven Token um {massive:.0f} % gegenüber einer zufälligen Hadamard-Rotation.</translation>
     </message>
@@ -3382,6 +3582,10 @@ Ein Lauf, der im Gange ist, ist nicht betroffen.</translation>
     <message>
         <source>{rotation} lowers the mean token error by {mean:.0f} % against no rotation.</source>
         <translation>{rotation} senkt den mittleren Tokenfehler um {mean:.0f} % gegenüber keiner Rotation.</translation>
+    </message>
+    <message>
+        <source>{runtime} is not installed. Make an environment for it?</source>
+        <translation>{runtime} ist nicht installiert. Eine Umgebung dafür anlegen?</translation>
     </message>
     <message>
         <source>{runtime} on {generation}</source>

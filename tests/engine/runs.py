@@ -6,11 +6,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
+from dfrot_engine.evaluation.models import quantized_logits
 from dfrot_engine.events import Event, RunEnded
+from dfrot_engine.job import Job
 from dfrot_engine.options import RunOptions
 from dfrot_engine.progress import Control
 from dfrot_engine.recipe import Recipe
+from dfrot_engine.rotations.rotation_set import RotationSet
 from dfrot_engine.run import run
+from dfrot_engine.work_dir import WorkDir
+
+#: Two windows that no calibration has seen.
+TOKENS = torch.randint(0, 257, (2, 40), generator=torch.Generator().manual_seed(4))
 
 TINY: dict[str, Any] = {
     "proof": "quick",
@@ -57,3 +67,18 @@ def run_tiny(
 
     ended = run(recipe, RunOptions.model_validate({"output_dir": output, "device": "cpu"} | options), emit, control)
     return ended, events
+
+
+def finished(recipe: Recipe, output: Path) -> list[Event]:
+    """What a run said that ended well; its work folder stays."""
+    ended, events = run_tiny(recipe, output, keep_work=True)
+    assert ended.status == "finished", ended
+    return events
+
+
+def engine_logits(recipe: Recipe, model: Path, output: Path) -> Tensor:
+    """Of TOKENS, by the engine's own forward over the blocks, and the head, that a run has stored."""
+    job = Job.prepare(recipe, RunOptions(output_dir=output, device="cpu"), "tiny", model)
+    work = WorkDir(output.with_name(f"{output.name}.dfrot"))
+    logits = quantized_logits(job, work, RotationSet.load(work.rotations), TOKENS)
+    return torch.stack([logits(window) for window in range(len(TOKENS))])

@@ -10,11 +10,14 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
+import torch
 
 from dfrot_engine import RunOptions
 from dfrot_engine.cli import build_parser, main, options_from
 from dfrot_engine.events import parse_event
+from dfrot_engine.run_process import use_threads
 from tests.tiny_models import save_tiny_model
 
 SETTINGS = (
@@ -23,7 +26,9 @@ SETTINGS = (
     "evaluation.seq_len=64",
     "evaluation.num_windows=2",
     "weights.group_size=16",
+    "rotation.r2.steps=5",
     "rotation.r1.sample_rows=512",
+    "rotation.r1.steps=5",
 )
 
 
@@ -196,6 +201,24 @@ def test_bad_recipes_exit_2(bad: list[str], word: str, tmp_path: Path, capsys: p
     assert word in capsys.readouterr().err
 
 
+def test_threads_are_those_that_somebody_has_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[int] = []
+    monkeypatch.setattr(torch, "set_num_threads", taken.append)
+    monkeypatch.setattr(psutil, "cpu_count", lambda logical: 6)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    use_threads(3)
+    use_threads(0)  # torch has read the variable
+    assert taken == [3]
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    use_threads(0)  # torchrun has set it
+    monkeypatch.delenv("WORLD_SIZE")
+    monkeypatch.delenv("LOCAL_WORLD_SIZE")
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    use_threads(0)
+    assert taken == [3, 3, 6]
+
+
 @pytest.mark.parametrize(
     ("text", "memory"), [("auto", "auto"), ("0", 0), ("4GB", 4_000_000_000), ("1.5 gb", 1_500_000_000), ("2GiB", 2**31)]
 )
@@ -217,7 +240,7 @@ def test_rotations_are_listed_used_and_removed(
     monkeypatch.setenv("DFROT_LIBRARY", str(tmp_path / "library"))
     assert main(["rotations"]) == 0
     assert "No rotation yet" in capfd.readouterr().out
-    assert main(arguments(model, tmp_path / "out", "--set", "rotation.r1.steps=5")) == 0
+    assert main(arguments(model, tmp_path / "out")) == 0
     unkept = build_parser().parse_args(arguments(model, tmp_path / "unkept", "--no-library"))
     assert options_from(unkept).keep_rotations is False
     capfd.readouterr()
@@ -233,7 +256,7 @@ def test_rotations_are_listed_used_and_removed(
     assert entry["name"] not in capfd.readouterr().out
 
     base = ["plan", "--model", str(model), "--output", str(tmp_path / "out2"), "--json"]
-    base += [part for setting in SETTINGS[:-1] for part in ("--set", setting)] + ["--set", "rotation.r1.kind=from-file"]
+    base += [part for setting in SETTINGS[:-2] for part in ("--set", setting)] + ["--set", "rotation.r1.kind=from-file"]
     assert main([*base, "--set", f"rotation.r1.path=library:{entry['name']}"]) == 0
     assert main(["rotations", "remove", entry["name"][-8:], "bad"]) == 0
     assert list((tmp_path / "library").iterdir()) == []

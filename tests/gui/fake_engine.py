@@ -38,57 +38,28 @@ from dfrot_engine import (
     StageStarted,
     Warned,
 )
-from dfrot_engine.charts import ACTIVATION_MAP, TOKEN_ERROR, ActivationMap, ErrorSeries, TokenErrors
+from dfrot_engine.charts import ACTIVATION_MAP, TOKEN_ERROR
 from dfrot_engine.events import JOURNAL
+from dfrot_engine.site_charts import CELL_ERRORS, SITE_ERRORS
 
 # As a program this file stands alone; the window's tests import it as a module.
 sys.path.insert(0, str(Path(__file__).parents[2]))
+from tests.gui.fake_charts import (
+    KINDS,
+    MASSIVE_POSITIONS,
+    NUM_BLOCKS,
+    NUM_TOKENS,
+    activation_map,
+    cell_errors,
+    site_errors,
+    token_errors,
+)
 from tests.gui.fake_side import COMMANDS
 from tests.gui.fake_trial import whole_trial
 
 STAGES = ("load", "calibrate", "rotate", "quantize", "export", "evaluate")
-NUM_BLOCKS, NUM_TOKENS = 30, 512
-MASSIVE_POSITIONS = (0, 28, 144, 311, 403)
 LINEARS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 BEHAVIOURS = ("whole", "slow", "deaf", "crash", "killed", "failed", "refused", "garbage", "flood", "silent")
-KINDS = {"none": (0.165, 0.26), "random-orthogonal": (0.098, 0.59), "hadamard": (0.094, 0.49), "dfrot": (0.087, 0.15)}
-
-
-def token_errors(seed: int = 0) -> TokenErrors:
-    """1,200 sorted points per rotation, standing for 131,072 tokens of which 0.4 % are massive."""
-    random = np.random.default_rng(seed)
-    series = {}
-    for kind, (mean, massive_mean) in KINDS.items():
-        ordinary = np.sort(mean * np.exp(random.normal(0, 0.45 if kind == "none" else 0.07, 130_560)))[::-1]
-        massive = np.sort(np.clip(massive_mean * np.exp(random.normal(0, 0.35, 512)), 0, 1))[::-1]
-        everything = np.sort(np.concatenate([ordinary, massive]))[::-1]
-        picked = np.unique(np.geomspace(1, len(everything), 1_200).astype(np.int64))
-        massive_rank = np.searchsorted(-everything, -massive, side="left") + 1
-        blocks = mean * (1 + 0.25 * np.sin(np.arange(NUM_BLOCKS) / 5)) * random.uniform(0.95, 1.05, NUM_BLOCKS)
-        series[kind] = ErrorSeries(
-            rank=picked.astype(np.float64),
-            error=everything[picked - 1].astype(np.float32),
-            massive_rank=massive_rank[::8].astype(np.float64),
-            massive_error=massive[::8].astype(np.float32),
-            block_mean=blocks.astype(np.float32),
-            mean=float(everything.mean()),
-            p999=float(everything[131]),
-            massive_mean=float(massive.mean()),
-        )
-    return TokenErrors(series)
-
-
-def activation_map(seed: int = 0) -> ActivationMap:
-    """A few massive tokens standing out of the noise by two orders of magnitude."""
-    random = np.random.default_rng(seed)
-    value = random.gamma(2.0, 1.5, (NUM_BLOCKS, NUM_TOKENS)) * np.linspace(0.6, 2, NUM_BLOCKS)[:, None]
-    is_massive = np.zeros(value.shape, dtype=bool)
-    for position in MASSIVE_POSITIONS:
-        is_massive[3:28, position] = True
-        value[3:28, position] = (3_900 if position == 0 else 640) * random.uniform(0.9, 1.1, 25)
-    words = ["<s>", " the", " cat", ".", "\n", " rotation", " of", " <b>"]
-    tokens = np.array([words[0]] + [words[1 + index % 7] for index in range(NUM_TOKENS - 1)])
-    return ActivationMap(value.astype(np.float32), is_massive, tokens)
 
 
 def massive_tokens() -> MassiveTokensFound:
@@ -156,7 +127,8 @@ def _rotation(num_steps: int) -> Iterator[Event]:
         yield Measured(name="rotate/loss", step=step, value=float(loss))
         label = f"Refinement {step + 1} of {num_steps}"
         yield StageAdvanced(stage="rotate", step=step + 1, steps=num_steps, label=label)
-    yield ChartSaved(name=TOKEN_ERROR, path="charts/token_error.npz")
+    for name in (TOKEN_ERROR, SITE_ERRORS, CELL_ERRORS):
+        yield ChartSaved(name=name, path=f"charts/{name}.npz")
     yield Warned(message="Row 17 had no direction.", remedy="Nothing to do.")
     yield StageFinished(stage="rotate", seconds=31.0, peak_bytes=1_900_000_000)
 
@@ -179,6 +151,8 @@ def write_work_folder(work_dir: Path, recipe_text: str, options: RunOptions) -> 
     (work_dir / "options.json").write_text(options.model_dump_json(), encoding="utf-8")
     activation_map().save(work_dir / "charts" / "activation_map.npz")
     token_errors().save(work_dir / "charts" / "token_error.npz")
+    site_errors().save(work_dir / "charts" / f"{SITE_ERRORS}.npz")
+    cell_errors().save(work_dir / "charts" / f"{CELL_ERRORS}.npz")
 
 
 def write_output(output_dir: Path) -> None:

@@ -19,9 +19,11 @@ from dfrot_engine import (
     StageStarted,
     TextWritten,
 )
+from dfrot_engine.events import ServeChecked
 from dfrot_engine.generation.types import Answer, Side
 from dfrot_engine.recipe import Override, WeightScheme
 from dfrot_engine.sensitivity.types import Raisable, SensitivityRow
+from dfrot_engine.serve_check.types import ServeCheck
 
 ORIGINAL = "The sky is blue because air scatters short waves of light more than long ones."
 QUANTIZED = "The sky is blue because air scatters short light most."
@@ -133,6 +135,36 @@ def broken_check() -> Iterator[Event]:
     yield RunEnded(status="finished", message="Checked.")
 
 
+def serve_check(perplexity: float = 21.9) -> Iterator[Event]:
+    yield StageAdvanced(stage="serve-check", step=0, steps=4, label="transformers loads the folder")
+    for window in range(5):
+        yield StageAdvanced(stage="serve-check", step=window, steps=4, label="transformers measures")
+    found = ServeCheck(
+        runtime="transformers",
+        versions={"transformers": "5.23.0"},
+        folder="/out",
+        export="compressed-tensors",
+        dataset="builtin",
+        seq_len=512,
+        num_windows=4,
+        tokens=2_044,
+        perplexity=perplexity,
+        references={"engine": 21.84},
+        compared_with="engine",
+        limit=0.02,
+        expected="loads",
+        reason="4-bit codes are unpacked.",
+        load_s=3.0,
+        measure_s=9.0,
+    )
+    yield ServeChecked(result=found)
+    yield RunEnded(status="finished" if found.is_within else "failed", message="Measured.")
+
+
+def far_serve_check() -> Iterator[Event]:
+    yield from serve_check(43.68)
+
+
 def push() -> Iterator[Event]:
     yield StageStarted(stage="push", steps=100)
     for step in range(0, 101, 4):
@@ -151,4 +183,5 @@ COMMANDS: dict[str, tuple[Callable[[], Iterator[Event]], Callable[[], Iterator[E
     "sensitivity": (sensitivity, refused_push),
     "verify": (check, broken_check),
     "push": (push, refused_push),
+    "serve-check": (serve_check, far_serve_check),
 }

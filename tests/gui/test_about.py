@@ -11,6 +11,7 @@ from dfrot_engine import __version__
 from dfrot_engine.doctor.finding import Finding
 from dfrot_gui import about
 from dfrot_gui.about import AboutBox
+from dfrot_gui.help_box import HelpBox
 from dfrot_gui.main_window import MainWindow
 from dfrot_gui.settings import Settings
 
@@ -20,11 +21,15 @@ FOUND = (Finding("Packages", "torch", "missing", "not installed"), Finding("Comp
 def test_help_opens_the_box(qtbot, window: MainWindow, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(about, "examine", lambda _folder: FOUND)
     window.sidebar.help.click()
-    box = window.findChild(AboutBox)
+    shown = window.findChild(HelpBox)
+    assert isinstance(shown, HelpBox)
+    shown.about_button.click()
+    box = shown.findChild(AboutBox)
     assert isinstance(box, AboutBox)
     qtbot.waitUntil(box.copy.isEnabled)
     assert box.summary.text() == "To mend: torch. Slower than need be: CUDA."
     box.accept()
+    shown.accept()
 
 
 def test_diagnostics_are_copied_without_secrets(

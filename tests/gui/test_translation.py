@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import re
 import shutil
@@ -101,3 +102,84 @@ def test_the_language_follows_the_setting(qapp: QApplication) -> None:
     assert install(qapp, "en") == "en"
     assert tr("Weights") == "Weights"
     assert num("1,234.5") == "1,234.5"
+
+
+FONTS = ("Inter", "Noto Sans", "Cantarell", "Ubuntu")
+#: Words that are names, keys or the engine's log, by file; what is said to the user is never here.
+NO_TEXTS: dict[str, set[str]] = {
+    "__main__.py": {"DFRot Studio "},
+    "app.py": {"unexpected fault"},
+    "background.py": {"answer arrived after the window was closed", "background work failed"},
+    "charts/export.py": {" cannot be written"},
+    "download.py": {"the download ended after the window was closed"},
+    "help_texts.py": {"Questions"},
+    "hub_search.py": {"LlamaForCausalLM"},
+    "main_window.py": {"DFRot Studio", "MainWindow"},
+    "pages/account_dialog.py": {"hf_…"},
+    "pages/site_picker.py": {"attention, mlp"},
+    "pages/token_details.py": {" …"},
+    "result_words.py": {"Whip", "Cayley"},
+    "run_parts.py": {"Series("},
+    # The log is the engine's, in English.
+    "run_state.py": {" with recipe ", "kept from an earlier run", "finished in ", "Warning: "},
+    "theme.py": {"Householder", "Whip", "Cayley", "Fusion", "sans serif", "dejavu sans", *FONTS},
+    "translation.py": {"English", "Deutsch"},
+}
+#: Calls whose words are always shown, whatever they look like elsewhere.
+SHOWN_BY = {
+    *("setText", "setToolTip", "setWindowTitle", "setAccessibleName", "setAccessibleDescription", "setPlaceholderText"),
+    *("setInformativeText", "addAction", "addButton", "addItem", "label", "badge", "Button", "Card", "TableCard"),
+    *("ChartCard", "KpiCard", "EmptyPage", "Notice", "Kpi", "Segmented", "BoolEditor", "set_subtitle", "show_message"),
+}
+WORDS = re.compile(r"[A-Za-z]{2,}[^A-Za-z_.:/]* [^ ]|^[A-Z][a-z]{2,}|…$")
+MARKUP = re.compile(r"[<{;]|^(Ctrl|Esc)")
+
+
+def modules() -> Iterator[tuple[str, ast.Module]]:
+    folder = ROOT / "dfrot_gui"
+    for path in sorted(folder.rglob("*.py")):
+        if path.name not in {"style_sheet.py", "engine_words.py", "__init__.py"}:
+            yield path.relative_to(folder).as_posix(), ast.parse(path.read_text(encoding="utf-8"))
+
+
+def literals(tree: ast.AST) -> Iterator[str]:
+    """Words in the code that are given neither to `tr` nor to `mark`, docstrings and assertions left out."""
+    for node in ast.iter_child_nodes(tree):
+        is_text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        is_marked = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in {"tr", "mark"}
+        is_export = isinstance(node, ast.Assign) and "__all__" in [getattr(one, "id", "") for one in node.targets]
+        if is_text or is_export or isinstance(node, ast.Assert):
+            continue
+        if is_marked:
+            rest = [*node.args[1:], *(word.value for word in node.keywords)]  # pyright: ignore[reportAttributeAccessIssue]
+            for one in (node.args[0], *rest):  # pyright: ignore[reportAttributeAccessIssue]
+                yield from () if isinstance(one, ast.Constant) else literals(one)
+            continue
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and WORDS.search(node.value):
+            yield node.value
+        yield from literals(node)
+
+
+def test_no_sentence_bypasses_the_translation() -> None:
+    sources = {one.source for one in messages("de")}
+    bypassing = [
+        (path, text)
+        for path, tree in modules()
+        for text in literals(tree)
+        if text not in sources | NO_TEXTS.get(path, set()) and not MARKUP.search(text)
+    ]
+    assert bypassing == []
+
+
+def test_what_widgets_are_given_is_translated() -> None:
+    """Also where the same word is a key elsewhere."""
+    bypassing = [
+        (path, text)
+        for path, tree in modules()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) in SHOWN_BY
+        for argument in (*node.args, *(word.value for word in node.keywords))
+        for text in literals(ast.Expression(argument))
+        if text not in NO_TEXTS.get(path, set()) and not MARKUP.search(text)
+    ]
+    assert bypassing == []

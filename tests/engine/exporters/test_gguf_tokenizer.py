@@ -123,7 +123,7 @@ def _other_start(data: dict[str, Any]) -> None:
     [
         (_unknown_cut, "cuts text in a way"),
         (_without_whole_words, "cuts text in a way"),
-        (_other_model, "not a byte-level BPE"),
+        (_other_model, "it is no BPE"),
         (_lower_case, "normalizes text"),
         (_no_merges, "merges nothing"),
         (_other_start, "not its bos_token"),

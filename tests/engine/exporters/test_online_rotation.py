@@ -13,21 +13,17 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from dfrot_engine import Recipe, RunOptions
+from dfrot_engine import Recipe
 from dfrot_engine.errors import RunError
-from dfrot_engine.evaluation.models import load_checkpoint, quantized_logits, reloaded_logits
+from dfrot_engine.evaluation.models import load_checkpoint, reloaded_logits
 from dfrot_engine.evaluation.streamed import streamed_logits
 from dfrot_engine.exporters.rotated_modeling import rotate_blocks
 from dfrot_engine.forward.room import Room
-from dfrot_engine.job import Job
 from dfrot_engine.report_file import read_report
-from dfrot_engine.rotations.rotation_set import RotationSet
-from dfrot_engine.work_dir import WorkDir
-from tests.engine.runs import run_tiny, tiny_recipe
+from tests.engine.runs import TOKENS, engine_logits, run_tiny, tiny_recipe
 from tests.tiny_models import R1_MODELS, save_tiny_model, tiny_architecture
 
 CPU = torch.device("cpu")
-TOKENS = torch.randint(0, 257, (2, 40), generator=torch.Generator().manual_seed(4))
 #: Every kind of block with a down_proj (or c_proj), once.
 FAMILIES = (
     *("llama", "qwen2", "qwen3", "mistral", "phi3", "gemma2", "gemma3_text", "granite", "olmo2", "cohere2", "smollm3"),
@@ -74,13 +70,6 @@ def written(recipe: Recipe, output: Path) -> Path:
     ended, _ = run_tiny(recipe, output, keep_work=True)
     assert ended.status == "finished", ended
     return output
-
-
-def engine_logits(recipe: Recipe, model: Path, output: Path) -> Tensor:
-    job = Job.prepare(recipe, RunOptions(output_dir=output, device="cpu"), "tiny", model)
-    work = WorkDir(output.with_name(f"{output.name}.dfrot"))
-    logits = quantized_logits(job, work, RotationSet.load(work.rotations), TOKENS)
-    return torch.stack([logits(window) for window in range(len(TOKENS))])
 
 
 def relative_error(actual: Tensor, expected: Tensor) -> float:

@@ -15,38 +15,21 @@ from transformers import AutoModelForCausalLM
 
 from dfrot_engine import RunOptions, make_plan
 from dfrot_engine.checkpoint.reader import CheckpointReader, read_block
-from dfrot_engine.evaluation.models import quantized_logits
 from dfrot_engine.events import BlockQuantized, Warned
 from dfrot_engine.forward.block import BlockFactory
 from dfrot_engine.forward.rounded_block import fill_rounded_block
 from dfrot_engine.forward.stream import Streams, embed
 from dfrot_engine.job import Job
-from dfrot_engine.recipe import Recipe
 from dfrot_engine.rotations.fold import fold_block
 from dfrot_engine.rotations.rotation_set import RotationSet
 from dfrot_engine.stages.running_block import RunningBlock
-from dfrot_engine.work_dir import WorkDir
 from tests.engine.architectures.test_moe import MOE_MODELS, pack
-from tests.engine.runs import run_tiny, tiny_recipe
+from tests.engine.runs import TOKENS, engine_logits, finished, run_tiny, tiny_recipe
 from tests.tiny_models import save_tiny_model
 
-TOKENS = torch.randint(0, 257, (2, 40), generator=torch.Generator().manual_seed(4))
 #: of logits; what 16 bits for weights do now and then sends a token to another expert
 CLOSE = 0.05
 EXPERT_DOWN = "mlp.experts.*.down_proj"
-
-
-def finished(recipe: Recipe, output: Path) -> list[Any]:
-    ended, events = run_tiny(recipe, output, keep_work=True)
-    assert ended.status == "finished", ended
-    return events
-
-
-def engine_logits(recipe: Recipe, model: Path, output: Path) -> Tensor:
-    job = Job.prepare(recipe, RunOptions(output_dir=output, device="cpu"), "tiny", model)
-    work = WorkDir(output.with_name(f"{output.name}.dfrot"))
-    logits = quantized_logits(job, work, RotationSet.load(work.rotations), TOKENS)
-    return torch.stack([logits(window) for window in range(len(TOKENS))])
 
 
 def reloaded(output: Path) -> Tensor:

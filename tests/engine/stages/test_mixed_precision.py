@@ -15,18 +15,15 @@ from transformers import AutoModelForCausalLM
 from dfrot_engine import Recipe, RunOptions, make_plan
 from dfrot_engine.architectures import architecture_of
 from dfrot_engine.checkpoint.reader import CheckpointReader
-from dfrot_engine.evaluation.models import quantized_logits
 from dfrot_engine.events import StageAdvanced
 from dfrot_engine.job import Job
 from dfrot_engine.outer import fold_outer
 from dfrot_engine.quantizers.activations import activation_quantizer
 from dfrot_engine.recipe import ActivationScheme
 from dfrot_engine.rotations.rotation_set import RotationSet
-from dfrot_engine.work_dir import WorkDir
-from tests.engine.runs import run_tiny, tiny_recipe
+from tests.engine.runs import TOKENS, engine_logits, run_tiny, tiny_recipe
 from tests.tiny_models import save_tiny_model
 
-TOKENS = torch.randint(0, 257, (2, 40), generator=torch.Generator().manual_seed(4))
 INT8 = {"format": "int8", "granularity": "per-channel"}
 INT4 = {"format": "int4", "group_size": 16}
 #: later wins: the first block's down_proj goes back to four bits
@@ -57,14 +54,6 @@ def finished(recipe: Recipe, output: Path) -> Path:
 
 def outer_of(output: Path) -> dict[str, Tensor]:
     return load_file(output.with_name(f"{output.name}.dfrot") / "quantize" / "outer.safetensors")
-
-
-def engine_logits(recipe: Recipe, model: Path, output: Path) -> Tensor:
-    """From the stored blocks and the stored head."""
-    job = Job.prepare(recipe, RunOptions(output_dir=output, device="cpu"), "tiny", model)
-    work = WorkDir(output.with_name(f"{output.name}.dfrot"))
-    logits = quantized_logits(job, work, RotationSet.load(work.rotations), TOKENS)
-    return torch.stack([logits(window) for window in range(len(TOKENS))])
 
 
 def reloaded(output: Path) -> Tensor:

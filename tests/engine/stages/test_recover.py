@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
-from torch import Tensor
 from transformers import AutoModelForCausalLM
 
-from dfrot_engine import Recipe, RunOptions
-from dfrot_engine.evaluation.models import quantized_logits
 from dfrot_engine.events import BlockQuantized, Event, StageAdvanced
-from dfrot_engine.job import Job
 from dfrot_engine.progress import Control
-from dfrot_engine.rotations.rotation_set import RotationSet
-from dfrot_engine.work_dir import WorkDir
-from tests.engine.runs import run_tiny, tiny_recipe
+from tests.engine.runs import TOKENS, engine_logits, finished, run_tiny
+from tests.engine.stages.recovery import Runs, blocks_of, recipe_of, report_of
 from tests.tiny_models import save_tiny_model
 
-TOKENS = torch.randint(0, 257, (2, 40), generator=torch.Generator().manual_seed(4))
-# Rounded to nearest: in two tiny blocks Qronos leaves nothing for their scales to make better.
-BASE: dict[str, Any] = {
-    "rotation__r1__kind": "hadamard",
-    "rotation__compare": False,
-    "calibration__num_samples": 8,
-    "solver__kind": "rtn",
-}
 RECOVERY: dict[str, Any] = {"recovery__kind": "scales", "recovery__steps": 40, "recovery__learning_rate": 5e-3}
 
 
@@ -38,23 +23,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_tiny_model("llama-biased", tmp_path_factory.mktemp("model") / "tiny")
 
 
-def recipe_of(model: Path, preset: str = "w4a4", **fields: Any) -> Recipe:
-    return tiny_recipe(model, preset, **(BASE | fields))
-
-
-def report_of(output: Path) -> dict[str, Any]:
-    return json.loads((output.with_name(f"{output.name}.dfrot") / "report.json").read_text())
-
-
-def finished(recipe: Recipe, output: Path) -> list[Event]:
-    ended, events = run_tiny(recipe, output, keep_work=True)
-    assert ended.status == "finished", ended
-    return events
-
-
-def blocks_of(output: Path) -> list[dict[str, Tensor]]:
-    folder = output.with_name(f"{output.name}.dfrot") / "quantize"
-    return [load_file(folder / f"0000{index}.safetensors") for index in (0, 1)]
+@pytest.fixture(scope="module")
+def runs(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    return Runs(model, tmp_path_factory.mktemp("runs"))
 
 
 @pytest.mark.parametrize(
@@ -67,10 +38,9 @@ def blocks_of(output: Path) -> list[dict[str, Tensor]]:
     ],
     ids=["w4a4", "w4a16", "gptq", "w4a4kv4-paper"],
 )
-def test_recovery_brings_the_model_closer(preset: str, fields: dict[str, Any], model: Path, tmp_path: Path) -> None:
-    finished(recipe_of(model, preset, **fields), tmp_path / "without")
-    events = finished(recipe_of(model, preset, **fields, **RECOVERY), tmp_path / "with")
-    without, recovered = report_of(tmp_path / "without"), report_of(tmp_path / "with")
+def test_recovery_brings_the_model_closer(preset: str, fields: dict[str, Any], runs: Runs) -> None:
+    output, events = runs.with_events(preset, **fields, **RECOVERY)
+    without, recovered = report_of(runs(preset, **fields)), report_of(output)
     assert recovered["kl_divergence"] < 0.9 * without["kl_divergence"]
     assert "recovery" not in without
     errors = list(zip(recovered["recovery"]["before"], recovered["recovery"]["after"], strict=True))
@@ -80,11 +50,9 @@ def test_recovery_brings_the_model_closer(preset: str, fields: dict[str, Any], m
     assert said == [pytest.approx(pair) for pair in errors]
 
 
-def test_the_first_blocks_codes_are_untouched(model: Path, tmp_path: Path) -> None:
+def test_the_first_blocks_codes_are_untouched(runs: Runs) -> None:
     """Nothing is recovered in front of it, so that rounding sees the same."""
-    finished(recipe_of(model), tmp_path / "without")
-    finished(recipe_of(model, **RECOVERY), tmp_path / "with")
-    without, recovered = blocks_of(tmp_path / "without")[0], blocks_of(tmp_path / "with")[0]
+    without, recovered = blocks_of(runs())[0], blocks_of(runs(**RECOVERY))[0]
     assert without.keys() == recovered.keys()
     changed = {name for name in without if not torch.equal(without[name], recovered[name])}
     linears = {name.removesuffix(".codes") for name in without if name.endswith(".codes")}
@@ -114,19 +82,16 @@ def test_a_block_without_anything_to_train_stays(tmp_path: Path) -> None:
     assert recovery["after"] == recovery["before"]
 
 
-def test_a_block_that_gets_no_better_stays(model: Path, tmp_path: Path) -> None:
-    finished(recipe_of(model), tmp_path / "without")
-    fields: dict[str, Any] = RECOVERY | {"recovery__learning_rate": 1.0}
-    finished(recipe_of(model, **fields), tmp_path / "with")
-    recovery = report_of(tmp_path / "with")["recovery"]
+def test_a_block_that_gets_no_better_stays(runs: Runs) -> None:
+    output = runs(**(RECOVERY | {"recovery__learning_rate": 1.0}))
+    recovery = report_of(output)["recovery"]
     assert recovery["after"] == recovery["before"]
-    for without, recovered in zip(blocks_of(tmp_path / "without"), blocks_of(tmp_path / "with"), strict=True):
+    for without, recovered in zip(blocks_of(runs()), blocks_of(output), strict=True):
         assert all(torch.equal(without[name], recovered[name]) for name in without)
 
 
-def test_a_cancel_lands_between_two_steps_and_the_run_goes_on_to_the_same_bits(model: Path, tmp_path: Path) -> None:
-    recipe = recipe_of(model, **RECOVERY)
-    finished(recipe, tmp_path / "straight")
+def test_a_cancel_lands_between_two_steps_and_the_run_goes_on_to_the_same_bits(runs: Runs, tmp_path: Path) -> None:
+    recipe, straight = recipe_of(runs.model, **RECOVERY), runs(**RECOVERY)
     heard: list[str] = []
 
     def stop(event: Event, control: Control) -> None:
@@ -140,21 +105,17 @@ def test_a_cancel_lands_between_two_steps_and_the_run_goes_on_to_the_same_bits(m
     assert heard[-1] == "Block 2 of 2, recovery, step 7 of 40"
     events = finished(recipe, tmp_path / "out")
     assert [event.block for event in events if isinstance(event, BlockQuantized)] == [1]
-    written = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("straight", "out")]
+    written = [(folder / "model.safetensors").read_bytes() for folder in (straight, tmp_path / "out")]
     assert written[0] == written[1]
-    assert report_of(tmp_path / "out")["recovery"] == report_of(tmp_path / "straight")["recovery"]
+    assert report_of(tmp_path / "out")["recovery"] == report_of(straight)["recovery"]
 
 
-def test_what_is_reloaded_is_what_was_trained(model: Path, tmp_path: Path) -> None:
-    recipe = recipe_of(model, "w4a16", **RECOVERY)
-    finished(recipe, tmp_path / "out")
-    loaded: Any = AutoModelForCausalLM.from_pretrained(tmp_path / "out", dtype=torch.float32)
+def test_what_is_reloaded_is_what_was_trained(runs: Runs) -> None:
+    output = runs("w4a16", **RECOVERY)
+    loaded: Any = AutoModelForCausalLM.from_pretrained(output, dtype=torch.float32)
     with torch.no_grad():
         reloaded = loaded(TOKENS).logits
-    job = Job.prepare(recipe, RunOptions(output_dir=tmp_path / "out", device="cpu"), "tiny", model)
-    work = WorkDir(tmp_path / "out.dfrot")
-    logits = quantized_logits(job, work, RotationSet.load(work.rotations), TOKENS)
-    engine = torch.stack([logits(window) for window in range(len(TOKENS))])
+    engine = engine_logits(recipe_of(runs.model, "w4a16", **RECOVERY), runs.model, output)
     assert (reloaded - engine).abs().max() <= 1e-5 * engine.abs().max()
 
 

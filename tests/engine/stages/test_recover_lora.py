@@ -9,27 +9,14 @@ from typing import Any
 import pytest
 import torch
 from peft import PeftModel
-from safetensors.torch import load_file
-from torch import Tensor
 from transformers import AutoModelForCausalLM
 
-from dfrot_engine import Recipe, RunOptions
 from dfrot_engine.evaluation.folder import evaluate_folder
-from dfrot_engine.evaluation.models import quantized_logits
-from dfrot_engine.job import Job
-from dfrot_engine.rotations.rotation_set import RotationSet
 from dfrot_engine.stages import export as export_stage
-from dfrot_engine.work_dir import WorkDir
-from tests.engine.runs import run_tiny, tiny_recipe
+from tests.engine.runs import TOKENS, engine_logits, finished
+from tests.engine.stages.recovery import Runs, blocks_of, recipe_of, report_of
 from tests.tiny_models import save_tiny_model
 
-TOKENS = torch.randint(0, 257, (2, 40), generator=torch.Generator().manual_seed(4))
-BASE: dict[str, Any] = {
-    "rotation__r1__kind": "hadamard",
-    "rotation__compare": False,
-    "calibration__num_samples": 8,
-    "solver__kind": "rtn",
-}
 LORA: dict[str, Any] = {"recovery__kind": "lora", "recovery__steps": 40, "recovery__rank": 4}
 LORA |= {"recovery__learning_rate": 1e-2}
 
@@ -39,38 +26,16 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_tiny_model("llama-biased", tmp_path_factory.mktemp("model") / "tiny")
 
 
-def recipe_of(model: Path, preset: str = "w4a4", **fields: Any) -> Recipe:
-    return tiny_recipe(model, preset, **(BASE | fields))
-
-
-def report_of(output: Path) -> dict[str, Any]:
-    return json.loads((output.with_name(f"{output.name}.dfrot") / "report.json").read_text())
-
-
-def finished(recipe: Recipe, output: Path) -> None:
-    ended, _ = run_tiny(recipe, output, keep_work=True)
-    assert ended.status == "finished", ended
-
-
-def blocks_of(output: Path) -> list[dict[str, Tensor]]:
-    folder = output.with_name(f"{output.name}.dfrot") / "quantize"
-    return [load_file(folder / f"0000{index}.safetensors") for index in (0, 1)]
-
-
-def engine_logits(recipe: Recipe, model: Path, output: Path) -> Tensor:
-    job = Job.prepare(recipe, RunOptions(output_dir=output, device="cpu"), "tiny", model)
-    work = WorkDir(output.with_name(f"{output.name}.dfrot"))
-    logits = quantized_logits(job, work, RotationSet.load(work.rotations), TOKENS)
-    return torch.stack([logits(window) for window in range(len(TOKENS))])
+@pytest.fixture(scope="module")
+def runs(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    return Runs(model, tmp_path_factory.mktemp("runs"))
 
 
 @pytest.mark.parametrize(
     ("preset", "fields"), [("w4a4", {}), ("w4a16", {"solver__kind": "gptq"}), ("w4a4kv4-paper", {})]
 )
-def test_factors_bring_the_model_closer(preset: str, fields: dict[str, Any], model: Path, tmp_path: Path) -> None:
-    finished(recipe_of(model, preset, **fields), tmp_path / "without")
-    finished(recipe_of(model, preset, **fields, **LORA), tmp_path / "with")
-    without, recovered = report_of(tmp_path / "without"), report_of(tmp_path / "with")
+def test_factors_bring_the_model_closer(preset: str, fields: dict[str, Any], runs: Runs) -> None:
+    without, recovered = report_of(runs(preset, **fields)), report_of(runs(preset, **fields, **LORA))
     assert recovered["kl_divergence"] < 0.9 * without["kl_divergence"]
     errors = list(zip(recovered["recovery"]["before"], recovered["recovery"]["after"], strict=True))
     assert len(errors) == 2
@@ -78,10 +43,8 @@ def test_factors_bring_the_model_closer(preset: str, fields: dict[str, Any], mod
     assert errors[1][1] <= errors[1][0]
 
 
-def test_the_first_block_gains_factors_and_nothing_else(model: Path, tmp_path: Path) -> None:
-    finished(recipe_of(model), tmp_path / "without")
-    finished(recipe_of(model, **LORA), tmp_path / "with")
-    without, recovered = blocks_of(tmp_path / "without")[0], blocks_of(tmp_path / "with")[0]
+def test_the_first_block_gains_factors_and_nothing_else(runs: Runs) -> None:
+    without, recovered = blocks_of(runs())[0], blocks_of(runs(**LORA))[0]
     assert all(torch.equal(without[name], recovered[name]) for name in without)
     linears = {name.removesuffix(".codes") for name in without if name.endswith(".codes")}
     assert len(linears) == 7
@@ -92,49 +55,48 @@ def test_the_first_block_gains_factors_and_nothing_else(model: Path, tmp_path: P
 
 
 @pytest.mark.parametrize("preset", ["w4a16", "w4a4", "w8a8"])
-def test_peft_computes_what_the_engine_does(preset: str, model: Path, tmp_path: Path) -> None:
-    recipe = recipe_of(model, preset, **LORA)
-    finished(recipe, tmp_path / "out")
-    loaded: Any = AutoModelForCausalLM.from_pretrained(tmp_path / "out", dtype=torch.float32)
+def test_peft_computes_what_the_engine_does(preset: str, runs: Runs) -> None:
+    recipe, output = recipe_of(runs.model, preset, **LORA), runs(preset, **LORA)
+    loaded: Any = AutoModelForCausalLM.from_pretrained(output, dtype=torch.float32)
     loaded(TOKENS)  # packed linears are dense from their first forward on, and PEFT wants them dense
-    adapted: Any = PeftModel.from_pretrained(loaded, str(tmp_path / "out/adapter"))
+    adapted: Any = PeftModel.from_pretrained(loaded, str(output / "adapter"))
     assert not [name for name, part in adapted.named_parameters() if "lora_B" in name and not part.any()]
     with torch.no_grad():
         together = adapted(TOKENS).logits
         with adapted.disable_adapter():
             alone = adapted(TOKENS).logits
-    engine = engine_logits(recipe, model, tmp_path / "out")
+    engine = engine_logits(recipe, runs.model, output)
     largest = engine.abs().max()
     assert (together - engine).abs().max() <= 1e-4 * largest
     assert (alone - engine).abs().max() > 1e-2 * largest
 
 
-def test_both_perplexities_are_reported_and_say_what_they_are(model: Path, tmp_path: Path) -> None:
-    finished(recipe_of(model, **LORA), tmp_path / "out")
-    report = report_of(tmp_path / "out")
+def test_both_perplexities_are_reported_and_say_what_they_are(runs: Runs) -> None:
+    output = runs(**LORA)
+    report = report_of(output)
     assert report["protocol"]["measured"] == "compressed-tensors, loaded by transformers with the adapter beside it"
     assert report["perplexity_without_adapter"] != report["perplexity_quantized"]
     protocol = {"dataset": report["recipe"]["evaluation"]["dataset"], "num_windows": report["protocol"]["num_windows"]}
     seq_len = report["protocol"]["seq_len"]
-    measured = evaluate_folder(tmp_path / "out", original=None, seq_len=seq_len, device="cpu", **protocol)
+    measured = evaluate_folder(output, original=None, seq_len=seq_len, device="cpu", **protocol)
     assert measured["perplexity_quantized"] == pytest.approx(report["perplexity_quantized"], rel=1e-6)
     assert "with its adapter" in measured["protocol"]["measured"]
 
 
 def test_the_adapter_reaches_a_folder_that_cannot_be_renamed(
-    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Such as one that a disk is mounted at, whose files are copied."""
 
     def refuse(_draft: Path, _folder: Path) -> None:
         raise OSError(export_stage._NO_RENAME[0], "another disk")
 
-    finished(recipe_of(model, **LORA), tmp_path / "renamed")
+    renamed = runs(**LORA)
     monkeypatch.setattr(export_stage, "_rename", refuse)
     (tmp_path / "copied").mkdir()
-    finished(recipe_of(model, **LORA), tmp_path / "copied")
+    finished(recipe_of(runs.model, **LORA), tmp_path / "copied")
     name = "adapter/adapter_model.safetensors"
-    assert (tmp_path / "copied" / name).read_bytes() == (tmp_path / "renamed" / name).read_bytes()
+    assert (tmp_path / "copied" / name).read_bytes() == (renamed / name).read_bytes()
     assert (tmp_path / "copied/adapter/adapter_config.json").is_file()
 
 

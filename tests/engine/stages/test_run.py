@@ -1,4 +1,4 @@
-"""The main path on tiny models: every preset, what is written, resuming, stopping."""
+"""The main path on tiny models: every preset, every rotation, what is written."""
 
 from __future__ import annotations
 
@@ -18,10 +18,7 @@ from dfrot_engine.events import (
     Event,
     Measured,
     StageAdvanced,
-    StageFinished,
-    StageStarted,
     Warned,
-    read_events,
 )
 from dfrot_engine.progress import Control
 from dfrot_engine.recipe import preset_names
@@ -245,75 +242,6 @@ def test_a_rotation_from_a_file_is_taken_as_it_is(model: Path, tmp_path: Path) -
     assert torch.allclose(
         load_file(tmp_path / "second.dfrot" / "rotations.safetensors")["R1"], load_file(made)["R1"], atol=1e-12
     )
-
-
-def stop_at(stage: str, step: int):
-    def on_event(event: Event, control: Control) -> None:
-        if isinstance(event, StageAdvanced) and event.stage == stage and event.step >= step:
-            control.cancel()
-
-    return on_event
-
-
-@pytest.mark.parametrize(
-    ("stage", "step"), [("calibrate", 1), ("rotate", 2), ("quantize", 1), ("export", 1), ("prove", 1), ("evaluate", 1)]
-)
-def test_a_stopped_run_resumes_to_the_same_files(stage: str, step: int, model: Path, tmp_path: Path) -> None:
-    recipe = tiny_recipe(model)
-    run_tiny(recipe, tmp_path / "straight")
-    stopped, _ = run_tiny(recipe, tmp_path / "out", stop_at(stage, step))
-    assert stopped.status == "cancelled"
-    assert "resume" in stopped.remedy
-    ended, events = run_tiny(recipe, tmp_path / "out")
-    assert ended.status == "finished", ended
-    expected = (tmp_path / "straight" / "model.safetensors").read_bytes()
-    assert (tmp_path / "out" / "model.safetensors").read_bytes() == expected
-    if stage == "quantize":
-        assert [event.block for event in events if isinstance(event, BlockQuantized)] == [1]
-    reused = {event.stage for event in events if isinstance(event, StageFinished) and event.reused}
-    order = ["calibrate", "rotate", "quantize", "export", "prove", "evaluate"]
-    assert reused == set(order[: order.index(stage)])
-
-
-def test_the_same_run_again_does_nothing(model: Path, tmp_path: Path) -> None:
-    recipe = tiny_recipe(model)
-    run_tiny(recipe, tmp_path / "out")
-    before = (tmp_path / "out" / "model.safetensors").stat().st_mtime_ns
-    report = report_of(tmp_path / "out")
-    ended, events = run_tiny(recipe, tmp_path / "out")
-    assert ended.status == "finished"
-    assert {event.stage for event in events if isinstance(event, StageStarted)} == {"load"}
-    assert (tmp_path / "out" / "model.safetensors").stat().st_mtime_ns == before
-    again = report_of(tmp_path / "out")
-    assert again["stages"].pop("load")["seconds"] >= 0
-    assert report["stages"].pop("load")["seconds"] >= 0
-    assert again == report
-
-
-def test_another_group_size_keeps_the_rotation(model: Path, tmp_path: Path) -> None:
-    run_tiny(tiny_recipe(model), tmp_path / "out", keep_work=True)
-    changed = tiny_recipe(model, weights__group_size=8)
-    ended, events = run_tiny(changed, tmp_path / "out", overwrite=True)
-    assert ended.status == "finished", ended
-    reused = {event.stage for event in events if isinstance(event, StageFinished) and event.reused}
-    assert reused == {"calibrate", "rotate"}
-
-
-def test_the_journal_is_what_was_said(model: Path, tmp_path: Path) -> None:
-    _, events = run_tiny(tiny_recipe(model), tmp_path / "out")
-    assert list(read_events(tmp_path / "out.dfrot")) == events
-
-
-def test_the_source_model_is_never_touched(model: Path, tmp_path: Path) -> None:
-    before = {path.name: path.read_bytes() for path in model.iterdir()}
-    run_tiny(tiny_recipe(model), tmp_path / "out")
-    assert {path.name: path.read_bytes() for path in model.iterdir()} == before
-
-
-def test_same_seed_same_checkpoint(model: Path, tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        run_tiny(tiny_recipe(model), tmp_path / name)
-    assert (tmp_path / "a" / "model.safetensors").read_bytes() == (tmp_path / "b" / "model.safetensors").read_bytes()
 
 
 def test_a_model_without_massive_tokens_is_told_so(model: Path, tmp_path: Path) -> None:

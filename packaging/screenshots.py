@@ -1,0 +1,105 @@
+"""Makes the pictures in resources/screenshots: python packaging/screenshots.py --work DIR
+
+Runs the sample model once into DIR, unless a finished run lies there, and shows every page of it: in both themes, one of
+each at 200 %, one in German. Each look is a process of its own, since Qt reads its scale once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+OUT = ROOT / "resources" / "screenshots"
+WIDTH, HEIGHT = 1360, 880
+#: Settings of the run that is shown; small enough for a few minutes on two cores.
+RUN = (
+    *("--preset", "w4a4", "--set", "rotation.r1.kind=dfrot", "--set", "calibration.num_samples=8"),
+    *("--set", "calibration.seq_len=512", "--set", "evaluation.num_windows=4", "--set", "evaluation.seq_len=512"),
+)
+#: How long a page may take to read its files and draw.
+SETTLE_MS = 2_500
+
+
+class Look(NamedTuple):
+    """How the window is shown; `ending` tells the files apart."""
+
+    ending: str
+    theme: str
+    language: str = "en"
+    scale: str = "1"
+
+
+LOOKS = (Look("light", "light"), Look("dark", "dark"), Look("light-2x", "light", scale="2"), Look("german", "light", "de"))
+#: Of the looks beside the two themes.
+FEW = ("recipe", "results")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, required=True, help="where the run is or will be")
+    parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--look", choices=[look.ending for look in LOOKS], help="only this one, in this process")
+    arguments = parser.parse_args()
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "QT_QPA_PLATFORM": "offscreen"}
+    environment |= {"DFROT_RUNS": str(arguments.work / "index")}
+    if arguments.look:
+        show(next(look for look in LOOKS if look.ending == arguments.look), arguments.work, arguments.out)
+        return 0
+    if not (arguments.work / "out" / "dfrot.json").exists():
+        command = (sys.executable, "-m", "dfrot_engine", "run", "--model", "sample", *RUN)
+        subprocess.run((*command, "--output", str(arguments.work / "out")), env=environment, check=True)
+    for look in LOOKS:
+        command = (sys.executable, __file__, "--work", str(arguments.work), "--out", str(arguments.out))
+        scaled = environment | {"QT_SCALE_FACTOR": look.scale}
+        subprocess.run((*command, "--look", look.ending), env=scaled, check=True)
+    return 0
+
+
+def show(look: Look, work: Path, out: Path) -> None:
+    """Save every page in one look."""
+    from PySide6.QtTest import QTest
+
+    from dfrot_gui.app import make_application, make_window
+    from dfrot_gui.main_window import HISTORY, MODEL, RECIPE, RESULTS, RUN
+    from dfrot_gui.run_model import read_past_run
+    from dfrot_gui.settings import Settings
+    from dfrot_gui.theme import Theme
+    from dfrot_gui.translation import install
+
+    app = make_application([])
+    install(app, look.language)
+    settings = Settings(work / "settings.ini")
+    settings.is_recipe_simple = False
+    settings.output_root = Path("/home/you/dfrot")
+    Theme.get().install(app, "dark" if look.theme == "dark" else "light", 1.0)
+    window = make_window(settings)
+    window.resize(WIDTH, HEIGHT)
+    window.show()
+    QTest.qWait(SETTLE_MS)
+    window.open_past(read_past_run(work / "out.dfrot"), False)
+    is_few = look.ending not in ("light", "dark")
+    for step, name in ((MODEL, "model"), (RECIPE, "recipe"), (RUN, "run"), (RESULTS, "results"), (HISTORY, "history")):
+        if is_few and name not in FEW:
+            continue
+        window.go_to(step)
+        QTest.qWait(SETTLE_MS)
+        save(window, out / f"{name}-{look.ending}.png")
+    window.close()
+
+
+def save(window: object, path: Path) -> None:
+    """As few bytes as 256 colours take; more are not seen."""
+    from PySide6.QtGui import QImage
+
+    image = window.grab().toImage()  # pyright: ignore[reportAttributeAccessIssue]
+    image.convertToFormat(QImage.Format.Format_Indexed8).save(str(path), "PNG", 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
