@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from dfrot_engine.errors import ModelError
 
-
 _FILE = "tokenizer.json"
 
 

@@ -40,9 +40,9 @@ def main() -> None:
 
 def fuzz(name: str, place: Path, minutes: float, seed: int) -> None:
     """Until the time is up or something is found, whose input and trace are then in `place`; does not return."""
-    import atheris
+    import atheris  # pyright: ignore[reportMissingModuleSource]
 
-    with atheris.instrument_imports(include=LED_BY):
+    with atheris.instrument_imports(include=LED_BY):  # pyright: ignore[reportAttributeAccessIssue]
         from tests.fuzz.targets import CORPUS, MOST_BYTES, MOST_S, TARGETS
 
     target = TARGETS[name]
