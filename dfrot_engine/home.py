@@ -1,4 +1,4 @@
-"""Whether there is a home folder, which settings, caches and the lists of runs need. Imports only the standard library."""
+"""Whether there is a home folder, which settings, caches and lists need. Imports only the standard library."""
 
 from __future__ import annotations
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -11,48 +12,62 @@ from numpy.typing import NDArray
 
 from dfrot_engine.errors import ModelError
 
+_FILE = "tokenizer.json"
 
-def _is_of_the_library(error: BaseException) -> bool:
-    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
+
+@contextmanager
+def _explained(name: object) -> Iterator[None]:
+    """The library raises bare Exception for any damage, also while it is used, and its panics are not even one."""
+    try:
+        yield
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        raise ModelError(
+            f"{name} is damaged: {str(error)[:200]}.", "Download the model again.", "model.id_or_path"
+        ) from None
 
 
 class Tokenizer:
-    """The model's tokenizer, without special tokens added."""
+    """The model's tokenizer, without special tokens added.
 
-    def __init__(self, tokenizer: tokenizers.Tokenizer) -> None:
+    Args:
+        name: of its file, for messages.
+    """
+
+    def __init__(self, tokenizer: tokenizers.Tokenizer, name: object = _FILE) -> None:
         self._tokenizer = tokenizer
+        self._name = name
 
     @staticmethod
     def load(folder: Path) -> Tokenizer:
         """Raises:
         ModelError: there is no tokenizer.json, or it is damaged.
         """
-        path = folder / "tokenizer.json"
+        path = folder / _FILE
         if not path.is_file():
             raise ModelError(
-                f"{folder} has no tokenizer.json.",
+                f"{folder} has no {_FILE}.",
                 "Save the model with a fast tokenizer: AutoTokenizer.from_pretrained(…).save_pretrained(folder).",
                 "model.id_or_path",
             )
-        try:
-            return Tokenizer(tokenizers.Tokenizer.from_file(str(path)))
-        except (
-            BaseException
-        ) as error:  # the library raises bare Exception for any damage, and its panics are not even one
-            if not _is_of_the_library(error):
-                raise
-            raise ModelError(
-                f"{path} is damaged: {str(error)[:200]}.", "Download the model again.", "model.id_or_path"
-            ) from None
+        with _explained(path):
+            return Tokenizer(tokenizers.Tokenizer.from_file(str(path)), path)
 
     def encode(self, text: str) -> NDArray[np.int64]:
-        return np.array(self._tokenizer.encode(text, add_special_tokens=False).ids, dtype=np.int64)
+        """Raises:
+        ModelError: it has no token for a part of the text, or is damaged where it was not looked at before.
+        """
+        with _explained(self._name):
+            return np.array(self._tokenizer.encode(text, add_special_tokens=False).ids, dtype=np.int64)
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of tokens, special ones left out."""
-        return self._tokenizer.decode(list(tokens), skip_special_tokens=True)
+        with _explained(self._name):
+            return self._tokenizer.decode(list(tokens), skip_special_tokens=True)
 
     def token_text(self, token: int) -> str:
         """What one token stands for, for people; whitespace stays visible."""
-        text = self._tokenizer.decode([token], skip_special_tokens=False)
+        with _explained(self._name):
+            text = self._tokenizer.decode([token], skip_special_tokens=False)
         return text.replace("\n", "⏎").replace("\t", "⇥") or f"<{token}>"

@@ -196,8 +196,10 @@ _BESIDE = {SINGLE_SHARD: _SHARD, "tokenizer.json": b"{}"}
 
 TARGETS: dict[str, Target] = {
     "safetensors": Target("hostile.safetensors", _read_shard, _HEADER),
-    "index": Target(INDEX, read_headers, ("weight_map", SINGLE_SHARD, "metadata", "../"), {SINGLE_SHARD: _SHARD}),
-    "config": Target("config.json", _read_config, _SIZES, _BESIDE, ("architecture",)),
+    "index": Target(
+        INDEX, read_headers, ("weight_map", SINGLE_SHARD, "metadata", "../"), {SINGLE_SHARD: _SHARD}, ("shard",)
+    ),
+    "config": Target("config.json", _read_config, _SIZES, _BESIDE, ("architecture", "text model")),
     "gguf": Target("hostile.gguf", lambda folder: inspect_gguf(folder / "hostile.gguf", model_id="x"), _GGUF),
     "tokenizer": Target("tokenizer.json", _read_tokenizer, _TOKENIZER),
     "recipe": Target("hostile.toml", _read_recipe, _RECIPE),
