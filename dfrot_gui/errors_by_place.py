@@ -27,11 +27,17 @@ class ErrorsByPlace(QObject):
         self._reads.answered.connect(self._take)
         self._reads.failed.connect(lambda _: self._take(TokenErrors({})))
 
+    @property
+    def is_reading(self) -> bool:
+        return self._reads.is_busy
+
     def at(self, file: File | None, site: int | None, block: int | None) -> TokenErrors | None:
         """What is known of a place, if need be from the file before; None while nothing is."""
         if file is None:
             return None
-        if self._asked != (file, site, block):
+        # A file that is replaced again and again would overtake its own answer: one is read to the end.
+        is_coming = self.is_reading and self._asked is not None and self._asked[1:] == (site, block)
+        if self._asked != (file, site, block) and not is_coming:
             self._asked = (file, site, block)
             self._reads.ask(lambda: SiteErrors.load(file[0]).at(site, block))
         return self._answer[2] if self._answer and self._answer[:2] == (site, block) else None

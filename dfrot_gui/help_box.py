@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QTextBlockFormat, QTextCursor
 from PySide6.QtWidgets import QComboBox, QDialog, QListWidget, QTextBrowser, QWidget
 
 from dfrot_gui.about import show_about
@@ -13,6 +14,8 @@ from dfrot_gui.settings import Settings
 from dfrot_gui.theme import px
 from dfrot_gui.translation import LANGUAGES, SYSTEM, tr
 from dfrot_gui.widgets import Button, col, label, row
+
+LINE_PERCENT = 120
 
 
 class HelpBox(QDialog):
@@ -25,10 +28,13 @@ class HelpBox(QDialog):
         self.resize(px(880), px(620))
         self._sections = help_sections()
         self.topics = QListWidget()
+        self.topics.setObjectName("topics")
         self.topics.setAccessibleName(tr("Topics"))
         self.topics.addItems(list(self._sections))
-        self.topics.setMinimumWidth(self.topics.sizeHintForColumn(0) + px(24))
+        self.topics.setMinimumWidth(self.topics.sizeHintForColumn(0) + px(44))
         self.text = QTextBrowser()
+        self.text.setObjectName("article")
+        self.text.document().setDocumentMargin(px(16))
         self.text.setOpenExternalLinks(True)
         self.text.setAccessibleName(tr("Help"))
         self.topics.currentRowChanged.connect(self._show)
@@ -62,6 +68,12 @@ class HelpBox(QDialog):
     def _show(self, number: int) -> None:
         name, text = list(self._sections.items())[number]
         self.text.setMarkdown(f"## {name}\n\n{text}")
+        cursor = QTextCursor(self.text.document())
+        cursor.select(QTextCursor.SelectionType.Document)
+        roomy = QTextBlockFormat()
+        roomy.setBottomMargin(px(7))
+        roomy.setLineHeight(LINE_PERCENT, QTextBlockFormat.LineHeightTypes.ProportionalHeight.value)
+        cursor.mergeBlockFormat(roomy)
 
     def _show_about(self) -> None:
         show_about(self._product, Path(self._settings.output_root), self)

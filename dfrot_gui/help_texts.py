@@ -35,7 +35,7 @@ def readme() -> str:
     if path.is_file():
         return path.read_text(encoding="utf-8")
     try:
-        found = importlib.metadata.metadata(PRODUCT)
+        told = importlib.metadata.distribution(PRODUCT).read_text("METADATA") or ""
     except importlib.metadata.PackageNotFoundError:
         return ""
-    return str(found.get_payload())  # the description follows the head fields
+    return told.partition("\n\n")[2]  # the description follows the head fields

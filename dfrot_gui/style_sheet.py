@@ -188,6 +188,10 @@ QProgressBar {
 }
 QProgressBar::chunk { background: $accent; border-radius: 4px; }
 QListView, QTableView, QPlainTextEdit { background: $card; border: 0; outline: 0; color: $text; }
+QListView#topics { background: transparent; }
+QListView#topics::item { padding: 8px 10px; border-radius: 8px; color: $muted; }
+QListView#topics::item:hover { background: $inset; color: $text; }
+QListView#topics::item:selected { background: $accent_soft; color: $accent; }
 QPlainTextEdit {
     font-family: "$mono"; font-size: 12px; color: $muted; background: $inset; border: 1px solid $line;
     border-radius: 8px; padding: 6px;
@@ -197,6 +201,9 @@ QTextEdit {
     selection-background-color: $primary; font-size: 13px;
 }
 QTextEdit[readOnly="true"] { background: $inset; border-color: $line; }
+QTextBrowser#article, QTextBrowser#article[readOnly="true"] {
+    background: $card; border: 1px solid $line; border-radius: 12px;
+}
 QTextEdit:focus { border: 2px solid $focus; padding: 5px; }
 QTableView {
     gridline-color: $line; selection-background-color: $accent_soft; selection-color: $text;

@@ -22,6 +22,8 @@ LICENCES = "licences.txt"
 
 #: Imported by name at run time, where PyInstaller cannot see it.
 WHOLE_PACKAGES = ("dfrot_engine", "dfrot_gui", "compressed_tensors")
+#: Single modules of that kind: of the first the files are looked up, the names of the others pyqtgraph puts together.
+HIDDEN_MODULES = ("qtawesome", "PySide6.QtOpenGL", "PySide6.QtOpenGLWidgets")
 #: Python packages that nothing here calls, most of them large.
 LEFT_OUT_MODULES = (
     "IPython",
@@ -34,8 +36,6 @@ LEFT_OUT_MODULES = (
     "pyarrow.substrait",
     "pyqtgraph.opengl",
     "PySide6.QtNetwork",
-    "PySide6.QtOpenGL",
-    "PySide6.QtOpenGLWidgets",
     "PySide6.QtTest",
     "pytest",
     "setuptools",

@@ -1,7 +1,7 @@
 """Makes the pictures in resources/screenshots: python packaging/screenshots.py --work DIR
 
-Runs the sample model once into DIR, unless a finished run lies there, and shows every page of it: in both themes, one of
-each at 200 %, one in German. Each look is a process of its own, since Qt reads its scale once.
+Runs the sample model once into DIR, unless a finished run lies there, and shows every page of it: in both themes, a
+few at 200 %, a few in German. Each look is a process of its own, since Qt reads its scale once.
 """
 
 from __future__ import annotations
@@ -11,7 +11,10 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from PySide6.QtWidgets import QWidget
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -35,7 +38,12 @@ class Look(NamedTuple):
     scale: str = "1"
 
 
-LOOKS = (Look("light", "light"), Look("dark", "dark"), Look("light-2x", "light", scale="2"), Look("german", "light", "de"))
+LOOKS = (
+    Look("light", "light"),
+    Look("dark", "dark"),
+    Look("light-2x", "light", scale="2"),
+    Look("german", "light", "de"),
+)
 #: Of the looks beside the two themes.
 FEW = ("recipe", "results")
 
@@ -76,8 +84,9 @@ def show(look: Look, work: Path, out: Path) -> None:
     install(app, look.language)
     settings = Settings(work / "settings.ini")
     settings.is_recipe_simple = False
+    settings.theme = "dark" if look.theme == "dark" else "light"
     settings.output_root = Path("/home/you/dfrot")
-    Theme.get().install(app, "dark" if look.theme == "dark" else "light", 1.0)
+    Theme.get().install(app, settings.theme, 1.0)
     window = make_window(settings)
     window.resize(WIDTH, HEIGHT)
     window.show()
@@ -93,12 +102,9 @@ def show(look: Look, work: Path, out: Path) -> None:
     window.close()
 
 
-def save(window: object, path: Path) -> None:
-    """As few bytes as 256 colours take; more are not seen."""
-    from PySide6.QtGui import QImage
-
-    image = window.grab().toImage()  # pyright: ignore[reportAttributeAccessIssue]
-    image.convertToFormat(QImage.Format.Format_Indexed8).save(str(path), "PNG", 0)
+def save(window: QWidget, path: Path) -> None:
+    """As few bytes as a PNG takes."""
+    window.grab().save(str(path), "PNG", 0)  # pyright: ignore[reportCallIssue, reportArgumentType]
 
 
 if __name__ == "__main__":

@@ -67,8 +67,11 @@ def update(folder: Path) -> None:
 
 
 def compile_all(folder: Path) -> None:
+    """Whole or not at all: a window that is open has the old files in its memory, page by page."""
     for path in sorted(folder.glob("*.ts")):
-        _qt("lrelease", "-silent", str(path), "-qm", str(path.with_suffix(".qm")))
+        draft = path.with_suffix(".qm.draft")
+        _qt("lrelease", "-silent", str(path), "-qm", str(draft))
+        draft.replace(path.with_suffix(".qm"))
 
 
 def _listing(found: tuple[Text, ...]) -> str:

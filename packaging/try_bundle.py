@@ -85,16 +85,17 @@ def succeeds(name: str, line: list[str], place: Path, environment: dict[str, str
 
 
 def opens(program: Path, environment: dict[str, str]) -> bool:
-    """Whether the window is still there after a while."""
+    """Whether the window is still there after a while and has not spoken of a fault."""
     window = subprocess.Popen([str(program)], env=environment, stderr=subprocess.PIPE, text=True)
     try:
         _, said = window.communicate(timeout=WINDOW_S)
+        is_well = False
     except subprocess.TimeoutExpired:
         window.terminate()
-        print("window: ok", flush=True)
-        return window.wait() is not None
-    print(f"window: FAILED\n{said[-2000:]}", flush=True)
-    return False
+        _, said = window.communicate()
+        is_well = "CRITICAL" not in said
+    print("window: ok" if is_well else f"window: FAILED\n{said[-2000:]}", flush=True)
+    return is_well
 
 
 if __name__ == "__main__":

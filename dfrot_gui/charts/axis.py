@@ -46,7 +46,7 @@ class Axis(pg.AxisItem):
             return [number_text(10.0**value) if spacing else "" for value in values]
         if self.text:
             return [self.text(value) for value in values]
-        return super().tickStrings(list(values), scale, spacing or 1.0)
+        return [num(text) for text in super().tickStrings(list(values), scale, spacing or 1.0)]
 
 
 def log_ticks(low: float, high: float, size: float, room: float) -> list[tuple[float | None, list[float]]]:

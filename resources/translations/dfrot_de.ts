@@ -103,15 +103,11 @@
     </message>
     <message>
         <source>&apos;per-head&apos;: one for each token and head, computed at run time; &apos;per-tensor&apos;, for fp8: one for the keys and one for the values of each block, measured on the calibration text and written</source>
-        <translation>„per-head“: eine für jedes Token und jeden Kopf, zur Laufzeit berechnet; „per-tensor“, für fp8: je eine für die Keys und die Values jedes Blocks, am Kalibriertext gemessen und mitgeschrieben</translation>
+        <translation>„per-head“: eine für jedes Token und jeden Kopf, zur Laufzeit berechnet; „per-tensor“, für fp8: je eine für Keys und Values jedes Blocks, am Kalibriertext gemessen und mitgeschrieben</translation>
     </message>
     <message>
         <source>(empty)</source>
         <translation>(leer)</translation>
-    </message>
-    <message>
-        <source>0 takes every core, or OMP_NUM_THREADS</source>
-        <translation>0 nimmt alle Kerne, oder so viele, wie OMP_NUM_THREADS sagt</translation>
     </message>
     <message>
         <source>0 takes the likeliest token every time; with more, both models draw alike</source>
@@ -250,20 +246,12 @@
         <translation>Alle</translation>
     </message>
     <message>
-        <source>All blocks</source>
-        <translation>Alle Blöcke</translation>
-    </message>
-    <message>
         <source>All families</source>
         <translation>Alle Familien</translation>
     </message>
     <message>
         <source>All fields</source>
         <translation>Alle Felder</translation>
-    </message>
-    <message>
-        <source>All inputs</source>
-        <translation>Alle Eingänge</translation>
     </message>
     <message>
         <source>All runs</source>
@@ -318,10 +306,6 @@
         <translation>Architektur</translation>
     </message>
     <message>
-        <source>Arrow keys move over the tokens; Enter shows one in full, Escape closes it.</source>
-        <translation>Pfeiltasten gehen über die Token; Eingabe zeigt eines ganz, Escape schließt es.</translation>
-    </message>
-    <message>
         <source>As a chat</source>
         <translation>Als Chat</translation>
     </message>
@@ -370,10 +354,6 @@
         <translation>Attention</translation>
     </message>
     <message>
-        <source>Attention input</source>
-        <translation>Eingang der Attention</translation>
-    </message>
-    <message>
         <source>Average bits of a weight</source>
         <translation>Bit je Gewicht im Mittel</translation>
     </message>
@@ -406,28 +386,8 @@
         <translation>Fehler des Blocks</translation>
     </message>
     <message>
-        <source>Block input</source>
-        <translation>Eingang des Blocks</translation>
-    </message>
-    <message>
         <source>Block size</source>
         <translation>Blockgröße</translation>
-    </message>
-    <message>
-        <source>Block {block}</source>
-        <translation>Block {block}</translation>
-    </message>
-    <message>
-        <source>Block {block} · position {position} · largest |h| {value:,.1f}</source>
-        <translation>Block {block} · Position {position} · größtes |h| {value:,.1f}</translation>
-    </message>
-    <message>
-        <source>Block {block} · position {position} · largest |h| {value:,.1f} · massive</source>
-        <translation>Block {block} · Position {position} · größtes |h| {value:,.1f} · massiv</translation>
-    </message>
-    <message>
-        <source>Block {block}, each on its own inputs</source>
-        <translation>Block {block}, jede mit ihren eigenen Eingaben</translation>
     </message>
     <message>
         <source>Both wrote the same, to the letter.</source>
@@ -499,10 +459,6 @@
     <message>
         <source>Calibration</source>
         <translation>Kalibrierung</translation>
-    </message>
-    <message>
-        <source>Calibration has not kept this token, so its errors are not known.</source>
-        <translation>Die Kalibrierung hat dieses Token nicht aufgehoben, daher sind seine Fehler nicht bekannt.</translation>
     </message>
     <message>
         <source>Calibration sequences drawn for each step</source>
@@ -597,10 +553,6 @@
         <translation>Leeren</translation>
     </message>
     <message>
-        <source>Click a block for its linears</source>
-        <translation>Ein Klick auf einen Block zeigt seine Linearschichten</translation>
-    </message>
-    <message>
         <source>Click a cell to keep it at 8 bits. Linears that runtimes run as one matrix are marked together.</source>
         <translation>Klicken Sie auf ein Feld, um es bei 8 Bit zu lassen. Linearschichten, die als eine Matrix gerechnet werden, werden zusammen markiert.</translation>
     </message>
@@ -613,16 +565,8 @@
         <translation>Schließen</translation>
     </message>
     <message>
-        <source>Close (Escape)</source>
-        <translation>Schließen (Escape)</translation>
-    </message>
-    <message>
         <source>Close other programs or choose fewer or shorter samples. {again}</source>
         <translation>Schließen Sie andere Programme, oder wählen Sie weniger oder kürzere Stichproben. {again}</translation>
-    </message>
-    <message>
-        <source>Close the token</source>
-        <translation>Das Token schließen</translation>
     </message>
     <message>
         <source>Code that loads the checkpoint</source>
@@ -760,10 +704,6 @@
         <translation>Gerät</translation>
     </message>
     <message>
-        <source>Does it load here?</source>
-        <translation>Lädt es hier?</translation>
-    </message>
-    <message>
         <source>Download</source>
         <translation>Herunterladen</translation>
     </message>
@@ -806,10 +746,6 @@
     <message>
         <source>Error per block</source>
         <translation>Fehler je Block</translation>
-    </message>
-    <message>
-        <source>Error per linear</source>
-        <translation>Fehler je Linearschicht</translation>
     </message>
     <message>
         <source>Errors under no, a random orthogonal and a Hadamard rotation, on the same tokens</source>
@@ -902,10 +838,6 @@
     <message>
         <source>Files are as written</source>
         <translation>Dateien sind, wie sie geschrieben wurden</translation>
-    </message>
-    <message>
-        <source>Files that are meant</source>
-        <translation>Gemeinte Dateien</translation>
     </message>
     <message>
         <source>Files to write</source>
@@ -1032,10 +964,6 @@
         <translation>Zum Lauf</translation>
     </message>
     <message>
-        <source>Got it</source>
-        <translation>Verstanden</translation>
-    </message>
-    <message>
         <source>Granite</source>
         <translation>Granite</translation>
     </message>
@@ -1132,14 +1060,6 @@
         <translation>In {duration}. {headline}</translation>
     </message>
     <message>
-        <source>Input</source>
-        <translation>Eingang</translation>
-    </message>
-    <message>
-        <source>Install a runtime</source>
-        <translation>Laufzeit installieren</translation>
-    </message>
-    <message>
         <source>Install the program again.</source>
         <translation>Installieren Sie das Programm neu.</translation>
     </message>
@@ -1170,10 +1090,6 @@
     <message>
         <source>Its conditions are accepted there</source>
         <translation>Dort werden die Bedingungen angenommen</translation>
-    </message>
-    <message>
-        <source>Its errors appear here once the rotations have been compared.</source>
-        <translation>Seine Fehler erscheinen hier, sobald die Rotationen verglichen sind.</translation>
     </message>
     <message>
         <source>Its numbers can be watched.</source>
@@ -1242,6 +1158,90 @@
     <message>
         <source>Largest |h|</source>
         <translation>Größtes |h|</translation>
+    </message>
+    <message>
+        <source>0 takes every core, or OMP_NUM_THREADS</source>
+        <translation>0 nimmt alle Kerne, oder so viele, wie OMP_NUM_THREADS sagt</translation>
+    </message>
+    <message>
+        <source>All blocks</source>
+        <translation>Alle Blöcke</translation>
+    </message>
+    <message>
+        <source>All inputs</source>
+        <translation>Alle Eingänge</translation>
+    </message>
+    <message>
+        <source>Arrow keys move over the tokens; Enter shows one in full, Escape closes it.</source>
+        <translation>Pfeiltasten gehen über die Token; Eingabe zeigt eines ganz, Escape schließt es.</translation>
+    </message>
+    <message>
+        <source>Attention input</source>
+        <translation>Eingang der Attention</translation>
+    </message>
+    <message>
+        <source>Block input</source>
+        <translation>Eingang des Blocks</translation>
+    </message>
+    <message>
+        <source>Block {block}</source>
+        <translation>Block {block}</translation>
+    </message>
+    <message>
+        <source>Block {block} · position {position} · largest |h| {value:,.1f}</source>
+        <translation>Block {block} · Position {position} · größtes |h| {value:,.1f}</translation>
+    </message>
+    <message>
+        <source>Block {block} · position {position} · largest |h| {value:,.1f} · massive</source>
+        <translation>Block {block} · Position {position} · größtes |h| {value:,.1f} · massiv</translation>
+    </message>
+    <message>
+        <source>Block {block}, each on its own inputs</source>
+        <translation>Block {block}, jede mit ihren eigenen Eingaben</translation>
+    </message>
+    <message>
+        <source>Calibration has not kept this token, so its errors are not known.</source>
+        <translation>Die Kalibrierung hat dieses Token nicht aufgehoben, daher sind seine Fehler nicht bekannt.</translation>
+    </message>
+    <message>
+        <source>Click a block for its linears</source>
+        <translation>Ein Klick auf einen Block zeigt seine Linearschichten</translation>
+    </message>
+    <message>
+        <source>Close (Escape)</source>
+        <translation>Schließen (Escape)</translation>
+    </message>
+    <message>
+        <source>Close the token</source>
+        <translation>Das Token schließen</translation>
+    </message>
+    <message>
+        <source>Does it load here?</source>
+        <translation>Lädt es hier?</translation>
+    </message>
+    <message>
+        <source>Error per linear</source>
+        <translation>Fehler je Linearschicht</translation>
+    </message>
+    <message>
+        <source>Files that are meant</source>
+        <translation>Gemeinte Dateien</translation>
+    </message>
+    <message>
+        <source>Got it</source>
+        <translation>Verstanden</translation>
+    </message>
+    <message>
+        <source>Input</source>
+        <translation>Eingang</translation>
+    </message>
+    <message>
+        <source>Install a runtime</source>
+        <translation>Laufzeit installieren</translation>
+    </message>
+    <message>
+        <source>Its errors appear here once the rotations have been compared.</source>
+        <translation>Seine Fehler erscheinen hier, sobald die Rotationen verglichen sind.</translation>
     </message>
     <message>
         <source>Largest |h| in front of each block; triangles are massive tokens. Click a token for its errors.</source>
@@ -3462,7 +3462,7 @@ Ein Lauf, der im Gange ist, ist nicht betroffen.</translation>
     </message>
     <message>
         <source>{change} %, original → quantized</source>
-        <translation>{change} %, original → quantized</translation>
+        <translation>{change} %, Original → quantisiert</translation>
     </message>
     <message numerus="yes">
         <source>{count:,} of %n runs on this computer</source>
@@ -3553,19 +3553,19 @@ Ein Lauf, der im Gange ist, ist nicht betroffen.</translation>
     </message>
     <message>
         <source>{pace:.1f} block/s</source>
-        <translation>{pace:.1f} block/s</translation>
+        <translation>{pace:.1f} Block/s</translation>
     </message>
     <message>
         <source>{pace:.1f} it/s</source>
-        <translation>{pace:.1f} it/s</translation>
+        <translation>{pace:.1f} It./s</translation>
     </message>
     <message>
         <source>{pace:.1f} s/block</source>
-        <translation>{pace:.1f} s/block</translation>
+        <translation>{pace:.1f} s/Block</translation>
     </message>
     <message>
         <source>{pace:.1f} s/it</source>
-        <translation>{pace:.1f} s/it</translation>
+        <translation>{pace:.1f} s/It.</translation>
     </message>
     <message>
         <source>{place}: largest |h|; triangles are massive tokens. Click a token for its errors.</source>
@@ -3643,7 +3643,7 @@ Ein Lauf, der im Gange ist, ist nicht betroffen.</translation>
     </message>
     <message>
         <source>{title} (Ctrl+{number})</source>
-        <translation>{title} (Ctrl+{number})</translation>
+        <translation>{title} (Strg+{number})</translation>
     </message>
     <message>
         <source>{tokens:,} tokens · {pace:.1f} a second</source>

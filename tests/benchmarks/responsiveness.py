@@ -101,27 +101,25 @@ def measured(seconds: float, folder: Path) -> dict[str, Any]:
     recipe = window.recipe.recipe
     options = RunOptions(output_dir=folder / "out", threads=max(1, cores - 1))
     window.runs.start(recipe, options, window.recipe.plan)
-    window.go_to(RUN)
-    figures["starting"] = pulse.measure(5)
-    wait_for(lambda: len(window.runs.state.loss) >= POINTS_A_CURVE, STARTS_S)
-    page = run_page(window)
-    assert window.runs.is_active, window.runs.state.message
-    page.picker.sites.setCurrentIndex(2)  # the MLP's inputs: half of the tokens, sorted anew at each update
-    page.picker.changed.emit()
-    let_live(2)
-    figures["run page"] = pulse.measure(seconds)
-    for name, step in (("model", MODEL), ("recipe", RECIPE), ("results", RESULTS), ("history", HISTORY)):
-        window.go_to(step)
-        figures[f"{name} page"] = pulse.measure(seconds / 4)
-    assert page.errors.errors is not None
-    assert page.errors.num_tokens() == POINTS_A_CURVE // 2
-    points = len(window.runs.state.loss)
-    load = os.getloadavg()
-    window.runs.stop()
-    window.runs.wait(20_000)
-    window.close()
-    QCoreApplication.processEvents()
-    return {"figures": figures, "points_a_curve": points, "load_average": load}
+    try:
+        window.go_to(RUN)
+        figures["starting"] = pulse.measure(5)
+        wait_for(lambda: len(window.runs.state.loss) >= POINTS_A_CURVE, STARTS_S)
+        page = run_page(window)
+        page.picker.sites.setCurrentIndex(2)  # the MLP's inputs: half of the tokens, sorted anew at each update
+        page.picker.changed.emit()
+        wait_for(lambda: page.errors.num_tokens() == POINTS_A_CURVE // 2, 10)
+        figures["run page"] = pulse.measure(seconds)
+        for name, step in (("model", MODEL), ("recipe", RECIPE), ("results", RESULTS), ("history", HISTORY)):
+            window.go_to(step)
+            figures[f"{name} page"] = pulse.measure(seconds / 4)
+        assert window.runs.is_active, window.runs.state.message
+        return {"figures": figures, "points_a_curve": len(window.runs.state.loss), "load_average": os.getloadavg()}
+    finally:
+        window.runs.stop()
+        window.runs.wait(20_000)
+        window.close()
+        QCoreApplication.processEvents()
 
 
 def in_its_own_process(platform: str, seconds: float) -> dict[str, Any]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import pytest
+import torch
 
 from dfrot_engine import memory
-from dfrot_engine.memory import available_bytes
+from dfrot_engine.memory import available_bytes, return_freed_memory, set_imports_aside
 
 _HOLES = """
 import psutil, torch
@@ -32,6 +35,21 @@ def test_freed_tensors_go_back_to_the_system() -> None:
     held, returned = map(int, ran.stdout.split())
     assert held > 200e6, "nothing was held that could go back"
     assert returned < 40e6
+
+
+def test_collections_pass_over_what_was_there_and_free_what_comes_later() -> None:
+    there: list[object] = []
+    set_imports_aside()
+    later: list[object] = []
+    looked_at = {id(one) for one in gc.get_objects()}
+    assert id(there) not in looked_at
+    assert id(later) in looked_at
+    circle = torch.nn.Linear(2, 2)
+    circle.register_module("itself", torch.nn.Sequential(circle))
+    gone = weakref.ref(circle)
+    del circle
+    return_freed_memory(cycles=True)
+    assert gone() is None
 
 
 def test_a_container_with_a_limit_has_less(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -33,6 +33,9 @@ NUMBERS = {
     "evaluation.seq_len": 128,
     "evaluation.num_windows": 2,
 }
+#: For what takes half a minute on a computer that has nothing else to do.
+PATIENCE_S = 120.0
+STOPS_MS = 15_000
 MODES: tuple[Mode, ...] = ("dark", "light")
 
 
@@ -91,9 +94,9 @@ def go_through(session: Session) -> None:
     page = run_page(window)
     session.click(window.recipe_page.start_button)
     session.wait_for("the Run page", lambda: window.stack.currentIndex() == RUN)
-    session.wait_for("the first block to be rounded", lambda: bool(window.runs.state.blocks), 120)
+    session.wait_for("the first block to be rounded", lambda: bool(window.runs.state.blocks), PATIENCE_S)
     session.picture("run-going")
-    session.wait_for("the end", lambda: not window.runs.is_active, 150)
+    session.wait_for("the end", lambda: not window.runs.is_active, PATIENCE_S)
     assert window.runs.state.status == "finished", window.runs.state.message
     session.wait_for("the results", lambda: window.stack.currentIndex() == RESULTS)
     results = result_page(window)
@@ -140,7 +143,11 @@ def choose(session: Session) -> None:
 
 def main() -> int:
     session = Session(Path(sys.argv[1]))
-    go_through(session)
+    try:
+        go_through(session)
+    finally:  # a thread that is left behind ends the program badly, and hides why
+        session.window.runs.stop()
+        session.window.runs.wait(STOPS_MS)
     print(QApplication.platformName(), "xdotool" if shutil.which("xdotool") else "QTest", flush=True)
     return 0
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import time
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +17,15 @@ from pytestqt.qtbot import QtBot
 from dfrot_engine.charts import ActivationMap
 from dfrot_gui.charts.activation_map import ActivationMapChart
 from dfrot_gui.charts.linear_error import MOST_BARS, LinearErrorChart
+from dfrot_gui.errors_by_place import ErrorsByPlace
 from dfrot_gui.pages.run_page import RunPage
 from dfrot_gui.pages.site_picker import SitePicker, site_titles
 from dfrot_gui.recipe_form.editors import ChoiceEditor
 from dfrot_gui.run_model import RunModel
+from dfrot_gui.run_parts import ChartFile
 from dfrot_gui.run_tables import shown_text
 from tests.gui import fake_charts, fake_engine
+from tests.gui.history_runs import NOON
 from tests.gui.test_run_page import past_run
 
 
@@ -182,3 +187,21 @@ def test_what_was_picked_stays_while_the_run_goes_on(qtbot: QtBot) -> None:
     assert (picker.site, picker.block) == (1, 7)
     picker.set_places(("attention, mlp",), 12)
     assert (picker.site, picker.block) == (None, None)
+
+
+def test_a_file_that_is_replaced_all_the_time_is_read_all_the_same(qtbot: QtBot, tmp_path: Path) -> None:
+    path = tmp_path / "site_errors.npz"
+    fake_charts.site_errors().save(path)
+    reader = ErrorsByPlace()
+    answers: list[int] = []
+    reader.known.connect(lambda: answers.append(1))
+    files = (ChartFile("site_errors.npz", "rotate", NOON + timedelta(seconds=number)) for number in range(1_000))
+    for _ in range(5):
+        reader.at((path, next(files)), 1, 7)
+        time.sleep(0.1)  # the file is read meanwhile, and replaced before the answer is taken
+        reader.at((path, next(files)), 1, 7)
+        QApplication.processEvents()
+    assert len(answers) >= 3
+    (found,) = {one.rank[-1] for one in reader.at((path, next(files)), 1, 7).series.values()}  # type: ignore[union-attr]
+    assert found == 40 * 50
+    qtbot.waitUntil(lambda: not reader.is_reading, timeout=5_000)

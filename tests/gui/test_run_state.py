@@ -64,7 +64,7 @@ def test_a_whole_run_is_folded() -> None:
     assert sorted(state.block_errors) == list(range(30))
     assert state.block_errors[29]["block"] == pytest.approx(0.156)
     assert len(state.massive_tokens) == 10
-    assert set(state.charts) == {"activation_map", "token_error"}
+    assert set(state.charts) == {"activation_map", "token_error", "site_errors", "cell_errors"}
     perplexity = state.metric("perplexity")
     assert perplexity
     assert (perplexity.value, perplexity.baseline) == (21.84, 17.65)

@@ -83,7 +83,8 @@ def test_a_block_without_anything_to_train_stays(tmp_path: Path) -> None:
 
 
 def test_a_block_that_gets_no_better_stays(runs: Runs) -> None:
-    output = runs(**(RECOVERY | {"recovery__learning_rate": 1.0}))
+    fields: dict[str, Any] = RECOVERY | {"recovery__learning_rate": 1.0}
+    output = runs(**fields)
     recovery = report_of(output)["recovery"]
     assert recovery["after"] == recovery["before"]
     for without, recovered in zip(blocks_of(runs()), blocks_of(output), strict=True):
