@@ -14,6 +14,7 @@ from dfrot_engine.distributed import Ranks
 from dfrot_engine.events import Warned
 from dfrot_engine.formats import FORMATS
 from dfrot_engine.job import Job
+from dfrot_engine.memory import return_freed_memory
 from dfrot_engine.progress import Report
 from dfrot_engine.quantizers import solver_of
 from dfrot_engine.quantizers.gptq import NotPositiveDefinite
@@ -102,6 +103,9 @@ def _solve(
     """To nearest without moments, or where they do not do."""
     solver = job.recipe.solver
     weight_OI = torch.cat([folded[f"{name}.weight"].float() for name in piece.names])[piece.rows]
+    if piece.moments is not None:
+        # A solver's matrices are the largest of a run: nothing that was freed is to lie beside them.
+        return_freed_memory()
     solve: Callable[..., QuantizedWeight] = solve_rtn if piece.moments is None else solver_of(solver)
     try:
         return solve(weight_OI, piece.scheme, solver, scale_dtype=job.checkpoint_dtype, moments=piece.moments)

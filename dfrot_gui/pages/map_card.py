@@ -41,8 +41,8 @@ class MapCard(ChartCard):
         is_new = site != self.map.site
         self.map.set_site(site)
         titles = site_titles(self._cells.sites) if self._cells else ()
-        is_known = site is not None and site < len(titles)
-        self.set_subtitle(tr(OF_SITE, place=titles[site or 0]) if is_known else tr(OF_BLOCK))
+        place = titles[site] if site is not None and site < len(titles) else ""
+        self.set_subtitle(tr(OF_SITE, place=place) if place else tr(OF_BLOCK))
         if is_new:
             self._show_token()
 
