@@ -26,6 +26,7 @@ UPDATES_PER_S = 10
 POINTS_PER_UPDATE = 13
 KINDS = ("none", "random-orthogonal", "hadamard", "descent")
 BLOCKS = 30
+NICENESS = 10  # as the engine's own
 
 
 class Voice:
@@ -72,17 +73,18 @@ def be_loud(voice: Voice, work: Path, number: int) -> None:
     voice.say(ChartSaved(name=CELL_ERRORS, path="charts/loud-cells.npz"))
     for first in range(0, number, 1_000):
         voice.say(*points(first, 1_000))
-    step = number
-    for seed in range(1_000_000):
-        began = time.monotonic()
-        path = work / "charts" / f"loud-{seed % 2}.npz"
+    paths = [work / "charts" / f"loud-{seed}.npz" for seed in range(2)]
+    for seed, path in enumerate(paths):
         tokens(number, seed).save(path)
+    for update in range(1_000_000):
+        began = time.monotonic()
+        step, path = number + update * POINTS_PER_UPDATE, paths[update % 2]
         voice.say(*points(step, POINTS_PER_UPDATE), ChartSaved(name=SITE_ERRORS, path=str(path.relative_to(work))))
-        step += POINTS_PER_UPDATE
         time.sleep(max(0.0, began + 1 / UPDATES_PER_S - time.monotonic()))
 
 
 def main() -> int:
+    os.nice(NICENESS)
     arguments = sys.argv[1:]
     work = Path(arguments[arguments.index("--output") + 1])
     work = work.with_name(f"{work.name}.dfrot")
