@@ -73,10 +73,11 @@ open_display() {
   local number="$work/display"
   Xvfb -displayfd 3 -screen 0 1440x900x24 -nolisten tcp -ac 3>"$number" >"$work/xvfb.log" 2>&1 &
   started+=($!)
-  for _ in {1..100}; do
+  for _ in {1..600}; do
     [[ -s "$number" ]] && break
     sleep 0.1
   done
+  [[ -s "$number" ]] || give_up "Xvfb did not start; see $work/xvfb.log"
   export DISPLAY=":$(<"$number")"
   openbox >"$work/openbox.log" 2>&1 &
   started+=($!)
