@@ -8,6 +8,7 @@ every page. Nothing is known of the window but the words that are written on it.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -17,7 +18,7 @@ from typing import NamedTuple
 
 #: Letters of 10 points are small for tesseract.
 SCALE = 3
-STARTS_S, ANSWERS_S, RUNS_S = 120, 60, 600
+STARTS_S, ANSWERS_S, RUNS_S = 180, 180, 900
 
 
 class Word(NamedTuple):
@@ -72,7 +73,7 @@ def wait_for(phrase: str, timeout_s: float) -> tuple[int, int]:
 
 def places(phrase: str) -> Iterator[tuple[int, int]]:
     wanted = phrase.lower().split()
-    for inverted in (False, True):  # white on a colour is read better as black
+    for inverted in (False, True):  # white on a colour is read better as black on white
         words = read_screen(inverted)
         for number in range(len(words) - len(wanted) + 1):
             found = words[number : number + len(wanted)]
@@ -82,10 +83,21 @@ def places(phrase: str) -> Iterator[tuple[int, int]]:
 
 
 def read_screen(inverted: bool) -> list[Word]:
-    changes = ["-colorspace", "gray", *(["-negate"] if inverted else []), "-resize", f"{SCALE}00%", "png:-"]
+    changes = [
+        "-colorspace",
+        "gray",
+        *(["-threshold", "62%", "-negate"] if inverted else []),
+        "-resize",
+        f"{SCALE}00%",
+        "png:-",
+    ]
     picture = subprocess.run(["convert", "png:-", *changes], input=shot(), check=True, stdout=subprocess.PIPE).stdout
     command = ["tesseract", "-", "-", "--psm", "11", "tsv"]
-    table = subprocess.run(command, input=picture, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
+    # Its threads would wait for each other where the run has the cores.
+    environment = os.environ | {"OMP_THREAD_LIMIT": "1"}
+    table = subprocess.run(
+        command, input=picture, env=environment, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ).stdout
     rows = [line.split("\t") for line in table.decode().splitlines()[1:]]
     return [_word(row) for row in rows if len(row) == 12 and row[11].strip()]
 

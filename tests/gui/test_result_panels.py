@@ -78,7 +78,9 @@ def test_both_models_write_side_by_side(qtbot: QtBot, make_page: MakePage, tmp_p
         click(panel.ask_button)
         assert panel.stop_button.isVisible()
         assert not panel.ask_button.isVisible()
-        qtbot.waitUntil(lambda: 8 < len(panel.answers["quantized"].toPlainText()) < len(fake_side.QUANTIZED))
+        qtbot.waitUntil(
+            lambda: 8 < len(panel.answers["quantized"].toPlainText()) < len(fake_side.QUANTIZED), timeout=20_000
+        )
         assert fake_side.ORIGINAL.startswith(panel.answers["original"].toPlainText())
     assert panel.answers["original"].toPlainText() == fake_side.ORIGINAL
     assert panel.answers["quantized"].toPlainText() == fake_side.QUANTIZED
