@@ -16,6 +16,7 @@ from dfrot_engine.library import ENVIRONMENT, RotationFacts, keep_rotation, list
 from dfrot_engine.recipe import FromFile
 from dfrot_gui.pages.recipe_page import RecipePage
 from dfrot_gui.pages.rotation_chooser import RotationChooser
+from dfrot_gui.quantities import when_text
 from dfrot_gui.recipe_model import RecipeModel
 from tests.gui.fakes import SUMMARY, assert_uncut
 
@@ -84,7 +85,7 @@ def test_lists_what_fits_the_model_its_own_first(page: RecipePage) -> None:
     chooser = opened(page)
     assert references(chooser) == [OWN, OTHER]
     said = chooser.list.item(0).data(Qt.ItemDataRole.AccessibleTextRole)
-    for words in ("Descent", SUMMARY.id, "recipe w4a4", "seed 5", "2026-05-01", "loss −25 %"):
+    for words in ("Descent", SUMMARY.id, "recipe w4a4", "seed 5", when_text(NOON + timedelta(hours=1)), "loss −25 %"):
         assert words in said
     assert_uncut(chooser)
 
