@@ -71,6 +71,7 @@ install_package() {
 
 open_display() {
   local number="$work/display"
+  rm -f "$number"  # of the last time
   Xvfb -displayfd 3 -screen 0 1440x900x24 -nolisten tcp -ac 3>"$number" >"$work/xvfb.log" 2>&1 &
   started+=($!)
   for _ in {1..600}; do
