@@ -11,15 +11,17 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+#: Of what a model that knows nothing is off; 4 bits lose a part, a wrong fold all of it.
+MUCH = 2
 TEXT = "A rotation is an exact change of coordinates inside the model: its output stays the same."
-#: 8 bits in weights and activations; a random model's predictions are flat, so that a wrong fold shows at once.
-MOST_KL = 0.01
 
 
 def make(folder: Path) -> None:
     from tests.tiny_models import save_tiny_model
 
-    save_tiny_model("llama", folder)
+    # As wide and as long as the default recipe wants it, so that nothing has to be set.
+    sizes = {"hidden_size": 64, "intermediate_size": 128, "max_position_embeddings": 1_024}
+    save_tiny_model("llama", folder, **sizes)
 
 
 def check(original: Path, output: Path) -> None:
@@ -36,7 +38,7 @@ def check(original: Path, output: Path) -> None:
     print(
         f"{output.name}: KL divergence {kl:.2e} from the original (a model that knows nothing: {nothing_learned:.2e})"
     )
-    if not kl < MOST_KL or not kl < nothing_learned / 4:
+    if not kl < nothing_learned / MUCH:
         sys.exit("The output is not the model that went in.")
 
 

@@ -37,7 +37,6 @@ def main(model: str, pictures: Path) -> int:
     wait_for("Use this model", ANSWERS_S)
     take(pictures / "1-model.png")
     click("Use this model", ANSWERS_S)
-    click("W8A8", ANSWERS_S)
     wait_for("Start run", ANSWERS_S)
     time.sleep(3)  # the plan is made anew
     take(pictures / "2-recipe.png")

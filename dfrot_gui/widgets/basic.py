@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from PySide6.QtCore import QPointF, QSize, Qt
-from PySide6.QtGui import QPainter, QPaintEvent
+from PySide6.QtGui import QFont, QFontMetricsF, QPainter, QPaintEvent
 from PySide6.QtWidgets import (
     QBoxLayout,
     QFrame,
@@ -230,6 +231,19 @@ class Button(QPushButton):
         self.setToolTip(tip)
         self.setAccessibleName(text.replace("&", "") or tip)
         Theme.get().changed.connect(self.update)
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        """A segment has room for its words in the bold type that they take once it is chosen."""
+        hint, plain = super().sizeHint(), self.font()
+        if self.property("kind") != "seg":
+            return hint
+        bold = QFont(plain)
+        bold.setWeight(QFont.Weight.DemiBold)
+        wider = QFontMetricsF(bold).horizontalAdvance(self.text()) - QFontMetricsF(plain).horizontalAdvance(self.text())
+        return hint + QSize(math.ceil(max(0.0, wider)), 0)
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802
+        return self.sizeHint() if self.property("kind") == "seg" else super().minimumSizeHint()
 
 
 class NavButton(Button):

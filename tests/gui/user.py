@@ -51,7 +51,8 @@ def fill_in_recipe(window: MainWindow) -> None:
     click(page.rotation.cards["dfrot"])
     for field, number in NUMBERS.items():
         type_number(window, field, number)
-    assert {field: window.recipe.value(field) for field in NUMBERS} == NUMBERS
+    got = {field: window.recipe.value(field) for field in NUMBERS}
+    assert got == NUMBERS, got
     window.recipe.set("weights.group_size", 16)  # 48 columns hold no group that the form offers
     assert window.recipe_page.quantization.group.currentText() == "Group of 16"
 
