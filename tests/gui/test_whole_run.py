@@ -125,20 +125,24 @@ def test_a_stopped_run_goes_on_where_it_was(qtbot: QtBot, window: MainWindow) ->
     qtbot.waitUntil(lambda: not window.runs.is_active, timeout=CLOSES_MS)
     assert window.runs.state.status == "cancelled"
     assert window.stack.currentIndex() == RUN
-    assert page.stage_bar.done == STAGES[:3]
+    # So small a model may be further before the stop arrives.
+    done = page.stage_bar.done
+    assert STAGES[:3] == done[:3]
+    assert done == STAGES[: len(done)]
+    assert len(done) < len(STAGES)
     assert page.banner.resume_button.isVisible()
     assert len(page.loss.table().rows) > 1
 
     click(page.banner.resume_button)
     assert not page.banner.isVisible()
     assert page.errors.kinds == SERIES, "what was measured stays on the screen"
-    qtbot.waitUntil(lambda: len(page.stage_bar.done) >= 3, timeout=ENGINE_STARTS_MS)
-    assert page.stage_bar.done == STAGES[:3], "stages that are kept are ticked as well"
+    qtbot.waitUntil(lambda: len(page.stage_bar.done) >= len(done), timeout=ENGINE_STARTS_MS)
+    assert page.stage_bar.done[: len(done)] == done, "stages that are kept are ticked as well"
     qtbot.waitUntil(lambda: not window.runs.is_active, timeout=RUN_MS)
     assert page.stage_bar.done == STAGES
     kept = [stage.name for stage in window.runs.state.stages if stage.status == "reused"]
-    assert kept == ["calibrate", "rotate"]
-    assert page.log.toPlainText().count("kept from an earlier run") == 2
+    assert kept == list(done[1:])
+    assert page.log.toPlainText().count("kept from an earlier run") == len(kept)
     assert sorted(window.runs.state.blocks) == list(range(NUM_BLOCKS))
     assert window.stack.currentIndex() == RESULTS
     assert "→" in result_page(window).kpi("Perplexity").accessibleName()

@@ -63,7 +63,7 @@ def test_killed_in_the_middle_of_writes(
 ) -> None:
     """The kernel ends the process at the first file that grows beyond a limit; the next start gets further."""
     killed = Killed(warm, "qronos", model, tmp_path / "run")
-    for limit in (600, 2_000, 109_000, 113_000, 150_000):
+    for limit in (600, 2_000, 109_000, 130_000, 160_000):
         assert killed.start(size_limit=limit)
         assert leftovers(killed.folder), "nothing was torn"
     assert not killed.start()
@@ -72,9 +72,12 @@ def test_killed_in_the_middle_of_writes(
     assert not leftovers(killed.folder)
 
 
-def test_a_killed_run_is_known_as_one(warm: Warm, model: Path, tmp_path: Path) -> None:
+def test_a_killed_run_is_known_as_one(
+    undisturbed: Callable[[str], Straight], warm: Warm, model: Path, tmp_path: Path
+) -> None:
     killed = Killed(warm, "qronos", model, tmp_path / "run")
-    assert killed.start(kill_at=180)
+    places = undisturbed("qronos").operations["quantize"]
+    assert killed.start(kill_at=places[len(places) // 2])
     run = read_run(tmp_path / "run" / "out.dfrot")
     assert run is not None
     assert (run.status, run.starts) == ("killed", 1)
