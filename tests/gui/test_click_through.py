@@ -15,6 +15,7 @@ PAGES = ("model", "recipe", "run-going", "results-numbers", "results-text", "run
 
 @pytest.mark.display
 @pytest.mark.sample
+@pytest.mark.skipif("DFROT_TEST_CLICKS" not in os.environ, reason="takes minutes of idle cores: set DFROT_TEST_CLICKS")
 def test_a_whole_session_with_the_mouse_under_x(tmp_path: Path) -> None:
     places = {f"XDG_{name}_HOME": str(tmp_path / name.lower()) for name in ("CONFIG", "DATA", "STATE")}
     environment = os.environ | places | {"QT_QPA_PLATFORM": "xcb", "OMP_NUM_THREADS": str(os.cpu_count() or 1)}
