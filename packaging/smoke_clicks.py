@@ -85,7 +85,7 @@ def read_screen(inverted: bool) -> list[Word]:
     changes = [
         "-colorspace",
         "gray",
-        *(["-threshold", "62%", "-negate"] if inverted else []),
+        *(["-threshold", "70%", "-negate"] if inverted else []),
         "-resize",
         f"{SCALE}00%",
         "png:-",
