@@ -58,6 +58,17 @@ CASES = {
         _GPTQ | {"recovery": {"kind": "scales", "steps": 2}, "calibration.num_samples": 5, "solver.damping": 0.5},
         moved=0.05,
     ),
+    "recovery-lora": _Case(
+        "llama",
+        "w4a8",
+        _GPTQ
+        | {
+            "recovery": {"kind": "lora", "steps": 2, "rank": 4},
+            "calibration.num_samples": 5,
+            "solver.damping": 0.5,
+        },
+        moved=0.05,
+    ),
 }
 
 
@@ -121,8 +132,9 @@ def test_few_tokens_are_judged_together(folder: Path):
     assert reports[0]["experts_to_nearest"] == reports[1]["experts_to_nearest"]
 
 
-def test_recovery_gains_the_same(folder: Path):
-    one, two = (json.loads((folder / kind / "recovery.dfrot" / "recovery.json").read_text()) for kind in ("one", "two"))
+@pytest.mark.parametrize("name", ["recovery", "recovery-lora"])
+def test_recovery_gains_the_same(folder: Path, name: str):
+    one, two = (json.loads((folder / kind / f"{name}.dfrot" / "recovery.json").read_text()) for kind in ("one", "two"))
     assert one["after"][0] < one["before"][0]
     assert two["before"] == pytest.approx(one["before"], rel=1e-3)
     assert two["after"] == pytest.approx(one["after"], rel=1e-3)
