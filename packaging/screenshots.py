@@ -104,6 +104,7 @@ def show(look: Look, work: Path, out: Path) -> None:
 
 def save(window: QWidget, path: Path) -> None:
     """As few bytes as a PNG takes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     window.grab().save(str(path), "PNG", 0)  # pyright: ignore[reportCallIssue, reportArgumentType]
 
 
