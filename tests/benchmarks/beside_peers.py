@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -104,7 +105,8 @@ def _missing(
         figures |= _step(
             python, "evaluate", model if name == "original" else output, peer, ["--text", text.dataset], environment
         )
-        subprocess.run(("rm", "-rf", str(output), f"{output}.dfrot"), check=True)
+        for folder in (output, output.with_name(f"{output.name}.dfrot")):
+            shutil.rmtree(folder, ignore_errors=True)
         yield name, figures
 
 

@@ -127,9 +127,8 @@ def test_a_stopped_run_goes_on_where_it_was(qtbot: QtBot, window: MainWindow) ->
     assert window.stack.currentIndex() == RUN
     # So small a model may be further before the stop arrives.
     done = page.stage_bar.done
-    assert STAGES[:3] == done[:3]
     assert done == STAGES[: len(done)]
-    assert len(done) < len(STAGES)
+    assert 3 <= len(done) < len(STAGES)
     assert page.banner.resume_button.isVisible()
     assert len(page.loss.table().rows) > 1
 
