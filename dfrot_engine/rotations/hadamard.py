@@ -26,34 +26,32 @@ def hadamard_transform(values: Tensor, order: HadamardOrder, *, inverse: bool = 
     Returns:
         The same shape and dtype.
     """
-    shape = values.shape
-    values = values.reshape(-1, order.base, order.power)
+    shape, dtype = values.shape, values.dtype
+    values = values.reshape(-1, order.base, order.power).to(torch.promote_types(dtype, torch.float32))
     values = _transform_power_of_two(values)
     if order.base > 1:
         base = _base_matrix(order.base).to(values)
         values = torch.einsum("nbp,bc->ncp", values, base.T if inverse else base)
-    return values.reshape(shape) * (order.base * order.power) ** -0.5
+    return (values.reshape(shape) * (order.base * order.power) ** -0.5).to(dtype)
 
 
 def _transform_power_of_two(values: Tensor) -> Tensor:
-    """[..., 2^k] times the Sylvester matrix, not normalized."""
+    """[..., 2^k] times the Sylvester matrix, not normalized.
+
+    Sums and differences in this order on a CPU give the bits that the code in a checkpoint with R4 gives, which four-bit
+    activations behind it need: one code that falls otherwise moves all that follows.
+    """
     size = values.shape[-1]
     kernel = _cuda_kernel() if values.is_cuda else None
     if kernel is not None and size <= 32_768:
         return kernel(values.contiguous(), scale=1.0)
-    if size <= 64:
-        return values @ _sylvester(size).to(values)
-    half = values.reshape(*values.shape[:-1], size // 64, 64) @ _sylvester(64).to(values)
-    return _butterfly(half.transpose(-1, -2)).transpose(-1, -2).reshape(values.shape)
-
-
-def _butterfly(values: Tensor) -> Tensor:
-    size = values.shape[-1]
+    values = values.clone(memory_format=torch.contiguous_format)
     step = 1
     while step < size:
-        pairs = values.reshape(*values.shape[:-1], size // (2 * step), 2, step)
-        left, right = pairs[..., 0, :], pairs[..., 1, :]
-        values = torch.stack((left + right, left - right), dim=-2).reshape(values.shape)
+        left, right = values.unflatten(-1, (-1, 2, step)).unbind(-2)
+        differences = left - right
+        left.add_(right)
+        right.copy_(differences)
         step *= 2
     return values
 

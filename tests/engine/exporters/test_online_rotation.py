@@ -19,7 +19,9 @@ from dfrot_engine.evaluation.models import load_checkpoint, reloaded_logits
 from dfrot_engine.evaluation.streamed import streamed_logits
 from dfrot_engine.exporters.rotated_modeling import rotate_blocks
 from dfrot_engine.forward.room import Room
+from dfrot_engine.hadamard_orders import HadamardOrder
 from dfrot_engine.report_file import read_report
+from dfrot_engine.rotations.hadamard import hadamard_transform
 from tests.engine.runs import TOKENS, engine_logits, run_tiny, tiny_recipe
 from tests.tiny_models import R1_MODELS, save_tiny_model, tiny_architecture
 
@@ -170,6 +172,13 @@ def test_the_transform_is_what_vllm_reads(folders: dict[str, tuple[Path, Tensor]
     values = torch.randn(3, 96)
     by_matrix = (values.unflatten(-1, (-1, 32)) @ (matrix.float() / 32**0.5)).flatten(-2)
     torch.testing.assert_close(rotate_blocks(values, 32), by_matrix)
+
+
+@pytest.mark.parametrize("size", [32, 128, 512])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_code_gives_the_bits_that_the_engine_gives(size: int, dtype: torch.dtype) -> None:
+    values = torch.randn(5, 7, 3 * size, generator=torch.Generator().manual_seed(0)).to(dtype)
+    assert torch.equal(rotate_blocks(values, size), hadamard_transform(values, HadamardOrder(1, size, 3)))
 
 
 def test_a_run_measures_what_it_wrote(tmp_path: Path) -> None:
