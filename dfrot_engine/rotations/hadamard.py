@@ -38,8 +38,8 @@ def hadamard_transform(values: Tensor, order: HadamardOrder, *, inverse: bool = 
 def _transform_power_of_two(values: Tensor) -> Tensor:
     """[..., 2^k] times the Sylvester matrix, not normalized.
 
-    Sums and differences in this order on a CPU give the bits that the code in a checkpoint with R4 gives, which four-bit
-    activations behind it need: one code that falls otherwise moves all that follows.
+    On a CPU these sums give the bits that the code in a checkpoint with R4 gives, which four-bit activations behind it
+    need: one code that falls otherwise moves all that follows.
     """
     size = values.shape[-1]
     kernel = _cuda_kernel() if values.is_cuda else None
@@ -48,7 +48,8 @@ def _transform_power_of_two(values: Tensor) -> Tensor:
     values = values.clone(memory_format=torch.contiguous_format)
     step = 1
     while step < size:
-        left, right = values.unflatten(-1, (-1, 2, step)).unbind(-2)
+        pairs = values.unflatten(-1, (-1, 2, step))
+        left, right = pairs[..., 0, :], pairs[..., 1, :]
         differences = left - right
         left.add_(right)
         right.copy_(differences)
