@@ -35,7 +35,7 @@ NUMBERS = {
     "evaluation.num_windows": 2,
 }
 #: For what takes half a minute on a computer that has nothing else to do.
-PATIENCE_S = 120.0
+PATIENCE_S = 300.0
 STOPS_MS = 15_000
 MODES: tuple[Mode, ...] = ("dark", "light")
 
