@@ -25,9 +25,9 @@ class SteadyView(pg.ViewBox):
         super().enableAutoRange(axis, enable, x, y)
         self.queueUpdateAutoRange()
 
-    def resizeEvent(self, event: Any) -> None:  # noqa: N802
+    def resizeEvent(self, ev: Any) -> None:  # noqa: N802
         self._kept = [None, None]
-        super().resizeEvent(event)
+        super().resizeEvent(ev)
 
     def childrenBounds(self, *args: Any, **kwargs: Any) -> Bounds:  # noqa: N802
         found: Bounds = super().childrenBounds(*args, **kwargs)
