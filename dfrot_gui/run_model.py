@@ -43,7 +43,7 @@ def read_past_run(work_dir: Path) -> PastRun:
 
 
 class RunModel(QObject):
-    """Starts, steers and reopens runs; pages listen to `changed` and read `state`.
+    """Starts, steers and reopens runs; pages listen to `changed` and `errors_known` and read `state`.
 
     Args:
         engine: program and first arguments of the engine; the installed one by default.
@@ -51,6 +51,7 @@ class RunModel(QObject):
     """
 
     changed = Signal()
+    errors_known = Signal()  # of the place that `token_errors_at` was asked for last
     ended = Signal(object)
 
     def __init__(
@@ -64,7 +65,7 @@ class RunModel(QObject):
         self._activation_map: tuple[ChartFile, ActivationMap | None] | None = None
         self._cell_errors: tuple[ChartFile, CellErrors | None] | None = None
         self._places = ErrorsByPlace(self)
-        self._places.known.connect(self.changed)
+        self._places.known.connect(self.errors_known)
         self.state = RunState()
         self.clock = RunClock()
         self.plan: Plan | None = None
@@ -182,7 +183,7 @@ class RunModel(QObject):
         return self._cell_errors[1] if self._cell_errors else None
 
     def token_errors_at(self, site: int | None, block: int | None) -> TokenErrors | None:
-        """Per-token errors at one site, in one block, or both; None at first: `changed` comes when they are known."""
+        """Per-token errors at one site, in one block, or both; None until `errors_known` comes."""
         if site is None and block is None:
             return self.token_errors()
         return self._places.at(self._file_of(SITE_ERRORS), site, block)
