@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from PySide6.QtCore import QTimer, Signal
 from PySide6.QtGui import QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QBoxLayout, QGridLayout, QProgressBar, QStackedWidget
@@ -230,7 +228,7 @@ class RunPage(Page):
         self._line_box.setVisible(state.is_active)
 
     def _show_time(self) -> None:
-        state, now = self._model.state, datetime.now(UTC)
+        state, now = self._model.state, self._model.clock.now()
         if not state.is_active:
             self._clock.stop()
         self._time_label.setText(time_line(state, now, remaining_s(state, now, self._model.estimates)))
