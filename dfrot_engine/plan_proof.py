@@ -28,7 +28,9 @@ def proof_estimate(work: Workload) -> StageEstimate:
         models = 1 + 2 * len(work.recipe.exports)
         flops = folding + models * work.pass_flops(_TOKENS + _SINGLE_TOKENS, 256)
         seconds += work.seconds(flops)
-        whole = 4 * (work.parameters + work.outer_parameters)
-        memory = max(17 * work.block_parameters, 10 * work.outer_parameters, min(whole, work.memory_budget) + written)
+        memory = max(19 * work.block_parameters, 10 * work.outer_parameters)
+        half = 2 * (work.parameters + work.outer_parameters)
+        if half <= work.memory_budget:  # it is loaded whole, in float32 where that fits as well; else block by block
+            memory = max(memory, half + written + (half if 2 * half <= work.memory_budget else 0))
         summary += ", fold again, reload, write text"
     return work.stage("prove", summary, memory, 0, seconds)
