@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.warm import Warm, warm_process
+
 HUB = os.environ.get("DFROT_TEST_HUB") == "1"
 _HOME = Path(tempfile.mkdtemp(prefix="dfrot-tests-"))
 
@@ -92,3 +94,15 @@ def sample_folder() -> Path:
     from dfrot_engine.recipe import ModelSource
 
     return fetch(ModelSource(id_or_path="sample"), lambda *_: None)
+
+
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
+    """Starts engines without the seconds that a start takes."""
+    from tests.engine.survive.killing import arguments
+    from tests.tiny_models import save_tiny_model
+
+    folder = tmp_path_factory.mktemp("warm")
+    model = save_tiny_model("llama-tied", folder / "model", intermediate_size=128)
+    with warm_process(arguments("qronos", model, folder / "out")) as warm:
+        yield warm
