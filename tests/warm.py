@@ -184,6 +184,9 @@ def _serve(listening: socket.socket, argv: Sequence[str]) -> None:
 def _take_order(listening: socket.socket, heard: selectors.BaseSelector) -> None:
     asker, _ = listening.accept()
     order, streams, *_ = socket.recv_fds(asker, 1 << 20, 3)
+    if not order:  # whoever it was has been killed before it could say anything
+        asker.close()
+        return
     number = os.fork()
     if number == 0:
         for standard, stream in enumerate(streams):
@@ -195,7 +198,8 @@ def _take_order(listening: socket.socket, heard: selectors.BaseSelector) -> None
     child = _Child(os.pidfd_open(number), asker)
     for handle in child:
         heard.register(handle, selectors.EVENT_READ, child)
-    asker.send(str(number).encode())
+    with suppress(OSError):  # it is gone, which is heard next
+        asker.send(str(number).encode())
 
 
 def _tell_end(child: _Child, heard: selectors.BaseSelector) -> None:
