@@ -26,16 +26,17 @@ _BOOT = getattr(time, "CLOCK_BOOTTIME", None)  # goes on while the computer slee
 _STARTED = datetime.now(UTC)
 
 
-def _uptime_s() -> float:
+def uptime_s() -> float:
+    """Seconds on a clock that nobody sets; only differences mean anything."""
     return time.monotonic() if _BOOT is None else time.clock_gettime(_BOOT)
 
 
-_STARTED_S = _uptime_s()
+_STARTED_S = uptime_s()
 
 
 def _now() -> datetime:
     """The time of day as it was when the process started, and what has passed since: it never jumps within a run."""
-    return _STARTED + timedelta(seconds=_uptime_s() - _STARTED_S)
+    return _STARTED + timedelta(seconds=uptime_s() - _STARTED_S)
 
 
 class EventBase(BaseModel):

@@ -19,7 +19,7 @@ from dfrot_gui.background import Latest
 from dfrot_gui.engine_process import EngineProcess
 from dfrot_gui.errors_by_place import ErrorsByPlace
 from dfrot_gui.run_parts import ChartFile
-from dfrot_gui.run_progress import TYPICAL_SECONDS
+from dfrot_gui.run_progress import TYPICAL_SECONDS, RunClock
 from dfrot_gui.run_state import RunState, replay
 from dfrot_gui.run_tables import TableModel, comparison_table, massive_table, proof_table
 from dfrot_gui.run_worker import CANCEL_GRACE_S
@@ -43,7 +43,7 @@ def read_past_run(work_dir: Path) -> PastRun:
 
 
 class RunModel(QObject):
-    """Starts, steers and reopens runs; pages listen to `changed` and read `state`.
+    """Starts, steers and reopens runs; pages listen to `changed` and `errors_known` and read `state`.
 
     Args:
         engine: program and first arguments of the engine; the installed one by default.
@@ -51,6 +51,7 @@ class RunModel(QObject):
     """
 
     changed = Signal()
+    errors_known = Signal()  # of the place that `token_errors_at` was asked for last
     ended = Signal(object)
 
     def __init__(
@@ -64,8 +65,9 @@ class RunModel(QObject):
         self._activation_map: tuple[ChartFile, ActivationMap | None] | None = None
         self._cell_errors: tuple[ChartFile, CellErrors | None] | None = None
         self._places = ErrorsByPlace(self)
-        self._places.known.connect(self.changed)
+        self._places.known.connect(self.errors_known)
         self.state = RunState()
+        self.clock = RunClock()
         self.plan: Plan | None = None
         self.recipe: Recipe | None = None
         self.options: RunOptions | None = None
@@ -120,7 +122,7 @@ class RunModel(QObject):
         self._follow(False)
         before = replay(options.work_path) if _stored_recipe(options.work_path) == recipe else RunState()
         self.recipe, self.options, self.work_dir = recipe, options, options.work_path
-        self.plan = plan
+        self.plan, self.clock = plan, RunClock()
         self._process.start("run", recipe, options.flags(), _begun(before))
 
     def start_again(self) -> None:
@@ -161,6 +163,7 @@ class RunModel(QObject):
         """Show a past run that was read elsewhere, so that a long journal keeps nobody waiting."""
         assert not self.is_active, "a run is going on"
         self.work_dir, self.recipe, self.options, self.plan = past.work_dir, past.recipe, past.options, None
+        self.clock = RunClock()
         self._follow(past.state.is_active)
         self._set_state(past.state)
 
@@ -180,7 +183,7 @@ class RunModel(QObject):
         return self._cell_errors[1] if self._cell_errors else None
 
     def token_errors_at(self, site: int | None, block: int | None) -> TokenErrors | None:
-        """Per-token errors at one site, in one block, or both; None at first: `changed` comes when they are known."""
+        """Per-token errors at one site, in one block, or both; None until `errors_known` comes."""
         if site is None and block is None:
             return self.token_errors()
         return self._places.at(self._file_of(SITE_ERRORS), site, block)
@@ -226,6 +229,7 @@ class RunModel(QObject):
         is_new_proof = state.proof != self.state.proof
         is_new_massive = state.massive is not self.state.massive
         self.state = state
+        self.clock.hear(state.last_heard)
         if is_new_proof:
             self.proof.set_table(proof_table(state.proof))
         if is_new_massive:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
+from dfrot_engine.events import uptime_s
 from dfrot_gui.run_parts import StageState
 from dfrot_gui.run_state import RunState
 
@@ -20,6 +21,28 @@ TYPICAL_SECONDS: Mapping[str, float] = {
 }
 MIN_SECONDS_FOR_ESTIMATE = 5.0
 MIN_FRACTION_FOR_ESTIMATE = 0.03
+
+
+class RunClock:
+    """The time by the engine's clock: what it said last, and what has passed since.
+
+    That clock never jumps within a run; the computer's may be set while the run goes on.
+    """
+
+    def __init__(self) -> None:
+        self._heard: datetime | None = None
+        self._then = datetime.now(UTC)
+        self._then_s = uptime_s()
+
+    def hear(self, time: datetime | None) -> None:
+        """Take the time of the last event; of a run in another process the first may be long ago."""
+        if time is not None and time != self._heard:
+            self._then = time if self._heard else max(time, datetime.now(UTC))
+            self._then_s = uptime_s()
+            self._heard = time
+
+    def now(self) -> datetime:
+        return self._then + timedelta(seconds=uptime_s() - self._then_s)
 
 
 def elapsed_s(state: RunState, now: datetime | None = None) -> float:

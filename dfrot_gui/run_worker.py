@@ -16,7 +16,6 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -237,7 +236,6 @@ class RunThread(QThread):
         """Give a state that is still open the end its child did not report."""
         if not self.state.is_active:
             return
-        now = datetime.now(UTC)
         if self._is_killed or (self._kill_at is not None and returncode == 130):
             end = Ending("cancelled", tr("Stopped; the engine did not answer in time and was ended."), tr(self._again))
         else:
@@ -249,7 +247,6 @@ class RunThread(QThread):
             remedy=end.remedy,
             details=tuple(self._tail),
             is_pause_requested=False,
-            last_heard=now,
         )
 
     def _emit(self, is_last: bool = False) -> None:

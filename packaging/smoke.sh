@@ -98,6 +98,11 @@ use_it() {
     import -window root "$work/pictures/failed.png"
     give_up "the clicks failed; see $work/pictures/failed.png and $work/window.log"
   }
+  for _ in {1..60}; do
+    kill -0 "$window" 2>/dev/null || break
+    sleep 1
+  done
+  if kill -0 "$window" 2>/dev/null; then give_up "the window does not close"; fi
   wait "$window" || give_up "the window ended with status $?; see $work/window.log"
 }
 

@@ -46,12 +46,17 @@ def main(model: str, pictures: Path) -> int:
     wait_for("Save report", RUNS_S)
     time.sleep(2)
     take(pictures / "4-results.png")
+    click("Use and share", ANSWERS_S)
+    time.sleep(5)  # the commands are put together
+    take(pictures / "5-use.png")
     press("key", "F1")
-    click("Licences", ANSWERS_S)
-    time.sleep(2)
-    take(pictures / "5-licences.png")
-    press("key", "Escape")
-    press("key", "alt+F4")
+    click("About and this", ANSWERS_S)
+    wait_for("Copy diagnostics", ANSWERS_S)
+    time.sleep(10)  # it looks at this computer
+    take(pictures / "6-about.png")
+    for keys in ("Escape", "Escape", "alt+F4"):  # this, help, the window
+        press("key", keys)
+        time.sleep(2)
     return 0
 
 

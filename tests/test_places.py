@@ -11,12 +11,13 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from dfrot_engine.events import JOURNAL
+from dfrot_engine.events import JOURNAL, read_events
 from dfrot_engine.run_record import read_run
 from tests.warm import Warm
 
@@ -44,6 +45,26 @@ def make_and_close(settings):
     return window
 app.make_window = make_and_close
 sys.exit(app.main([]))
+"""
+#: The engine on a computer whose clock is set two hours back once the run's journal, the first argument, is begun.
+SET_BACK = """
+import sys, time
+from datetime import datetime
+from pathlib import Path
+import dfrot_engine.cli, dfrot_engine.run
+journal, *sys.argv[1:] = sys.argv[1:]
+time_of_day = time.time
+class SetBack(datetime):
+    @classmethod
+    def now(cls, tz=None):
+        return datetime.fromtimestamp(time.time(), tz)
+time.time = lambda: time_of_day() - (7_200 if Path(journal).exists() else 0)
+time.time_ns = lambda: round(1e9 * time.time())
+for name, module in list(sys.modules.items()):
+    if name.startswith("dfrot_engine.") and vars(module).get("datetime") is datetime:
+        module.datetime = SetBack
+assert sys.modules["dfrot_engine.events"].datetime is SetBack
+sys.exit(dfrot_engine.cli.main())
 """
 #: Somebody without a name, without a home and without the rights of root.
 NOBODY = ("unshare", "--user", "--map-user=12345")
@@ -195,3 +216,27 @@ def test_a_clock_set_back_between_two_starts_changes_nothing(warm: Warm, model: 
     assert record.status == "finished"
     assert record.seconds >= 0
     assert all(stage.seconds >= 0 for stage in record.stages)
+
+
+def test_a_clock_set_back_during_a_run_leaves_its_times_in_order(model: Path, tmp_path: Path) -> None:
+    """Files of before are then later than now, and the journal goes on from where it was."""
+    environment, work = {"HOME": str(tmp_path)}, tmp_path / "out.dfrot"
+    command = [*run_command(model, tmp_path / "out"), "--keep-work"]
+    began, began_s = datetime.now(UTC), time.monotonic()
+    status, said, errors = ended(start(["-c", SET_BACK, str(work / JOURNAL), *command[2:]], environment))
+    took_s = time.monotonic() - began_s
+    assert status == 0, said + errors
+    times = [event.time for event in read_events(work)]
+    jumps = [(later - earlier).total_seconds() for earlier, later in pairwise(times)]
+    assert min(jumps) > -1, "threads that write behind may be a moment late"
+    assert max(jumps) < took_s
+    assert began < times[0] < times[-1] < began + timedelta(seconds=took_s)
+    record = read_run(work)
+    assert record is not None
+    assert record.status == "finished"
+    assert 0 < sum(stage.seconds for stage in record.stages) <= record.seconds <= took_s
+    verified = ended(start(["-m", "dfrot_engine", "verify", str(tmp_path / "out")], environment))
+    assert verified[0] == 0, verified
+    status, said, errors = ended(start(command, environment))
+    assert status == 0, said + errors
+    assert "done before, reuse" in said, "the clock being right again, it is still found done"

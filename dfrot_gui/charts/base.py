@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -10,20 +11,16 @@ from typing import Protocol
 
 import pyqtgraph as pg
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt
-from PySide6.QtGui import QContextMenuEvent, QGuiApplication, QMouseEvent, QPainter, QResizeEvent, QWheelEvent
-from PySide6.QtWidgets import QFileDialog, QFrame, QGraphicsView, QLabel, QMenu, QMessageBox, QWidget
+from PySide6.QtGui import QContextMenuEvent, QMouseEvent, QPainter, QResizeEvent, QWheelEvent
+from PySide6.QtWidgets import QFrame, QGraphicsItem, QGraphicsView, QLabel
 
 from dfrot_gui.charts.axis import Axis, Number
-from dfrot_gui.charts.export import picture, save_chart
+from dfrot_gui.charts.export import save_chart
+from dfrot_gui.charts.menu import chart_menu
+from dfrot_gui.charts.steady_view import SteadyView
 from dfrot_gui.run_tables import Table
 from dfrot_gui.theme import Theme, Tokens, px, ui_font
-from dfrot_gui.translation import mark, tr
 
-SAVE_FILTERS = {
-    "png": mark("PNG picture (*.png)"),
-    "svg": mark("SVG drawing (*.svg)"),
-    "csv": mark("CSV table (*.csv)"),
-}
 GRID_ALPHA = {"light": 0.18, "dark": 0.14}
 
 
@@ -57,12 +54,14 @@ class Plot(pg.PlotWidget):
         x_text: Number | None = None,
         y_text: Number | None = None,
     ) -> None:
-        super().__init__(axisItems={"bottom": Axis("bottom", x_text), "left": Axis("left", y_text)})
+        axes = {"bottom": Axis("bottom", x_text), "left": Axis("left", y_text)}
+        super().__init__(viewBox=SteadyView(), axisItems=axes)
         self.title = title
         self.plot_item: pg.PlotItem = self.getPlotItem()  # type: ignore[assignment]
         self.view: pg.ViewBox = self.plot_item.getViewBox()  # type: ignore[assignment]
         self._labels = {"bottom": x_label, "left": y_label}
         self._styled: list[Styled] = []
+        self._has_data: bool | None = None
         self._cross = pg.InfiniteLine(angle=90)
         # A QLabel, not a pyqtgraph text item: it takes the style sheet and stays out of saved pictures.
         self.tip = self._overlay("tip")
@@ -76,7 +75,9 @@ class Plot(pg.PlotWidget):
         self.plot_item.hideButtons()
         for side in ("bottom", "left"):
             # An axis draws the grid; above the view it would stripe bars and pictures.
-            self.plot_item.getAxis(side).setZValue(self.view.zValue() - 1)
+            axis = self.plot_item.getAxis(side)
+            axis.setZValue(self.view.zValue() - 1)
+            axis.setCacheMode(QGraphicsItem.CacheMode.DeviceCoordinateCache)
         self.view.setDefaultPadding(0.03)
         self.view.setMouseMode(pg.ViewBox.RectMode)
         self._cross.hide()
@@ -126,8 +127,6 @@ class Plot(pg.PlotWidget):
     def add_symbols(self, token: str, symbol: str = "o", size: float = 5.0) -> pg.PlotDataItem:
         """Empty marks in a theme colour."""
         marks = self.plot_item.plot([], [], pen=None, symbol=symbol, symbolSize=size, symbolPen=None, antialias=True)
-        # Drawn as paths, not as cached pixmaps, so that saved pictures are sharp.
-        marks.opts["useCache"] = False
         self._styled.append(Styled(marks, token, 0.0, symbol=True))
         self._style(self._styled[-1], Theme.get().t)
         return marks
@@ -143,6 +142,9 @@ class Plot(pg.PlotWidget):
 
     def set_has_data(self, has_data: bool) -> None:
         """Show the chart, or the sentence that says why there is none."""
+        if has_data == self._has_data:
+            return  # an axis that is shown again draws itself anew
+        self._has_data = has_data
         self._empty.setVisible(not has_data)
         for side in ("bottom", "left"):
             self.plot_item.showAxis(side, has_data)
@@ -189,44 +191,29 @@ class Plot(pg.PlotWidget):
 
     def paint_picture(self, painter: QPainter, target: QRectF) -> None:
         self._hide_cross()
-        QGraphicsView.render(self, painter, target, self.viewport().rect())
+        with self._drawn_anew():
+            QGraphicsView.render(self, painter, target, self.viewport().rect())
+
+    @contextmanager
+    def _drawn_anew(self) -> Iterator[None]:
+        """Axes and marks as shapes: on the screen they come from pixmaps, which a picture would show enlarged."""
+        axes = [self.plot_item.getAxis(side) for side in self._labels]
+        marks = [one.item.scatter for one in self._styled]
+        for axis in axes:
+            axis.setCacheMode(QGraphicsItem.CacheMode.NoCache)
+        for dots in marks:
+            dots.opts["useCache"] = False
+        try:
+            yield
+        finally:
+            for axis in axes:
+                axis.setCacheMode(QGraphicsItem.CacheMode.DeviceCoordinateCache)
+            for dots in marks:
+                dots.opts["useCache"] = True
 
     def save(self, path: Path) -> None:
         """Raises: OSError: the file cannot be written."""
         save_chart(self, path)
-
-    def menu(self, parent: QWidget) -> QMenu:
-        """Save, copy, reset; for the card's button and the right mouse button."""
-        menu = QMenu(parent)
-        for suffix, name in (
-            ("png", tr("Save as PNG…")),
-            ("svg", tr("Save as SVG…")),
-            ("csv", tr("Save numbers as CSV…")),
-        ):
-            menu.addAction(name).triggered.connect(lambda _=False, suffix=suffix: self._ask_and_save(suffix))
-        menu.addSeparator()
-        menu.addAction(tr("Copy picture")).triggered.connect(
-            lambda: QGuiApplication.clipboard().setPixmap(picture(self))
-        )
-        menu.addAction(tr("Show everything")).triggered.connect(self.reset_view)
-        return menu
-
-    def _ask_and_save(self, suffix: str) -> None:
-        proposed = f"{self.title.lower().replace(' ', '-')}.{suffix}"
-        name, _ = QFileDialog.getSaveFileName(
-            self, tr("Save: {title}", title=self.title), proposed, tr(SAVE_FILTERS[suffix])
-        )
-        if not name:
-            return
-        path = Path(name)
-        try:
-            self.save(path if path.suffix.lower() == f".{suffix}" else path.with_name(f"{path.name}.{suffix}"))
-        except OSError as error:
-            QMessageBox.warning(
-                self,
-                tr("Not saved"),
-                tr("{name} could not be written: {reason}.", name=path.name, reason=error.strerror or error),
-            )
 
     # Mouse.
 
@@ -280,7 +267,7 @@ class Plot(pg.PlotWidget):
         self.reset_view()
 
     def contextMenuEvent(self, event: QContextMenuEvent) -> None:  # noqa: N802
-        menu = self.menu(self)
+        menu = chart_menu(self, self)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         menu.popup(event.globalPos())
 

@@ -8,6 +8,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLabel, QWidget
 
 from dfrot_gui.charts.base import Plot
+from dfrot_gui.charts.menu import chart_menu
 from dfrot_gui.theme import Theme
 from dfrot_gui.translation import tr
 from dfrot_gui.widgets import Button, Card, box, row
@@ -51,6 +52,6 @@ class ChartCard(Card):
         self.legend_label.setVisible(bool(entries))
 
     def _show_menu(self, button: Button) -> None:
-        menu = self.chart.menu(button)
+        menu = chart_menu(self.chart, button)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         menu.popup(button.mapToGlobal(button.rect().bottomLeft()))

@@ -67,6 +67,7 @@ class _Shown:
     """What the page depends on; it is filled anew only when one of these changed."""
 
     status: str
+    is_active: bool  # for a moment longer than its status says
     run_id: str
     charts: tuple
     evaluated: tuple
@@ -220,6 +221,7 @@ class ResultPage(Page):
         state = self._model.state
         shown = _Shown(
             state.status,
+            self._model.is_active,
             state.run_id,
             tuple(state.charts.items()),
             state.evaluated,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from PySide6.QtCore import QTimer, Signal
 from PySide6.QtGui import QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QBoxLayout, QGridLayout, QProgressBar, QStackedWidget
@@ -157,6 +155,7 @@ class RunPage(Page):
 
     def _connect(self) -> None:
         self._model.changed.connect(self._show_state)
+        self._model.errors_known.connect(self._show_known_errors)
         self._clock.timeout.connect(self._show_time)
         self.pause_button.clicked.connect(self._pause_or_resume)
         self.stop_button.clicked.connect(self._model.stop)
@@ -229,7 +228,7 @@ class RunPage(Page):
         self._line_box.setVisible(state.is_active)
 
     def _show_time(self) -> None:
-        state, now = self._model.state, datetime.now(UTC)
+        state, now = self._model.state, self._model.clock.now()
         if not state.is_active:
             self._clock.stop()
         self._time_label.setText(time_line(state, now, remaining_s(state, now, self._model.estimates)))
@@ -246,10 +245,18 @@ class RunPage(Page):
         self.map_card.set_map(chart, cells, self._model.own_rotation, not state.is_active)
         self.map_card.set_site(site)
         self.map.set_block(block)
-        self._show_errors(site, block if sites else None)
+        self._show_errors()
         self._show_block_errors(state, block)
 
-    def _show_errors(self, site: int | None, block: int | None) -> None:
+    def _show_known_errors(self) -> None:
+        """The one chart alone: drawing all of the page at once would hold the window up."""
+        if self._model.state.is_active and not self.isVisible():
+            self._is_stale = True
+        else:
+            self._show_errors()
+
+    def _show_errors(self) -> None:
+        site, block = self.picker.site, self.picker.block if self.picker.sites.isEnabled() else None
         errors = self._model.token_errors_at(site, block)
         if errors is None and (site, block) != (None, None):
             return  # they are being read

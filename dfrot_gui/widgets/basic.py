@@ -254,6 +254,8 @@ class NavButton(Button):
         self.is_done = False
 
     def set_done(self, is_done: bool) -> None:
+        if is_done == self.is_done:
+            return
         self.is_done = is_done
         self.setAccessibleDescription(tr("done") if is_done else "")
         self.update()

@@ -47,13 +47,16 @@ class StageBar(QWidget):
 
     def set_stages(self, names: Sequence[str], titles: Sequence[str] = ()) -> None:
         """`names` are the engine's; `titles`, what is shown, are the names capitalized when left out."""
+        before = self._shown()
         self._names = tuple(names)
         self._titles = tuple(titles) or tuple(name.replace("-", " ").capitalize() for name in names)
         assert len(self._titles) == len(self._names)
-        self.update()
+        if self._shown() != before:
+            self.update()
 
     def set_current(self, name: str, fraction: float = 0.0, done: Collection[str] = frozenset()) -> None:
         """`name` runs and is `fraction` (0 to 1) done; "" when none runs."""
+        before = self._shown()
         self._current = name
         self._fraction = min(1.0, max(0.0, fraction))
         self._done = frozenset(done)
@@ -67,7 +70,11 @@ class StageBar(QWidget):
                     titles=self._titles[index],
                 )
             )
-        self.update()
+        if self._shown() != before:
+            self.update()
+
+    def _shown(self) -> tuple[object, ...]:
+        return self._names, self._titles, self._current, self._fraction, self._done
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
         if not self._names:

@@ -17,6 +17,7 @@ from PySide6.QtCore import QEventLoop, QPoint, QPointF, Qt, QTimer
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QWidget
 
+from dfrot_gui import translation
 from dfrot_gui.app import make_application, make_window
 from dfrot_gui.main_window import HISTORY, RECIPE, RESULTS, RUN, MainWindow
 from dfrot_gui.pages.history_page import HistoryPage
@@ -34,7 +35,7 @@ NUMBERS = {
     "evaluation.num_windows": 2,
 }
 #: For what takes half a minute on a computer that has nothing else to do.
-PATIENCE_S = 120.0
+PATIENCE_S = 300.0
 STOPS_MS = 15_000
 MODES: tuple[Mode, ...] = ("dark", "light")
 
@@ -47,6 +48,7 @@ class Session:
         self._app = make_application([])
         Theme.get().install(self._app, "dark")
         settings = Settings(folder / "settings.ini")
+        translation.install(self._app, "en")
         settings.output_root = folder / "output"
         self.window: MainWindow = make_window(settings, lambda _: "stop")
         self.window.move(0, 0)
@@ -102,6 +104,13 @@ def go_through(session: Session) -> None:
     results = result_page(window)
     for button in results.views.buttons:
         session.click(button)
+        if button.text() == "Text":
+            session.click(results.text.ask_button)
+            session.wait_for("both answers", lambda: results.text.process.state.generation is not None, PATIENCE_S)
+            assert all(answer.toPlainText() for answer in results.text.answers.values())
+        if button.text() == "Sensitivity":
+            session.click(results.sensitivity.measure_button)
+            session.wait_for("the map", results.sensitivity.map.isVisible, PATIENCE_S)
         session.picture(f"results-{button.text().lower().replace(' ', '-')}")
     session.click(window.sidebar.buttons[RUN])
     chart = page.map

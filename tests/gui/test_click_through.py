@@ -20,7 +20,7 @@ def test_a_whole_session_with_the_mouse_under_x(tmp_path: Path) -> None:
     places = {f"XDG_{name}_HOME": str(tmp_path / name.lower()) for name in ("CONFIG", "DATA", "STATE")}
     environment = os.environ | places | {"QT_QPA_PLATFORM": "xcb", "OMP_NUM_THREADS": str(os.cpu_count() or 1)}
     command = [sys.executable, "-m", "tests.gui.click_through", str(tmp_path)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stderr[-3_000:]
     assert done.stdout.split()[0] == "xcb"
     for page in PAGES:

@@ -120,6 +120,8 @@ def test_from_the_launch_to_a_checked_checkpoint_in_four_clicks(
     state = window.runs.state
     assert state.status == "finished", f"{state.message} {state.remedy}"
     assert window.stack.currentIndex() == RESULTS
+    results = result_page(window)
+    qtbot.waitUntil(lambda: results.text.ask_button.isEnabled() and results.sensitivity.measure_button.isEnabled())
     assert state.proof, "what was written was checked"
     assert not failures(state.proof)
     output = window.runs.output_dir

@@ -27,11 +27,7 @@ from dfrot_engine import (
 from dfrot_engine.events import JOURNAL
 from dfrot_engine.units import about_text, duration_text
 from dfrot_gui.run_parts import Series
-from dfrot_gui.run_progress import (
-    elapsed_s,
-    overall_fraction,
-    remaining_s,
-)
+from dfrot_gui.run_progress import RunClock, elapsed_s, overall_fraction, remaining_s
 from dfrot_gui.run_state import MAX_LOG_LINES, RunState, fold, replay, with_request
 from tests.gui import fake_engine
 
@@ -99,6 +95,26 @@ def test_pauses_do_not_count_as_elapsed() -> None:
     assert state.status == "running"
     assert elapsed_s(state, at(105)) == pytest.approx(15)
     assert elapsed_s(fold(state, RunEnded(status="finished", time=at(110)))) == pytest.approx(20)
+
+
+def test_a_computer_whose_clock_is_set_moves_no_time_of_a_run() -> None:
+    """Two hours back or forward while the engine goes on: its own clock, which the events are from, does not jump."""
+    for hours in (2, -2):
+        begun = datetime.now(UTC)
+        state, clock = fold_all(started(begun)), RunClock()
+        clock.hear(state.last_heard)
+        assert elapsed_s(state, clock.now()) == pytest.approx(0, abs=5)
+        far = begun + timedelta(hours=hours, seconds=30)
+        state = fold(fold_all(started(begun + timedelta(hours=hours))), RemainingTime(seconds=90, time=far))
+        clock.hear(state.last_heard)
+        assert elapsed_s(state, clock.now()) == pytest.approx(30, abs=5)
+        assert remaining_s(state, clock.now()) == pytest.approx(90, abs=5)
+
+
+def test_a_run_in_another_process_has_gone_on_since_its_last_word() -> None:
+    clock = RunClock()
+    clock.hear(datetime.now(UTC) - timedelta(minutes=3))
+    assert clock.now() - datetime.now(UTC) == pytest.approx(timedelta(0), abs=timedelta(seconds=5))
 
 
 def test_a_request_shows_before_the_engine_answers() -> None:
