@@ -41,8 +41,8 @@ CLOSES_MS = 14_000
 @pytest.fixture(scope="module")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Wide enough for the groups of the default recipe."""
-    sizes = {"hidden_size": 128, "intermediate_size": 256, "max_position_embeddings": 4096}
-    return save_tiny_model("llama", tmp_path_factory.mktemp("models") / "tiny-llama", **sizes)
+    folder = tmp_path_factory.mktemp("models") / "tiny-llama"
+    return save_tiny_model("llama", folder, hidden_size=128, intermediate_size=256, max_position_embeddings=4096)
 
 
 @pytest.fixture
