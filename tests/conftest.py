@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.warm import Warm, warm_process
+
 HUB = os.environ.get("DFROT_TEST_HUB") == "1"
 _HOME = Path(tempfile.mkdtemp(prefix="dfrot-tests-"))
 
@@ -29,6 +31,8 @@ for _name in ("CONFIG", "DATA", "STATE", "CACHE"):
 # The converted sample model lies in the cache; a folder that stays saves its conversion in the next session.
 if "DFROT_TEST_CACHE" in os.environ:
     os.environ["XDG_CACHE_HOME"] = os.environ["DFROT_TEST_CACHE"]
+
+gc.disable()  # until everything is imported, which takes a third less time so
 
 # A shell has what it starts in the background ignore Ctrl-C, which processes that tests start would inherit.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -63,6 +67,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish() -> None:
     gc.freeze()  # half a million objects that were imported stay; collections need not look at them again and again
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)
@@ -92,3 +97,15 @@ def sample_folder() -> Path:
     from dfrot_engine.recipe import ModelSource
 
     return fetch(ModelSource(id_or_path="sample"), lambda *_: None)
+
+
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
+    """Starts engines without the seconds that a start takes."""
+    from tests.engine.survive.killing import arguments
+    from tests.tiny_models import save_tiny_model
+
+    folder = tmp_path_factory.mktemp("warm")
+    model = save_tiny_model("llama-tied", folder / "model", intermediate_size=128)
+    with warm_process(arguments("qronos", model, folder / "out")) as warm:
+        yield warm

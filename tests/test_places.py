@@ -19,6 +19,7 @@ import pytest
 
 from dfrot_engine.events import JOURNAL, read_events
 from dfrot_engine.run_record import read_run
+from tests.warm import Warm
 
 ROOT = Path(__file__).parents[1]
 SETTINGS = (
@@ -67,6 +68,7 @@ sys.exit(dfrot_engine.cli.main())
 """
 #: Somebody without a name, without a home and without the rights of root.
 NOBODY = ("unshare", "--user", "--map-user=12345")
+ENGINE = (sys.executable, "-m", "dfrot_engine")
 
 
 def needs_unshare() -> None:
@@ -74,13 +76,13 @@ def needs_unshare() -> None:
         pytest.skip("another user's rights cannot be had here (unshare --user)")
 
 
-def start(arguments: Sequence[str], environment: dict[str, str], before: Sequence[str] = ()) -> subprocess.Popen[str]:
-    """Python with these arguments, and of the environment only what is given."""
+def start(
+    arguments: Sequence[str], environment: dict[str, str], before: Sequence[str] = (sys.executable,)
+) -> subprocess.Popen[str]:
+    """Python, or what else is named, with these arguments, and of the environment only what is given."""
     own = {"PATH": os.defpath, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "QT_QPA_PLATFORM": "offscreen"}
     own |= {"HF_HUB_OFFLINE": "1"} | environment
-    return subprocess.Popen(
-        [*before, sys.executable, *arguments], env=own, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    return subprocess.Popen([*before, *arguments], env=own, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def ended(child: subprocess.Popen[str]) -> tuple[int, str, str]:
@@ -93,7 +95,7 @@ def ended(child: subprocess.Popen[str]) -> tuple[int, str, str]:
 
 def run_command(model: Path, output: Path, *more: str) -> list[str]:
     settings = [part for setting in (*SETTINGS, *more) for part in ("--set", setting)]
-    return ["-m", "dfrot_engine", "run", "--model", str(model), "--output", str(output), "--device", "cpu", *settings]
+    return ["run", "--model", str(model), "--output", str(output), "--device", "cpu", *settings]
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +127,7 @@ HOMES = ("turkish, spaces and letters", "below a file", "read-only")
 def test_a_run_finishes_with_any_home(kind: str, model: Path, tmp_path: Path) -> None:
     environment, before = home_of(kind, tmp_path)
     output = tmp_path / "Çıktı out"
-    status, said, errors = ended(start(run_command(model, output), environment, before))
+    status, said, errors = ended(start(run_command(model, output), environment, (*before, *ENGINE)))
     assert status == 0, said + errors
     assert "Traceback" not in errors
     assert (output / "model.safetensors").is_file()
@@ -136,7 +138,7 @@ def test_a_run_finishes_with_any_home(kind: str, model: Path, tmp_path: Path) ->
 @pytest.mark.parametrize("kind", HOMES)
 def test_the_window_opens_and_closes_with_any_home(kind: str, tmp_path: Path) -> None:
     environment, before = home_of(kind, tmp_path)
-    status, said, errors = ended(start(["-c", WINDOW], environment, before))
+    status, said, errors = ended(start(["-c", WINDOW], environment, (*before, sys.executable)))
     assert status == 0, said + errors
     assert "Traceback" not in errors
     if kind == HOMES[0]:
@@ -149,16 +151,16 @@ def test_the_window_opens_and_closes_with_any_home(kind: str, tmp_path: Path) ->
 def test_without_any_home_it_says_what_is_missing(module: str) -> None:
     needs_unshare()
     command = ["-m", module, *(["runs"] if module == "dfrot_engine" else [])]
-    status, _, errors = ended(start(command, {}, NOBODY))
+    status, _, errors = ended(start(command, {}, (*NOBODY, sys.executable)))
     assert status == 1
     assert "HOME is not set" in errors
     assert "Traceback" not in errors
 
 
-def test_two_runs_into_one_folder_do_not_harm_each_other(model: Path, tmp_path: Path) -> None:
+def test_two_runs_into_one_folder_do_not_harm_each_other(warm: Warm, model: Path, tmp_path: Path) -> None:
     """One of them has the folder, the other is told who has it; what is there in the end is whole."""
     environment, output = {"HOME": str(tmp_path)}, tmp_path / "out"
-    children = [start(run_command(model, output), environment) for _ in range(2)]
+    children = [start(run_command(model, output), environment, warm.engine) for _ in range(2)]
     both: list[tuple[int, str, str]] = []
     readers = [threading.Thread(target=lambda child=child: both.append(ended(child))) for child in children]
     for reader in readers:
@@ -170,7 +172,7 @@ def test_two_runs_into_one_folder_do_not_harm_each_other(model: Path, tmp_path: 
         assert "Traceback" not in errors
         # The second one comes while the first is at work, or after it, and then finds everything done.
         assert status == 0 or "Another run is using" in said + errors, said + errors
-    verify = ended(start(["-m", "dfrot_engine", "verify", str(output)], environment))
+    verify = ended(start(["verify", str(output)], environment, warm.engine))
     assert verify[0] == 0, verify
     record = read_run(tmp_path / "out.dfrot")
     assert record is not None
@@ -200,13 +202,13 @@ def move_into_the_future(folder: Path, hours: int) -> None:
         os.utime(path, (later, later))
 
 
-def test_a_clock_set_back_between_two_starts_changes_nothing(model: Path, tmp_path: Path) -> None:
+def test_a_clock_set_back_between_two_starts_changes_nothing(warm: Warm, model: Path, tmp_path: Path) -> None:
     environment = {"HOME": str(tmp_path)}
     command = [*run_command(model, tmp_path / "out"), "--keep-work"]
-    status, said, errors = ended(start(command, environment))
+    status, said, errors = ended(start(command, environment, warm.engine))
     assert status == 0, said + errors
     move_into_the_future(tmp_path / "out.dfrot", hours=2)
-    status, said, errors = ended(start(command, environment))
+    status, said, errors = ended(start(command, environment, warm.engine))
     assert status == 0, said + errors
     assert "done before, reuse" in said, "the second start found it done"
     record = read_run(tmp_path / "out.dfrot")

@@ -16,6 +16,8 @@ from dfrot_engine.rotation_names import rotation_name
 from dfrot_engine.whole_file import whole_file
 
 _SIZE_INCHES, _DPI = (7.2, 3.4), 130
+# Room for numbers of seven characters; a layout that measures them takes a third of the time of drawing.
+_MARGINS = {"left": 0.12, "right": 0.975, "bottom": 0.15, "top": 0.97}
 _USUAL_BYTES = 60_000
 
 
@@ -72,6 +74,7 @@ def _empty_figure() -> Any:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=_SIZE_INCHES, layout="constrained")
+    figure = Figure(figsize=_SIZE_INCHES)
+    figure.subplots_adjust(**_MARGINS)
     FigureCanvasAgg(figure)
     return figure

@@ -59,7 +59,9 @@ class Tokenizer:
         ModelError: it has no token for a part of the text, or is damaged where it was not looked at before.
         """
         with _explained(self._name):
-            return np.array(self._tokenizer.encode(text, add_special_tokens=False).ids, dtype=np.int64)
+            # A batch of one: `encode` keeps where in the text each token was as well, which takes twice the time.
+            (encoded,) = self._tokenizer.encode_batch_fast([text], add_special_tokens=False)
+            return np.array(encoded.ids, dtype=np.int64)
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of tokens, special ones left out."""

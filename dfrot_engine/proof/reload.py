@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from math import expm1
 from typing import Any, NamedTuple
 
 import torch
@@ -92,8 +92,8 @@ def prove_reload(
     is_float32: bool,
     noisy: LogitsOf | None = None,
     rounds: bool = True,
-) -> list[ProofRow]:
-    """Perplexity and KL divergence of a reloaded checkpoint against its reference.
+) -> tuple[list[ProofRow], float]:
+    """Perplexity and KL divergence of a reloaded checkpoint against its reference, and its perplexity itself.
 
     Args:
         tokens: [B, T] windows of the text.
@@ -106,7 +106,7 @@ def prove_reload(
     for window, tokens_T in enumerate(tokens):
         expected, found = reference(window), logits(window)
         if not bool(torch.isfinite(found).all()):
-            return [_not_finite(label)]
+            return [_not_finite(label)], math.nan
         before.add(expected, tokens_T)
         after.add(found, tokens_T, expected)
     limits = limits_of(kind, recipe if rounds else _weights_alone(recipe), is_float32=is_float32)
@@ -122,7 +122,7 @@ def prove_reload(
         ("Perplexity", relative, limits.perplexity, f"perplexity {after.perplexity:.3f} and {before.perplexity:.3f}"),
         ("KL divergence", after.kl_divergence, limits.kl, f"same top token {after.top1_agreement:.1%}"),
     )
-    return [
+    proved = [
         ProofRow(
             check="reload",
             output=label,
@@ -134,6 +134,7 @@ def prove_reload(
         )
         for name, figure, limit, note in rows
     ]
+    return proved, after.perplexity
 
 
 def limits_of(kind: str, recipe: Recipe, *, is_float32: bool) -> Limits:
@@ -164,7 +165,7 @@ def _moved_by(noisy: LogitsOf, reference: LogitsOf, tokens: Tensor) -> Limits:
         differences.append(_nll(found, tokens_T) - _nll(expected, tokens_T))
     difference_N = torch.cat(differences)
     error = float(difference_N.std()) / len(difference_N) ** 0.5
-    return Limits(expm1(min(_NOISE_ERRORS * error, 1.0)), _NOISE_KL * metrics.kl_divergence)
+    return Limits(math.expm1(min(_NOISE_ERRORS * error, 1.0)), _NOISE_KL * metrics.kl_divergence)
 
 
 def _nll(logits_TV: Tensor, tokens_T: Tensor) -> Tensor:

@@ -195,9 +195,11 @@ def _reload(
     is_float32 = fits_whole(job, 2) and computes_in_float32(job.recipe)
     model = load_model(folder, job.device, torch.float32 if is_float32 else None)
     whole = partial(logits_of, model, windows_BT)
-    _compare(proof, export, windows_BT, room, lambda rounds: whole(rounds=rounds), adapter=True, is_float32=is_float32)
+    perplexity = _compare(
+        proof, export, windows_BT, room, lambda rounds: whole(rounds=rounds), adapter=True, is_float32=is_float32
+    )
     written_BT = continuations(model, prompts_BT, lambda tokens: say(_WINDOWS + tokens))
-    return [_Reloaded(job.recipe.label(export), _perplexity(whole(), windows_BT), written_BT)]
+    return [_Reloaded(job.recipe.label(export), perplexity, written_BT)]
 
 
 def _compare(
@@ -209,19 +211,24 @@ def _compare(
     *,
     adapter: bool,
     is_float32: bool,
-) -> None:
+) -> float:
     """The reloaded model with the engine's own forward; with few codes, where noise decides, the weights alone as well.
 
     Args:
         logits: of the reloaded model, by whether it rounds activations.
+    Returns:
+        The reloaded model's perplexity.
     """
     job, has_few = proof.job, has_few_codes(export.kind, proof.job.recipe)
     expected = partial(reference_logits, job, proof.work, export.kind, windows_BT, room, adapter=adapter)
     prove = partial(prove_reload, export, job.recipe, tokens=windows_BT, is_float32=is_float32)
     if has_few:
-        proof.take(*prove(expected(rounds=False), logits(False), rounds=False))
+        alone, _ = prove(expected(rounds=False), logits(False), rounds=False)
+        proof.take(*alone)
     noisy = expected(noisy=True) if has_few else None
-    proof.take(*prove(expected(), logits(True), noisy=noisy))
+    rows, perplexity = prove(expected(), logits(True), noisy=noisy)
+    proof.take(*rows)
+    return perplexity
 
 
 def _judge_texts(

@@ -13,8 +13,8 @@ from collections import Counter
 from pathlib import Path
 
 from tests.engine.survive.killing import CASES, Killed, arguments, leftovers, points, run_straight
-from tests.engine.survive.warm import warm_process
 from tests.tiny_models import save_tiny_model
+from tests.warm import warm_process
 
 
 def main() -> int:

@@ -19,6 +19,7 @@ from dfrot_engine.cli import build_parser, main, options_from
 from dfrot_engine.events import parse_event
 from dfrot_engine.run_process import use_threads
 from tests.tiny_models import save_tiny_model
+from tests.warm import Warm
 
 SETTINGS = (
     "calibration.num_samples=4",
@@ -42,9 +43,9 @@ def arguments(model: Path, output: Path, *more: str) -> list[str]:
     return ["run", "--model", str(model), "--output", str(output), "--device", "cpu", *settings, *more]
 
 
-def start(*command: str) -> subprocess.Popen[str]:
+def start(warm: Warm, *command: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "dfrot_engine", *command],
+        [*warm.engine, *command],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         stdin=subprocess.PIPE,
@@ -62,15 +63,15 @@ def wait_for(child: subprocess.Popen[str], words: str) -> None:
     raise AssertionError(f"{words!r} never came: {child.communicate()[1]}")
 
 
-def test_json_is_nothing_but_events_and_ctrl_c_resumes(model: Path, tmp_path: Path) -> None:
-    child = start(*arguments(model, tmp_path / "out", "--json"))
+def test_json_is_nothing_but_events_and_ctrl_c_resumes(warm: Warm, model: Path, tmp_path: Path) -> None:
+    child = start(warm, *arguments(model, tmp_path / "out", "--json"))
     wait_for(child, '"event":"block_quantized","block":1')
     child.send_signal(signal.SIGINT)
     rest, errors = child.communicate(timeout=60)
     assert child.returncode == 130, errors
     assert parse_event(rest.splitlines()[-1]).event == "run_ended"
 
-    again = start(*arguments(model, tmp_path / "out", "--json"))
+    again = start(warm, *arguments(model, tmp_path / "out", "--json"))
     lines, errors = again.communicate(timeout=120)
     assert again.returncode == 0, errors
     events = [parse_event(line) for line in lines.splitlines()]
@@ -81,8 +82,8 @@ def test_json_is_nothing_but_events_and_ctrl_c_resumes(model: Path, tmp_path: Pa
     assert (tmp_path / "out" / "config.json").is_file()
 
 
-def test_commands_pause_resume_and_cancel(model: Path, tmp_path: Path) -> None:
-    child = start(*arguments(model, tmp_path / "out", "--json", "--stdin-commands"))
+def test_commands_pause_resume_and_cancel(warm: Warm, model: Path, tmp_path: Path) -> None:
+    child = start(warm, *arguments(model, tmp_path / "out", "--json", "--stdin-commands"))
     assert child.stdin
     wait_for(child, '"event":"run_started"')
     child.stdin.write('{"command": "pause"}\n')
@@ -125,8 +126,8 @@ def trial_arguments(model: Path, *more: str) -> list[str]:
     return ["trial", "--model", str(model), "--device", "cpu", "--threads", "1", *chosen, *more]
 
 
-def test_a_trial_tells_its_rows_and_its_result(model: Path, tmp_path: Path) -> None:
-    child = start(*trial_arguments(model, "--json"))
+def test_a_trial_tells_its_rows_and_its_result(warm: Warm, model: Path) -> None:
+    child = start(warm, *trial_arguments(model, "--json"))
     lines, errors = child.communicate(timeout=120)
     assert child.returncode == 0, errors
     events = [parse_event(line) for line in lines.splitlines()]
@@ -138,8 +139,8 @@ def test_a_trial_tells_its_rows_and_its_result(model: Path, tmp_path: Path) -> N
     assert ended.event == "run_ended"
 
 
-def test_ctrl_c_ends_a_trial(model: Path) -> None:
-    child = start(*trial_arguments(model, "--json"))
+def test_ctrl_c_ends_a_trial(warm: Warm, model: Path) -> None:
+    child = start(warm, *trial_arguments(model, "--json"))
     wait_for(child, '"stage":"calibrate"')
     child.send_signal(signal.SIGINT)
     rest, errors = child.communicate(timeout=60)

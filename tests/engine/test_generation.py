@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from dfrot_engine.trial.candidates import trial_options
 from tests.engine.exporters.test_gguf import gguf_model
 from tests.engine.runs import run_tiny, tiny_recipe
 from tests.tiny_models import save_tiny_model
+from tests.warm import Warm
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def question(written: Path, original: Path | None, **changes: object) -> Questio
     return replace(asked, **changes)  # pyright: ignore[reportArgumentType]
 
 
-def test_as_a_process_both_models_write_piece_by_piece(written: Path, original: Path) -> None:
+def test_as_a_process_both_models_write_piece_by_piece(warm: Warm, written: Path, original: Path) -> None:
     line = [
         "generate",
         str(written),
@@ -68,7 +68,7 @@ def test_as_a_process_both_models_write_piece_by_piece(written: Path, original: 
         "cpu",
     ]
     done = subprocess.run(
-        [sys.executable, "-m", "dfrot_engine", *line, "--json"],
+        [*warm.engine, *line, "--json"],
         capture_output=True,
         text=True,
         timeout=120,

@@ -19,6 +19,7 @@ from dfrot_engine.run_index import ENVIRONMENT, RunNote, find_note, forget_note,
 from dfrot_engine.work_lock import locked
 from tests.engine.runs import run_tiny, tiny_recipe
 from tests.tiny_models import save_tiny_model
+from tests.warm import Warm
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
@@ -229,11 +230,11 @@ def test_listing_needs_no_torch(tmp_path: Path) -> None:
     assert done.stdout.strip() == "False"
 
 
-def test_a_detached_engine_goes_on_when_nobody_listens(tmp_path: Path, tiny: Path) -> None:
+def test_a_detached_engine_goes_on_when_nobody_listens(warm: Warm, tmp_path: Path, tiny: Path) -> None:
     """Both pipes are closed at once, as when the window ends."""
     recipe = tiny_recipe(tiny, solver__kind="rtn", evaluation__num_windows=10)
     recipe.save(tmp_path / "recipe.toml")
-    command = [sys.executable, "-m", "dfrot_engine", "run", str(tmp_path / "recipe.toml"), "--output"]
+    command = [*warm.engine, "run", str(tmp_path / "recipe.toml"), "--output"]
     flags = ["--device", "cpu", "--threads", "1", "--json", "--stdin-commands", "--no-library"]
     process = subprocess.Popen(
         [*command, str(tmp_path / "out"), *flags],

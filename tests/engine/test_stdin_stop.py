@@ -11,13 +11,14 @@ import pytest
 
 from dfrot_engine import Event, Proved, RunEnded, parse_event
 from dfrot_engine.marker import MARKER, change_marker, seal
+from tests.warm import Warm
 
 WAITING = "import time; from dfrot_engine.stdin_stop import interrupt_on_stdin; interrupt_on_stdin(); time.sleep(60)"
 
 
-def verify(folder: Path) -> tuple[int, list[Event]]:
+def verify(warm: Warm, folder: Path) -> tuple[int, list[Event]]:
     """With a standard input that stays open, as the window's does."""
-    line = [sys.executable, "-m", "dfrot_engine", "verify", str(folder), "--json", "--stdin-commands"]
+    line = [*warm.engine, "verify", str(folder), "--json", "--stdin-commands"]
     with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout
         events = [parse_event(text) for text in child.stdout]
@@ -34,8 +35,8 @@ def folder(tmp_path: Path) -> Path:
     return written
 
 
-def test_rows_come_as_events(folder: Path) -> None:
-    status, events = verify(folder)
+def test_rows_come_as_events(warm: Warm, folder: Path) -> None:
+    status, events = verify(warm, folder)
     assert status == 0
     assert [(one.row.check, one.row.passed) for one in events if isinstance(one, Proved)] == [
         ("files", True),
@@ -44,12 +45,12 @@ def test_rows_come_as_events(folder: Path) -> None:
     assert isinstance(events[-1], RunEnded)
     assert events[-1].status == "finished"
     (folder / "model.safetensors").write_bytes(b"1235")
-    status, events = verify(folder)
+    status, events = verify(warm, folder)
     assert status == 1
     assert isinstance(events[0], Proved)
     assert events[0].row.passed is False
     (folder / MARKER).unlink()
-    status, events = verify(folder)
+    status, events = verify(warm, folder)
     assert status == 1
     assert isinstance(events[-1], RunEnded)
     assert events[-1].status == "failed"

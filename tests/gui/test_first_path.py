@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
@@ -23,6 +21,7 @@ from dfrot_gui.main_window import RECIPE, RESULTS, RUN, MainWindow
 from dfrot_gui.pages.model_list import ModelRows
 from dfrot_gui.settings import Settings
 from tests.gui.user import click, model_page, result_page, run_page
+from tests.tiny_models import save_tiny_model
 
 MOST_CLICKS = 4
 SIZES = {
@@ -43,11 +42,7 @@ CLOSES_MS = 14_000
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Wide enough for the groups of the default recipe."""
     folder = tmp_path_factory.mktemp("models") / "tiny-llama"
-    sizes = "hidden_size=128, intermediate_size=256, num_hidden_layers=2, max_position_embeddings=4096"
-    code = f"save_tiny_model('llama', Path({str(folder)!r}), {sizes})"
-    code = f"from pathlib import Path; from tests.tiny_models import save_tiny_model; {code}"
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
-    return folder
+    return save_tiny_model("llama", folder, hidden_size=128, intermediate_size=256, max_position_embeddings=4096)
 
 
 @pytest.fixture
@@ -136,6 +131,7 @@ def test_from_the_launch_to_a_checked_checkpoint_in_four_clicks(
     assert mouse.clicks <= MOST_CLICKS
 
 
+@pytest.mark.usefixtures("starts_warm")
 def test_the_sample_is_chosen_already_so_that_two_clicks_start_it(qtbot: QtBot, window: MainWindow) -> None:
     mouse, facts = Mouse(), model_page(window).facts
     qtbot.waitUntil(facts.use_button.isEnabled, timeout=60_000)
@@ -154,10 +150,11 @@ def test_an_engine_that_is_killed_leaves_the_window_its_last_words_and_a_way_on(
     make_short(window)
     window.go_to(RECIPE)
     qtbot.waitUntil(window.recipe_page.start_button.isEnabled, timeout=20_000)
+    before = set(psutil.Process().children())
     click(window.recipe_page.start_button)
     page = run_page(window)
     qtbot.waitUntil(lambda: window.runs.state.stage == "rotate", timeout=ENGINE_STARTS_MS)
-    (engine,) = psutil.Process().children()
+    (engine,) = set(psutil.Process().children()) - before
     os.kill(engine.pid, signal.SIGKILL)
     qtbot.waitUntil(lambda: not window.runs.is_active, timeout=10_000)
 

@@ -33,13 +33,17 @@ class Run:
         self.work_dir = folder / "out.dfrot"
         self.thread = RunThread(run_command(folder, behave), cancel_grace_s=grace_s)
         self.states: list[RunState] = []
+        self._others = set(psutil.Process().children(recursive=True))  # of other tests
         self.thread.state_changed.connect(self.states.append)
         self.thread.start()
 
     def wait(self, qtbot: QtBot) -> RunState:
         qtbot.waitUntil(self.thread.isFinished, timeout=20_000)
-        assert psutil.Process().children(recursive=True) == []
+        assert self.processes() == []
         return self.thread.state
+
+    def processes(self) -> list[psutil.Process]:
+        return [process for process in psutil.Process().children(recursive=True) if process not in self._others]
 
     def wait_for(self, qtbot: QtBot, status: str, timeout_ms: int = 5_000) -> None:
         qtbot.waitUntil(lambda: self.thread.state.status == status, timeout=timeout_ms)
@@ -58,7 +62,7 @@ def test_a_detached_engine_goes_on_to_its_end(qtbot: QtBot, tmp_path: Path) -> N
     qtbot.waitUntil(run.thread.isFinished, timeout=20_000)
     assert run.thread.is_left
     assert run.thread.state.status == "interrupted"
-    (engine,) = psutil.Process().children()
+    (engine,) = run.processes()
     heard = run.thread.state.last_heard
     assert heard is not None
     engine.wait(30)

@@ -230,12 +230,13 @@ def test_a_run_that_is_resumed_ends_the_trial(qtbot, window: MainWindow, runs: F
     assert not window.recipe_page.trial.try_button.isEnabled()
 
 
+@pytest.mark.usefixtures("starts_warm")
 def test_the_real_engine_tries_them_and_writes_nothing(qtbot: QtBot, tmp_path: Path) -> None:
     recipe = tiny_recipe(save_tiny_model("llama", tmp_path / "model"))
     trials = TrialModel()
     with qtbot.waitSignal(trials.ended, timeout=120_000):
         trials.start(recipe, RunOptions(output_dir=tmp_path / "out", device="cpu", threads=1))
-    assert trials.state.status == "finished", trials.state
+    assert trials.state.status == "finished", f"{trials.state.message} {trials.state.details}"
     assert trials.result is not None
     assert trials.result.rows == trials.state.tried
     assert trials.fraction == 1.0

@@ -34,6 +34,7 @@ from tests.gui.user import (
     run_page,
     visible_texts,
 )
+from tests.tiny_models import save_tiny_model
 
 STAGES = ("load", "calibrate", "rotate", "quantize", "export", "prove", "evaluate")
 SERIES = ("none", "random-orthogonal", "hadamard", "dfrot")
@@ -47,11 +48,7 @@ OpenWindow = Callable[[], MainWindow]
 
 @pytest.fixture(scope="module")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Made by another process, as everything that needs torch."""
-    folder = tmp_path_factory.mktemp("models") / "tiny-llama"
-    call = f"save_tiny_model('llama', Path({str(folder)!r}), num_hidden_layers={NUM_BLOCKS})"
-    _python(f"from pathlib import Path; from tests.tiny_models import save_tiny_model; {call}")
-    return folder
+    return save_tiny_model("llama", tmp_path_factory.mktemp("models") / "tiny-llama", num_hidden_layers=NUM_BLOCKS)
 
 
 @pytest.fixture
@@ -117,6 +114,7 @@ def test_from_a_folder_to_the_results(qtbot: QtBot, window: MainWindow, tmp_path
     assert_loads(output)
 
 
+@pytest.mark.usefixtures("starts_warm")
 def test_a_stopped_run_goes_on_where_it_was(qtbot: QtBot, window: MainWindow) -> None:
     click(window.recipe_page.start_button)
     page = run_page(window)
@@ -148,6 +146,7 @@ def test_a_stopped_run_goes_on_where_it_was(qtbot: QtBot, window: MainWindow) ->
     assert "→" in result_page(window).kpi("Perplexity").accessibleName()
 
 
+@pytest.mark.usefixtures("starts_warm")
 def test_closing_asks_stops_and_the_next_window_resumes(
     qtbot: QtBot, window: MainWindow, open_window: OpenWindow, answers: list[Closing], tiny_model: Path
 ) -> None:
@@ -277,13 +276,15 @@ def assert_saved(charts: list[Plot], folder: Path) -> None:
 
 def assert_loads(folder: Path) -> None:
     """By a program that knows nothing of this one."""
-    _python(
+    code = (
         "import torch; from transformers import AutoModelForCausalLM, AutoTokenizer\n"
         f"folder = {str(folder)!r}\n"
         "ids = AutoTokenizer.from_pretrained(folder)('What a rotation keeps', return_tensors='pt').input_ids\n"
         "logits = AutoModelForCausalLM.from_pretrained(folder)(ids).logits\n"
         "assert logits.shape[-1] == 384 and torch.isfinite(logits).all()"
     )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def other_architecture(model: Path, folder: Path) -> Path:
@@ -295,8 +296,3 @@ def other_architecture(model: Path, folder: Path) -> Path:
     config |= {"architectures": ["GPTNeoForCausalLM"], "model_type": "gpt_neo"}
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     return folder
-
-
-def _python(code: str) -> None:
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr

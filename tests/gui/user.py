@@ -63,7 +63,8 @@ def type_number(window: MainWindow, field: str, number: int) -> None:
     window.show_field(field)
     editor.selectAll()
     QTest.keyClicks(editor, str(number))
-    QTest.keyClick(editor, Qt.Key.Key_Tab)
+    # Not by Tab: nothing has or loses the focus where no window can become the active one.
+    QTest.keyClick(editor, Qt.Key.Key_Return)
 
 
 def choose_output(window: MainWindow, folder: Path) -> None:

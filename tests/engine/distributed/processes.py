@@ -18,6 +18,7 @@ from dfrot_engine.ranks import Place
 from tests.engine.runs import TINY
 
 ROOT = Path(__file__).parents[3]
+_PAIR = (Place(0, 2, 0, 2), Place(1, 2, 1, 2))
 _QUIET = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 
 
@@ -28,14 +29,20 @@ def under_torchrun(module: str, *arguments: str) -> subprocess.CompletedProcess[
     return subprocess.run(command, env=os.environ | _QUIET, capture_output=True, text=True, timeout=200, check=False)
 
 
-def start_engine(arguments: Sequence[str], place: Place | None = None, port: int = 0) -> subprocess.Popen[str]:
+def start_pair(command: Sequence[str], *arguments: Sequence[str]) -> list[subprocess.Popen[str]]:
+    """Two processes that share a run, with arguments for each."""
+    port = free_port()
+    return [start([*command, *own], place, port) for own, place in zip(arguments, _PAIR, strict=True)]
+
+
+def start(command: Sequence[str], place: Place | None = None, port: int = 0) -> subprocess.Popen[str]:
     """An engine that says JSON lines; the one of several that a place names, as torchrun would start it."""
     variables: dict[str, str] = {}
     if place is not None:
         variables = {name.upper(): str(number) for name, number in place._asdict().items()}
         variables |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     return subprocess.Popen(
-        [sys.executable, "-m", "dfrot_engine", *arguments],
+        command,
         env=os.environ | _QUIET | variables,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

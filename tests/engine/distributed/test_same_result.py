@@ -12,9 +12,10 @@ import torch
 from dfrot_engine.events import BlockQuantized, Event
 from dfrot_engine.progress import Control
 from dfrot_engine.recipe import Recipe
-from tests.engine.distributed.processes import assert_same, tensors, under_torchrun
+from tests.engine.distributed.processes import assert_same, start_pair, tensors
 from tests.engine.runs import run_tiny, tiny_recipe
 from tests.tiny_models import save_tiny_model
+from tests.warm import Warm
 
 _RTN, _GPTQ, _QRONOS = ({"solver.kind": kind} for kind in ("rtn", "gptq", "qronos"))
 _DFROT = {"rotation.r1.kind": "dfrot"}
@@ -73,7 +74,7 @@ CASES = {
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(warm: Warm, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All cases run, by one process and by two, each kind in a folder."""
     root = tmp_path_factory.mktemp("ranks")
     orders = []
@@ -91,9 +92,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     stopped, _ = run_tiny(_recipe_of(orders[0]), root / "two" / "w4a16-gptq", _stop, keep_rotations=False)
     assert stopped.status == "cancelled"
     (root / "cases.json").write_text(json.dumps(orders))
-    done = under_torchrun("tests.engine.distributed.driver", str(root / "cases.json"))
-    assert done.returncode == 0, done.stderr
-    assert not done.stdout
+    arguments = [str(root / "cases.json")]
+    for process in start_pair(warm.module("tests.engine.distributed.driver"), arguments, arguments):
+        said, errors = process.communicate(timeout=200)
+        assert process.returncode == 0, errors
+        assert not said
     return root
 
 

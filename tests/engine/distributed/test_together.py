@@ -16,24 +16,25 @@ import pytest
 from dfrot_engine import ranks
 from dfrot_engine.cli import main
 from dfrot_engine.events import BlockQuantized
-from dfrot_engine.ranks import Place
 from tests.engine.distributed.processes import (
     arguments,
     assert_same,
     events,
-    free_port,
-    start_engine,
+    start,
+    start_pair,
     tensors,
     under_torchrun,
 )
 from tests.engine.runs import run_tiny, tiny_recipe
 from tests.tiny_models import save_tiny_model
+from tests.warm import Warm
 
 _BLOCKS = 8
 _FIELDS = {"rotation.r1.kind": "dfrot", "solver.kind": "gptq", "exports": []}
 _SETTINGS = tuple(f"{name}={json.dumps(value) if value == [] else value}" for name, value in _FIELDS.items())
-_PAIR = (Place(0, 2, 0, 2), Place(1, 2, 1, 2))
 _LIMIT_S = 60
+#: Where a test is about the starting of processes.
+_PROGRAM = (sys.executable, "-m", "dfrot_engine")
 
 
 @pytest.fixture(scope="module")
@@ -52,12 +53,8 @@ def _end(process: subprocess.Popen[str]) -> dict[str, Any]:
     return events(output)[-1]
 
 
-def _pair(model: Path, outputs: tuple[Path, Path]) -> list[subprocess.Popen[str]]:
-    port = free_port()
-    return [
-        start_engine(arguments(model, output, *_SETTINGS), place, port)
-        for output, place in zip(outputs, _PAIR, strict=True)
-    ]
+def _pair(warm: Warm, model: Path, outputs: tuple[Path, Path]) -> list[subprocess.Popen[str]]:
+    return start_pair(warm.engine, *(arguments(model, output, *_SETTINGS) for output in outputs))
 
 
 def test_torchrun_runs_the_command_line(model: Path, tmp_path: Path):
@@ -70,7 +67,7 @@ def test_torchrun_runs_the_command_line(model: Path, tmp_path: Path):
 
 
 def test_ctrl_c_stops_all_and_one_goes_on(model: Path, tmp_path: Path):
-    process = start_engine(arguments(model, tmp_path / "two", *_SETTINGS, ranks=2))
+    process = start([*_PROGRAM, *arguments(model, tmp_path / "two", *_SETTINGS, ranks=2)])
     _until_block(process)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     assert _end(process)["status"] == "cancelled"
@@ -85,17 +82,17 @@ def test_ctrl_c_stops_all_and_one_goes_on(model: Path, tmp_path: Path):
     assert_same(tmp_path / "one", tmp_path / "two")
 
 
-def test_a_stop_of_one_stops_all(model: Path, tmp_path: Path):
-    first, second = _pair(model, (tmp_path / "out", tmp_path / "out"))
+def test_a_stop_of_one_stops_all(warm: Warm, model: Path, tmp_path: Path):
+    first, second = _pair(warm, model, (tmp_path / "out", tmp_path / "out"))
     _until_block(first)
     second.send_signal(signal.SIGINT)
     assert _end(first)["status"] == "cancelled"
     assert second.communicate(timeout=_LIMIT_S)[0] == ""
 
 
-def test_one_that_fails_ends_all_with_its_words(model: Path, tmp_path: Path):
+def test_one_that_fails_ends_all_with_its_words(warm: Warm, model: Path, tmp_path: Path):
     (tmp_path / "file").touch()
-    first, second = _pair(model, (tmp_path / "out", tmp_path / "file" / "out"))
+    first, second = _pair(warm, model, (tmp_path / "out", tmp_path / "file" / "out"))
     ended = _end(first)
     second.communicate(timeout=_LIMIT_S)
     assert ended["status"] == "failed"
@@ -104,8 +101,8 @@ def test_one_that_fails_ends_all_with_its_words(model: Path, tmp_path: Path):
     assert (first.returncode, second.returncode) == (1, 1)
 
 
-def test_one_that_is_killed_ends_all(model: Path, tmp_path: Path):
-    first, second = _pair(model, (tmp_path / "out", tmp_path / "out"))
+def test_one_that_is_killed_ends_all(warm: Warm, model: Path, tmp_path: Path):
+    first, second = _pair(warm, model, (tmp_path / "out", tmp_path / "out"))
     _until_block(first)
     second.kill()
     ended = _end(first)

@@ -85,8 +85,8 @@ def test_w8a8_keeps_the_model(tmp_path: Path) -> None:
         "rotation.r1.sample_rows": 4_096,
         "calibration.num_samples": 2,
         "calibration.seq_len": 256,
-        "evaluation.seq_len": 512,
-        "evaluation.num_windows": 3,
+        "evaluation.seq_len": 256,
+        "evaluation.num_windows": 4,
     }.items():
         recipe = recipe.with_field(field, value)
     ended, _ = run_tiny(recipe, tmp_path / "out")

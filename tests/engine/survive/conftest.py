@@ -1,4 +1,4 @@
-"""One warm process and one model for all tests of this folder; nothing may ever change the model."""
+"""One model for all tests of this folder, which nothing may ever change."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.survive.killing import arguments
-from tests.engine.survive.warm import Warm, warm_process
 from tests.tiny_models import save_tiny_model
 
 
@@ -25,12 +23,6 @@ def model(source: Path) -> Iterator[Path]:
     before = _stamps(source)
     yield source
     assert _stamps(source) == before
-
-
-@pytest.fixture(scope="session")
-def warm(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
-    with warm_process(arguments("qronos", source, tmp_path_factory.mktemp("warm") / "out")) as warm:
-        yield warm
 
 
 def _stamps(folder: Path) -> dict[str, tuple[str, int]]:

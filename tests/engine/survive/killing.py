@@ -14,7 +14,7 @@ from typing import Any
 
 from dfrot_engine.events import BlockQuantized, StageAdvanced, StageFinished, StageStarted, read_events
 from dfrot_engine.whole_file import LEFTOVERS
-from tests.engine.survive.warm import Warm
+from tests.warm import Warm
 
 #: Before the first stage has begun, and after the last one is done.
 FIRST, LAST = "load", "report"

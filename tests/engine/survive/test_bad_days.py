@@ -14,7 +14,7 @@ import pytest
 
 from dfrot_engine.run_record import read_run
 from tests.engine.survive.killing import arguments, contents, leftovers
-from tests.engine.survive.warm import Order, Warm
+from tests.warm import Order, Warm
 
 SLOW = ("--set", "rotation.r1.steps=10000")
 

@@ -24,7 +24,7 @@ from tests.engine.survive.killing import (
     points,
     run_straight,
 )
-from tests.engine.survive.warm import Warm
+from tests.warm import Warm
 
 PLACES = {"qronos": 14, "gptq": 12}  # each is killed at twice
 LONGEST = 90  # operations until the second kill

@@ -22,8 +22,8 @@ from dfrot_engine.work_dir import WorkDir
 from dfrot_engine.work_lock import is_in_use, locked
 from tests.engine.runs import run_tiny, tiny_recipe
 from tests.engine.survive.killing import arguments, contents
-from tests.engine.survive.warm import Warm
 from tests.tiny_models import save_tiny_model
+from tests.warm import Warm
 
 OTHER = ("--set", "calibration.seed=7", "--set", "weights.group_size=8")
 
