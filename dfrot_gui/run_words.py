@@ -84,16 +84,21 @@ def time_line(state: RunState, now: datetime, left_s: float | None) -> str:
     return "  ·  ".join(parts)
 
 
+def _loss_text(loss: float) -> str:
+    """ "9,537.2", "5,444,100"; powers of ten only where the digits would not fit."""
+    return num(f"{loss:,.0f}" if 1e5 <= loss < 1e10 else f"{loss:,.5g}")
+
+
 def loss_kpi(state: RunState) -> Kpi:
     curve = state.loss
     if curve.lowest is None:
         return Kpi("–", tr("nothing refined yet"))
     best, first = curve.lowest.value, curve[0].value
     if len(curve) == 1 or first <= 0:
-        return Kpi(num(f"{best:,.5g}"), tr("at the start"))
+        return Kpi(_loss_text(best), tr("at the start"))
     change = 100 * (best / first - 1)
     return Kpi(
-        num(f"{best:,.5g}"),
+        _loss_text(best),
         tr("{change:+.0f} % since start", change=change).replace("-", "−"),
         "good" if change < -0.5 else "small",
     )

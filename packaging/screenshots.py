@@ -83,6 +83,7 @@ def show(look: Look, work: Path, out: Path) -> None:
     from dfrot_gui.main_window import HISTORY, MODEL, RECIPE, RESULTS, RUN
     from dfrot_gui.run_model import read_past_run
     from dfrot_gui.settings import Settings
+    from dfrot_gui.sidebar import MODES
     from dfrot_gui.theme import Theme
     from dfrot_gui.translation import install
 
@@ -100,7 +101,7 @@ def show(look: Look, work: Path, out: Path) -> None:
 
     def take(name: str) -> None:
         for theme in look.themes:
-            Theme.get().set_mode(theme)
+            window.sidebar.appearance.buttons[list(MODES).index(theme)].click()
             QTest.qWait(THEME_MS)
             save(window, out / f"{name}-{look.name or theme}.png")
 

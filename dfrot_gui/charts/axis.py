@@ -14,6 +14,8 @@ Number = Callable[[float], str]
 
 # From tenths to decades; sets between them keep labels apart where whole steps would touch before the next power.
 MIN_LABELS = 2
+# Between these, numbers are written out with separators.
+GROUPED_FROM, MOST_DIGITS = 10_000, 1e10
 LABELLED_FACTORS: tuple[tuple[float, ...], ...] = (
     tuple(tenth / 10 for tenth in range(10, 100)),
     (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8),
@@ -46,7 +48,10 @@ class Axis(pg.AxisItem):
             return [number_text(10.0**value) if spacing else "" for value in values]
         if self.text:
             return [self.text(value) for value in values]
-        return [num(text) for text in super().tickStrings(list(values), scale, spacing or 1.0)]
+        spacing = spacing or 1.0
+        if spacing * scale >= 1 and MOST_DIGITS > max(map(abs, values), default=0.0) * scale >= GROUPED_FROM:
+            return [num(f"{value * scale:,.0f}") for value in values]  # pyqtgraph would write 5.7e+06
+        return [num(text) for text in super().tickStrings(list(values), scale, spacing)]
 
 
 def log_ticks(low: float, high: float, size: float, room: float) -> list[tuple[float | None, list[float]]]:
