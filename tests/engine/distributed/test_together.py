@@ -69,6 +69,13 @@ def test_torchrun_runs_the_command_line(model: Path, tmp_path: Path):
     assert said[-1]["status"] == "finished"
 
 
+def test_the_first_loads_by_itself_what_was_written(model: Path, tmp_path: Path):
+    """Libraries that see several processes would share out the loading, among some that do not load."""
+    settings = ("rotation.r1.kind=hadamard", "solver.kind=rtn")
+    process = start_engine([*arguments(model, tmp_path / "out", *settings, ranks=2), "--set", "proof=full"])
+    assert _end(process)["status"] == "finished"
+
+
 def test_ctrl_c_stops_all_and_one_goes_on(model: Path, tmp_path: Path):
     process = start_engine(arguments(model, tmp_path / "two", *_SETTINGS, ranks=2))
     _until_block(process)
