@@ -76,7 +76,7 @@ class AboutBox(QDialog):
         faults = [finding for finding in findings if finding.status in FAULTS]
         slow = [finding for finding in findings if finding.status == "slow"]
         said = [tr("To mend: {names}.", names=_names(faults)) if faults else tr("Ready.")]
-        said += [tr("Slower than need be: {names}.", names=_names(slow))] if slow else []
+        said += [tr("Could be better: {names}.", names=_names(slow))] if slow else []
         self.summary.setText(" ".join(said))
         self.findings.setPlainText(self._text)
         self.copy.setEnabled(True)

@@ -20,6 +20,8 @@ from dfrot_gui.translation import mark, num, tr
 LETTERS = "ABCDEF"
 LEAST, MOST = 2, len(LETTERS)
 NOTHING = "–"
+# Relative; the last bits of a forward differ between machines.
+SAME_ORIGINAL = 0.002
 # Says which form a recipe has, not what it does.
 _NOT_SETTINGS = ("version",)
 
@@ -125,6 +127,12 @@ NUMBERS: dict[str, Callable[[ComparedRun], str]] = {
     mark("Time"): lambda run: NOTHING if run.info.seconds is None else duration_text(run.info.seconds),
     mark("Peak memory"): lambda run: format_bytes(run.state.peak_bytes) if run.state.peak_bytes else NOTHING,
 }
+
+
+def is_measured_alike(runs: Sequence[ComparedRun]) -> bool:
+    """Whether perplexities may be compared: the original has the same one in each, so text and windows are the same."""
+    originals = [run.info.perplexity_original for run in runs if run.info.perplexity_original is not None]
+    return not originals or max(originals) <= (1 + SAME_ORIGINAL) * min(originals)
 
 
 def numbers_table(runs: Sequence[ComparedRun]) -> Table:

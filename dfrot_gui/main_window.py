@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 from PySide6.QtCore import QObject, Qt, QTimer
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QKeySequence, QShortcut, QShowEvent
-from PySide6.QtWidgets import QMainWindow, QMessageBox, QWidget
+from PySide6.QtWidgets import QMainWindow, QWidget
 
 from dfrot_engine import Recipe
+from dfrot_gui.closing import Closing, ask_how_to_close
 from dfrot_gui.help_box import show_help
 from dfrot_gui.late_pages import LatePages
 from dfrot_gui.notify import RunNotifier, Tray, system_tray
@@ -33,8 +33,6 @@ MODEL, RECIPE, RUN, RESULTS, HISTORY = range(5)
 # The engine is killed before this when it does not stop by itself; see run_worker.CANCEL_GRACE_S.
 CLOSE_TIMEOUT_MS = 15_000
 
-#: What to do with a run when the window is closed: "stay" keeps the window.
-Closing = Literal["background", "stop", "stay"]
 Confirm = Callable[[QWidget], Closing]
 MakePage = Callable[["MainWindow"], QWidget]
 
@@ -291,25 +289,3 @@ class MainWindow(QMainWindow):
             title, text = tr("Leaving the run to itself…"), tr("The window closes as soon as the engine has begun.")
         self.notice.show_message("inset", title, text, can_act=False)
         self._top.show()
-
-
-def ask_how_to_close(window: QWidget) -> Closing:
-    """Ask what is to become of the run when the window is closed."""
-    question = QMessageBox(window)
-    question.setIcon(QMessageBox.Icon.Question)
-    question.setWindowTitle(PRODUCT)
-    question.setText(tr("A run is going on."))
-    question.setInformativeText(
-        tr(
-            "It can go on in the background; History shows it when the window is opened again. "
-            "If you stop it, everything finished so far is kept and it can be resumed later."
-        )
-    )
-    keep = question.addButton(tr("Keep running in the background"), QMessageBox.ButtonRole.AcceptRole)
-    stop = question.addButton(tr("Stop and close"), QMessageBox.ButtonRole.DestructiveRole)
-    stay = question.addButton(tr("Cancel"), QMessageBox.ButtonRole.RejectRole)
-    question.setDefaultButton(stay)
-    question.setEscapeButton(stay)
-    question.exec()
-    answers: dict[object, Closing] = {keep: "background", stop: "stop"}
-    return answers.get(question.clickedButton(), "stay")

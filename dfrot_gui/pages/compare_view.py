@@ -13,13 +13,13 @@ from dfrot_gui.charts.block_error import OUTPUT, merge_linears
 from dfrot_gui.charts.card import ChartCard
 from dfrot_gui.charts.run_curves import Curve, RunCurvesChart
 from dfrot_gui.charts.size_perplexity import RunPoint, SizePerplexityChart
-from dfrot_gui.compare import ComparedRun, numbers_table, settings_table
+from dfrot_gui.compare import ComparedRun, is_measured_alike, numbers_table, settings_table
 from dfrot_gui.history_table import recipe_text, short_model, when_text
 from dfrot_gui.pages.result_tables import HEAD_HEIGHT, ROW_HEIGHT, TableCard
 from dfrot_gui.run_tables import TableModel
 from dfrot_gui.theme import RUN_TOKENS, Theme, px
 from dfrot_gui.translation import tr
-from dfrot_gui.widgets import Button, Card, box, clear, col, label, row, scrolled
+from dfrot_gui.widgets import Button, Card, Notice, box, clear, col, label, row, scrolled
 
 CHART_HEIGHT = 300
 # Of a table card: rows that are shown without scrolling, and pixels around them.
@@ -41,6 +41,7 @@ class CompareView(QWidget):
             tr("What differs"), self._settings, tr("Fields of the recipe; the others are the same")
         )
         self.numbers_card = TableCard(tr("Numbers"), self._numbers)
+        self.caution = Notice()
         self._make_charts()
         self._names = col(spacing=6)
         self._names_card = Card(margins=(18, 12, 18, 12))
@@ -61,6 +62,7 @@ class CompareView(QWidget):
         self._numbers.set_table(numbers_table(runs))
         for card in (self.settings_card, self.numbers_card):
             _fit(card)
+        self._warn()
         self.loss.set_curves(_curves(runs, _loss))
         self.blocks.set_curves(_curves(runs, _block_errors))
         self.tokens.set_curves(_curves(runs, _token_errors))
@@ -73,6 +75,16 @@ class CompareView(QWidget):
         self.sizes.set_points(points, originals)
         for card in self._cards:
             card.refresh_legend()
+
+    def _warn(self) -> None:
+        if is_measured_alike(self._runs):
+            self.caution.hide()
+            return
+        title = tr("These perplexities were not measured alike.")
+        text = tr(
+            "The original's own differs: other text, other windows or another model. Compare each with its original."
+        )
+        self.caution.show_message("warn", title, text)
 
     def names(self) -> list[str]:
         """What stands beside each letter."""
@@ -113,6 +125,7 @@ class CompareView(QWidget):
         first, second, third, fourth = self._cards
         return col(
             self._names_card,
+            self.caution,
             self.numbers_card,
             row((first, 1), (second, 1), spacing=16),
             row((third, 1), (fourth, 1), spacing=16),

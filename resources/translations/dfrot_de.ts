@@ -1216,6 +1216,10 @@
         <translation>Das Token schließen</translation>
     </message>
     <message>
+        <source>Could be better: {names}.</source>
+        <translation>Könnte besser sein: {names}.</translation>
+    </message>
+    <message>
         <source>Does it load here?</source>
         <translation>Lädt es hier?</translation>
     </message>
@@ -2452,10 +2456,6 @@ Der Lauf, aus dem sie stammt, behält seine eigene Datei.</translation>
         <translation>Größe der Gewichte</translation>
     </message>
     <message>
-        <source>Slower than need be: {names}.</source>
-        <translation>Langsamer als nötig: {names}.</translation>
-    </message>
-    <message>
         <source>Small, needs no download; good for a first run</source>
         <translation>Klein, ohne Herunterladen; gut für einen ersten Lauf</translation>
     </message>
@@ -2735,6 +2735,10 @@ Der Lauf, aus dem sie stammt, behält seine eigene Datei.</translation>
         <translation>Der mittlere Tokenfehler ist nicht kleiner als ohne Rotation: {mine:.4f} gegen {other:.4f}.</translation>
     </message>
     <message>
+        <source>The original&apos;s own differs: other text, other windows or another model. Compare each with its original.</source>
+        <translation>Die des Originals ist jeweils eine andere: anderer Text, andere Fenster oder ein anderes Modell. Vergleichen Sie jede mit der ihres Originals.</translation>
+    </message>
+    <message>
         <source>The preset it came from, or your own name</source>
         <translation>Die Vorlage, aus der es stammt, oder Ihr eigener Name</translation>
     </message>
@@ -2819,6 +2823,10 @@ Der Lauf, aus dem sie stammt, behält seine eigene Datei.</translation>
 {lines}</source>
         <translation>Diese Ordner werden gelöscht, mit allem, was Läufe dort geschrieben haben:
 {lines}</translation>
+    </message>
+    <message>
+        <source>These perplexities were not measured alike.</source>
+        <translation>Diese Perplexitäten sind nicht auf gleiche Weise gemessen.</translation>
     </message>
     <message>
         <source>They appear here as soon as a run has measured something.</source>

@@ -17,9 +17,10 @@ import pytest
 from PySide6.QtWidgets import QApplication, QWidget
 
 from dfrot_engine.run_index import ENVIRONMENT, RunNote
+from dfrot_gui.closing import Closing
 from dfrot_gui.history_model import HistoryModel
 from dfrot_gui.hub_search import HubSearch
-from dfrot_gui.main_window import HISTORY, RESULTS, RUN, Closing, MainWindow
+from dfrot_gui.main_window import HISTORY, RESULTS, RUN, MainWindow
 from dfrot_gui.pages.history_page import HistoryPage
 from dfrot_gui.pages.model_page import ModelPage
 from dfrot_gui.pages.recipe_page import RecipePage

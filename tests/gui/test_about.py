@@ -27,7 +27,7 @@ def test_help_opens_the_box(qtbot, window: MainWindow, monkeypatch: pytest.Monke
     box = shown.findChild(AboutBox)
     assert isinstance(box, AboutBox)
     qtbot.waitUntil(box.copy.isEnabled)
-    assert box.summary.text() == "To mend: torch. Slower than need be: CUDA."
+    assert box.summary.text() == "To mend: torch. Could be better: CUDA."
     box.accept()
     shown.accept()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -212,6 +213,18 @@ def test_a_comparison_follows_the_theme_and_escape_leaves_it(
     QTest.keyClick(compared.compare.back_button, Qt.Key.Key_Escape)
     assert compared._stack.currentIndex() == LIST
     assert len(compared.list.selected()) == 3
+
+
+def test_perplexities_of_other_texts_are_not_compared_without_a_word(compared: HistoryPage) -> None:
+    view = compared.compare
+    assert not view.caution.isVisible()
+    first, *others = view.runs
+    elsewhere = replace(first, info=first.info.model_copy(update={"perplexity_original": 30.0}))
+    view.show_runs((elsewhere, *others))
+    assert view.caution.isVisible()
+    assert "original" in view.caution.text
+    view.show_runs((first, *others))
+    assert not view.caution.isVisible()
 
 
 def test_one_run_or_seven_cannot_be_compared(qtbot: QtBot, page: HistoryPage, tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from PySide6.QtWidgets import QSystemTrayIcon
 from dfrot_engine import Recipe, RunOptions, RunStarted
 from dfrot_engine.events import JOURNAL
 from dfrot_engine.work_lock import locked
-from dfrot_gui.main_window import HISTORY, MODEL, RECIPE, RESULTS, RUN, Closing, MainWindow
+from dfrot_gui.closing import Closing
+from dfrot_gui.main_window import HISTORY, MODEL, RECIPE, RESULTS, RUN, MainWindow
 from dfrot_gui.notify import RunNotifier
 from dfrot_gui.pages.model_page import ModelPage
 from dfrot_gui.recipe_model import RecipeModel

@@ -17,7 +17,8 @@ from pytestqt.qtbot import QtBot
 from dfrot_engine import Recipe
 from dfrot_gui.app import make_window
 from dfrot_gui.charts.base import Plot
-from dfrot_gui.main_window import RECIPE, RESULTS, RUN, Closing, MainWindow
+from dfrot_gui.closing import Closing
+from dfrot_gui.main_window import RECIPE, RESULTS, RUN, MainWindow
 from dfrot_gui.pages.result_page import ResultPage
 from dfrot_gui.pages.run_page import RunPage
 from dfrot_gui.settings import Settings
