@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from compressed_tensors.offload import as_single_threaded
 from torch import Tensor
 from torch._C._distributed_c10d import PrefixStore, TCPStore
 
@@ -229,7 +230,9 @@ def joined(device: str, check: Callable[[], None] = lambda: None) -> Iterator[Ra
     try:
         if on_gpu:
             _take_gpu(here.local_rank, signals)
-        yield Ranks(rank, size, here.local_rank, signals)
+        # Else it would share out the loading of a checkpoint, among processes that do not load it.
+        with as_single_threaded():
+            yield Ranks(rank, size, here.local_rank, signals)
     finally:
         signals.close()
 

@@ -108,7 +108,7 @@ use_it() {
 
 check_result() {
   local output
-  output="$(dirname -- "$(find "$root$home" -name report.json -path '*dfrot*' -not -path '*/.cache/*' | head -n 1)")"
+  output="$(dirname -- "$(find "$root$home" -name model.safetensors -path '*/dfrot/*' -not -path '*.dfrot/*' | head -n 1)")"
   [[ -f "$output/model.safetensors" ]] || give_up "no checkpoint was saved"
   "$python" "$here/smoke_check.py" check "$root$home/tiny-llama" "$output" 2>"$work/check.log" ||
     give_up "the result is not what it should be; see $work/check.log"

@@ -27,7 +27,8 @@ QUICK = (
     "rotation.r1.sample_rows=512",
     "weights.group_size=16",
 )
-LORA = ("recovery.kind=lora", "recovery.steps=2")
+#: Fewer steps find nothing that is worth keeping.
+LORA = ("recovery.kind=lora", "recovery.steps=40", "recovery.rank=4")
 #: Files that a run leaves, by its name below.
 LEAVES = {
     "run": ("model.safetensors", "README.md", "figures/token_error.png", "report.json"),

@@ -66,6 +66,14 @@ def test_torchrun_runs_the_command_line(model: Path, tmp_path: Path):
     assert said[-1]["status"] == "finished"
 
 
+def test_the_first_loads_by_itself_what_was_written(model: Path, tmp_path: Path):
+    """Libraries that see several processes would share out the loading, among some that do not load."""
+    settings = ("rotation.r1.kind=dfrot", "solver.kind=rtn")
+    done = under_torchrun("dfrot_engine", *arguments(model, tmp_path / "out", *settings), "--set", "proof=full")
+    assert done.returncode == 0, done.stderr
+    assert events(done.stdout)[-1]["status"] == "finished"
+
+
 def test_ctrl_c_stops_all_and_one_goes_on(model: Path, tmp_path: Path):
     process = start([*_PROGRAM, *arguments(model, tmp_path / "two", *_SETTINGS, ranks=2)])
     _until_block(process)
