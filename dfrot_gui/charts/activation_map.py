@@ -102,11 +102,14 @@ class ActivationMapChart(Plot):
         by_site = getattr(self.map, f"site_{name}")
         return by_site[self.site] if self.site is not None and self.site < len(by_site) else getattr(self.map, name)
 
+    def set_has_data(self, has_data: bool) -> None:
+        super().set_has_data(has_data)
+        self._bar.setVisible(has_data)
+
     def set_map(self, chart: ActivationMap | None) -> None:
         """The map of the same run may have grown; what is pinned stays where there still is such a cell."""
         is_other = chart is None or self.map is None or not _is_alike(chart, self.map)
         self.map = chart
-        self._bar.setVisible(chart is not None)
         self.set_has_data(chart is not None)
         if is_other:
             self.cursor_cell = None

@@ -51,10 +51,13 @@ class SensitivityMap(Plot):
         self.set_has_data(False)
         self.apply_theme(Theme.get().t)
 
+    def set_has_data(self, has_data: bool) -> None:
+        super().set_has_data(has_data)
+        self._bar.setVisible(has_data)
+
     def set_result(self, result: SensitivityResult | None) -> None:
         self.result = result
         self._rows = {(row.block, row.linear): row for row in result.rows} if result else {}
-        self._bar.setVisible(bool(self._rows))
         self.set_has_data(bool(self._rows))
         self.set_marked(())
         if not self._rows or result is None:

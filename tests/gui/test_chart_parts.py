@@ -1,11 +1,15 @@
-"""A chart keeps its range while its data change little, and shows everything when asked."""
+"""Parts of charts: ranges that stay while data change little, numbers on axes, what a chart without data shows."""
 
 from __future__ import annotations
 
+import pyqtgraph as pg
+import pytest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
+from dfrot_gui.charts.activation_map import ActivationMapChart
 from dfrot_gui.charts.refinement_loss import RefinementLossChart
+from dfrot_gui.charts.sensitivity_map import SensitivityMap
 from dfrot_gui.run_parts import Point
 
 
@@ -43,3 +47,20 @@ def test_much_less_data_and_a_wish_to_see_everything_take_the_whole_view(qtbot: 
     chart.reset_view()
     assert right_end(chart, 1_030) < with_room
     assert right_end(chart, 100) < 115
+
+
+@pytest.mark.parametrize("kind", [ActivationMapChart, SensitivityMap])
+def test_a_map_without_data_shows_its_sentence_alone(qtbot: QtBot, kind: type[ActivationMapChart]) -> None:
+    chart = kind()
+    qtbot.addWidget(chart)
+    chart.show()
+    qtbot.waitExposed(chart)
+    assert not any(bar.isVisible() for bar in chart.scene().items() if isinstance(bar, pg.ColorBarItem))
+    assert chart._empty.isVisible()
+
+
+def test_large_numbers_of_a_plain_axis_are_written_out(qtbot: QtBot) -> None:
+    axis = RefinementLossChart().plot_item.getAxis("left")
+    assert axis.tickStrings([5_700_000.0, 5_650_000.0], 1.0, 50_000.0) == ["5,700,000", "5,650,000"]
+    assert axis.tickStrings([0.5, 1.0], 1.0, 0.5) == ["0.5", "1.0"]
+    assert "e+" in axis.tickStrings([5.7e12], 1.0, 1e11)[0]
