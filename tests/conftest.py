@@ -34,9 +34,11 @@ if "DFROT_TEST_CACHE" in os.environ:
 
 gc.disable()  # until everything is imported, which takes a third less time so
 
-# A shell has what it starts in the background ignore Ctrl-C, which processes that tests start would inherit.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# A shell has what it starts in the background ignore Ctrl-C, and nohup the end of the terminal; processes that tests
+# start would inherit that.
+for _number, _usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _usual)
 
 
 def pytest_unconfigure() -> None:

@@ -218,12 +218,12 @@ def test_a_clock_set_back_between_two_starts_changes_nothing(warm: Warm, model: 
     assert all(stage.seconds >= 0 for stage in record.stages)
 
 
-def test_a_clock_set_back_during_a_run_leaves_its_times_in_order(model: Path, tmp_path: Path) -> None:
+def test_a_clock_set_back_during_a_run_leaves_its_times_in_order(warm: Warm, model: Path, tmp_path: Path) -> None:
     """Files of before are then later than now, and the journal goes on from where it was."""
     environment, work = {"HOME": str(tmp_path)}, tmp_path / "out.dfrot"
     command = [*run_command(model, tmp_path / "out"), "--keep-work"]
     began, began_s = datetime.now(UTC), time.monotonic()
-    status, said, errors = ended(start(["-c", SET_BACK, str(work / JOURNAL), *command[2:]], environment))
+    status, said, errors = ended(start(["-c", SET_BACK, str(work / JOURNAL), *command], environment))
     took_s = time.monotonic() - began_s
     assert status == 0, said + errors
     times = [event.time for event in read_events(work)]
@@ -235,8 +235,8 @@ def test_a_clock_set_back_during_a_run_leaves_its_times_in_order(model: Path, tm
     assert record is not None
     assert record.status == "finished"
     assert 0 < sum(stage.seconds for stage in record.stages) <= record.seconds <= took_s
-    verified = ended(start(["-m", "dfrot_engine", "verify", str(tmp_path / "out")], environment))
+    verified = ended(start(["verify", str(tmp_path / "out")], environment, warm.engine))
     assert verified[0] == 0, verified
-    status, said, errors = ended(start(command, environment))
+    status, said, errors = ended(start(command, environment, warm.engine))
     assert status == 0, said + errors
     assert "done before, reuse" in said, "the clock being right again, it is still found done"

@@ -57,8 +57,9 @@ def test_every_preset_ends_with_a_report(preset: str, model: Path, tmp_path: Pat
     assert ("perplexity_engine" in report) is is_written
     if is_written:
         assert report_of(output) == report
-        # The folder is loaded in its own 16 bits.
-        assert report["perplexity_engine"] == pytest.approx(report["perplexity_quantized"], rel=0.02)
+        # The folder is loaded in its own 16 bits, which decide over many a code of four bits.
+        apart = 0.1 if preset.startswith("w4a4") else 0.02
+        assert report["perplexity_engine"] == pytest.approx(report["perplexity_quantized"], rel=apart)
         assert report["perplexity_engine"] != report["perplexity_quantized"]
 
 
