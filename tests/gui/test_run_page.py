@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from dfrot_engine import Event, Recipe, RunEnded, RunOptions
 from dfrot_engine.events import JOURNAL
 from dfrot_gui.pages.run_page import RunPage
 from dfrot_gui.run_model import RunModel
-from dfrot_gui.run_state import RunState
+from dfrot_gui.run_state import RunState, with_request
 from dfrot_gui.run_words import loss_kpi, massive_kpi, memory_kpi, recipe_line, speed_kpi
 from dfrot_gui.theme import Theme
 from tests.gui import fake_engine
@@ -74,6 +75,16 @@ def test_a_run_is_paused_resumed_and_stopped_with_the_buttons(
     assert page.banner.isVisible()
     assert page.banner.resume_button.isVisible()
     assert not page.stop_button.isVisible()
+
+
+def test_a_run_is_not_stopped_twice(qtbot: QtBot, page: RunPage, runs: RunModel, tmp_path: Path) -> None:
+    runs.open(past_run(tmp_path, 40))
+    running = replace(runs.state, status="running", message="")
+    runs._set_state(running)
+    assert page.stop_button.isEnabled()
+    runs._set_state(with_request(running, "cancel"))
+    assert not page.stop_button.isEnabled()
+    assert not page.pause_button.isEnabled()
 
 
 def test_the_resume_button_starts_the_run_again(qtbot: QtBot, page: RunPage, runs: RunModel, tmp_path: Path) -> None:
