@@ -17,7 +17,6 @@ import pytest
 from PySide6.QtWidgets import QApplication, QWidget
 
 from dfrot_engine.run_index import ENVIRONMENT, RunNote
-from dfrot_gui import engine_process
 from dfrot_gui.closing import Closing
 from dfrot_gui.history_model import HistoryModel
 from dfrot_gui.hub_search import HubSearch
@@ -34,7 +33,6 @@ from dfrot_gui.trial_model import TrialModel
 from tests.gui import fake_engine
 from tests.gui.fakes import GIGABYTE, FakeAccount, FakeHub, FakePlanner, FakeRuns, FakeTray, look_at
 from tests.gui.history_runs import NOON, Confirm, Past, save_past
-from tests.warm import Warm
 
 MakeWindow = Callable[[], MainWindow]
 
@@ -58,12 +56,6 @@ def settings(tmp_path: Path) -> Settings:
     own = Settings(tmp_path / "settings.ini")
     own.output_root = tmp_path / "out"
     return own
-
-
-@pytest.fixture
-def starts_warm(warm: Warm, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Engines of this test start in the warm process; for tests that are not about the start."""
-    monkeypatch.setattr(engine_process, "engine_command", lambda: warm.engine)
 
 
 @pytest.fixture

@@ -131,7 +131,6 @@ def test_from_the_launch_to_a_checked_checkpoint_in_four_clicks(
     assert mouse.clicks <= MOST_CLICKS
 
 
-@pytest.mark.usefixtures("starts_warm")
 def test_the_sample_is_chosen_already_so_that_two_clicks_start_it(qtbot: QtBot, window: MainWindow) -> None:
     mouse, facts = Mouse(), model_page(window).facts
     qtbot.waitUntil(facts.use_button.isEnabled, timeout=60_000)

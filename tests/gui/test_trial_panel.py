@@ -230,7 +230,6 @@ def test_a_run_that_is_resumed_ends_the_trial(qtbot, window: MainWindow, runs: F
     assert not window.recipe_page.trial.try_button.isEnabled()
 
 
-@pytest.mark.usefixtures("starts_warm")
 def test_the_real_engine_tries_them_and_writes_nothing(qtbot: QtBot, tmp_path: Path) -> None:
     recipe = tiny_recipe(save_tiny_model("llama", tmp_path / "model"))
     trials = TrialModel()

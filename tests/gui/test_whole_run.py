@@ -114,7 +114,6 @@ def test_from_a_folder_to_the_results(qtbot: QtBot, window: MainWindow, tmp_path
     assert_loads(output)
 
 
-@pytest.mark.usefixtures("starts_warm")
 def test_a_stopped_run_goes_on_where_it_was(qtbot: QtBot, window: MainWindow) -> None:
     click(window.recipe_page.start_button)
     page = run_page(window)
@@ -145,7 +144,6 @@ def test_a_stopped_run_goes_on_where_it_was(qtbot: QtBot, window: MainWindow) ->
     assert "→" in result_page(window).kpi("Perplexity").accessibleName()
 
 
-@pytest.mark.usefixtures("starts_warm")
 def test_closing_asks_stops_and_the_next_window_resumes(
     qtbot: QtBot, window: MainWindow, open_window: OpenWindow, answers: list[Closing], tiny_model: Path
 ) -> None:
