@@ -13,6 +13,16 @@ from dfrot_gui.charts.sensitivity_map import SensitivityMap
 from dfrot_gui.run_parts import Point
 
 
+@pytest.fixture
+def chart(qtbot: QtBot) -> RefinementLossChart:
+    chart = RefinementLossChart()
+    qtbot.addWidget(chart)
+    chart.resize(640, 400)
+    chart.show()
+    qtbot.waitExposed(chart)
+    return chart
+
+
 def right_end(chart: RefinementLossChart, last: int) -> float:
     """Where the view ends that shows so many points."""
     chart.set_points([Point(step, 5.0 + last - step) for step in range(last + 1)])
@@ -22,12 +32,7 @@ def right_end(chart: RefinementLossChart, last: int) -> float:
     return right
 
 
-def test_a_growing_curve_leaves_the_range_as_it_is_until_it_is_full(qtbot: QtBot) -> None:
-    chart = RefinementLossChart()
-    qtbot.addWidget(chart)
-    chart.resize(640, 400)
-    chart.show()
-    qtbot.waitExposed(chart)
+def test_a_growing_curve_leaves_the_range_as_it_is_until_it_is_full(chart: RefinementLossChart) -> None:
     first = right_end(chart, 1_000)
     ends = [right_end(chart, last) for last in range(1_010, 1_100, 10)]
     assert first < ends[-1]
@@ -36,12 +41,7 @@ def test_a_growing_curve_leaves_the_range_as_it_is_until_it_is_full(qtbot: QtBot
     assert all(end < 1.15 * last for last, end in zip(range(1_010, 1_100, 10), ends, strict=True))
 
 
-def test_much_less_data_and_a_wish_to_see_everything_take_the_whole_view(qtbot: QtBot) -> None:
-    chart = RefinementLossChart()
-    qtbot.addWidget(chart)
-    chart.resize(640, 400)
-    chart.show()
-    qtbot.waitExposed(chart)
+def test_much_less_data_and_a_wish_to_see_everything_take_the_whole_view(chart: RefinementLossChart) -> None:
     right_end(chart, 1_000)
     with_room = right_end(chart, 1_030)
     chart.reset_view()
