@@ -114,6 +114,17 @@ def test_colours_follow_the_theme(qtbot: QtBot, state: RunState, kind: type[Plot
     assert after.pixelColor(3, 3).lightness() < 60
 
 
+@pytest.mark.parametrize("kind", CHARTS)
+def test_a_closed_chart_no_longer_hears_of_themes(
+    qtbot: QtBot, qapp: QApplication, state: RunState, kind: type[Plot]
+) -> None:
+    Theme.get().install(qapp, "light")
+    chart = shown(qtbot, filled(kind, state))
+    chart.close()
+    Theme.get().set_mode("dark")  # an exception in a slot fails the test
+    Theme.get().set_mode("light")
+
+
 def test_token_error_reads_out_every_rotation(qtbot: QtBot) -> None:
     errors = fake_engine.token_errors()
     chart = TokenErrorChart()
