@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -18,6 +19,7 @@ from PySide6.QtWidgets import QApplication, QWidget
 
 from dfrot_engine.run_index import ENVIRONMENT, RunNote
 from dfrot_gui.closing import Closing
+from dfrot_gui.garbage import collect_due
 from dfrot_gui.history_model import HistoryModel
 from dfrot_gui.hub_search import HubSearch
 from dfrot_gui.main_window import HISTORY, RESULTS, RUN, MainWindow
@@ -40,6 +42,15 @@ MakeWindow = Callable[[], MainWindow]
 @pytest.fixture(scope="session")
 def qapp_args() -> list[str]:
     return ["dfrot-tests"]
+
+
+@pytest.fixture(autouse=True)
+def no_garbage_in_threads() -> Iterator[None]:
+    """As in the program; see `dfrot_gui/garbage.py`."""
+    gc.disable()
+    yield
+    collect_due()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

@@ -152,7 +152,7 @@ def test_an_engine_that_is_killed_leaves_the_window_its_last_words_and_a_way_on(
     before = set(psutil.Process().children())
     click(window.recipe_page.start_button)
     page = run_page(window)
-    qtbot.waitUntil(lambda: window.runs.state.stage == "rotate", timeout=ENGINE_STARTS_MS)
+    qtbot.waitUntil(lambda: "calibrate" in page.stage_bar.done, timeout=ENGINE_STARTS_MS)
     (engine,) = set(psutil.Process().children()) - before
     os.kill(engine.pid, signal.SIGKILL)
     qtbot.waitUntil(lambda: not window.runs.is_active, timeout=10_000)
