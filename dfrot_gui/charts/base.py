@@ -180,12 +180,11 @@ class Plot(pg.PlotWidget):
             width = one.width * self.devicePixelRatioF()
             one.item.setPen(pg.mkPen(t.color(one.token), width=width, style=one.line))
 
-    def close(self) -> bool:
+    def close(self) -> None:
         # pyqtgraph takes a closed plot to pieces, which no theme can colour any more.
         if not self.closed:
             Theme.get().changed.disconnect(self.apply_theme)
             super().close()
-        return True
 
     def sizeHint(self) -> QSize:  # noqa: N802
         # A graphics view asks for 640 × 480 and would push everything else out of the page.
