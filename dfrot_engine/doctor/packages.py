@@ -138,7 +138,7 @@ def _check(package: Package, bound: str) -> Finding:
 
 def _install(extra: str, requirement: str) -> str:
     if is_bundle():
-        return "Install the program again."
+        return "A program installed with pip can have it." if extra else "Install the program again."
     return f'{pip()} install "{f"{PRODUCT}[{extra}]" if extra else requirement or PRODUCT}"'
 
 

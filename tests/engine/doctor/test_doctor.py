@@ -89,6 +89,14 @@ def test_versions_out_of_bounds_and_packages_that_are_gone(monkeypatch: pytest.M
     assert found["rich"].status == "ok"
 
 
+def test_a_bundle_is_not_told_to_install_what_it_can_never_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    monkeypatch.setattr(packages, "version_of", lambda name: None if name in ("torch", "lm-eval") else "9.0")
+    found = {finding.name: finding for finding in packages.package_findings()}
+    assert found["torch"].remedy == "Install the program again."
+    assert "pip" in found["lm-eval"].remedy
+
+
 @pytest.mark.parametrize(
     ("gpus", "cuda", "statuses"),
     [([], "", ("absent", "absent", "absent")), (["H100, 80 GB"], "", ("ok", "slow", "absent"))],
