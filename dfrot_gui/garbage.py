@@ -14,6 +14,7 @@ class GarbageCollector(QObject):
 
     Python collects wherever an object is made. In another thread that would destroy what belongs to the window's: Qt
     holds a lock meanwhile and asks for the interpreter, while the window has the interpreter and waits for that lock.
+    pyqtgraph has such a collector too, but to import it is to import all of pyqtgraph, before anything is drawn.
     """
 
     def __init__(self, parent: QObject | None = None) -> None:
