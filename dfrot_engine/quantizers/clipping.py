@@ -43,11 +43,15 @@ def search_clip_ratio(values_RI: Tensor, fmt: Format, *, symmetric: bool, global
 def _search(values: Tensor, fmt: Format, symmetric: bool, global_scale: Tensor | None, at_once: int) -> Tensor:
     best_error = torch.full((values.shape[0], 1), torch.inf, dtype=values.dtype, device=values.device)
     best_ratio = torch.ones_like(best_error)
+    # All that a grid is chosen by.
+    ends = torch.cat([values.amin(-1, keepdim=True), values.amax(-1, keepdim=True)], dim=-1)
     for ratios in torch.tensor(_RATIOS_OF[fmt.scales], dtype=values.dtype, device=values.device).split(at_once):
         ratio = ratios[:, None, None]
-        grid = choose_grid(values, fmt, symmetric=symmetric, clip_ratio=ratio, global_scale=global_scale)
-        error = (dequantize(quantize(values, grid, fmt), grid) - values).abs()
-        error, at = error.pow(_ERROR_EXPONENT).sum(-1, keepdim=True).min(0)
+        grid = choose_grid(ends, fmt, symmetric=symmetric, clip_ratio=ratio, global_scale=global_scale)
+        error = dequantize(quantize(values, grid, fmt), grid).sub_(values).abs_()
+        # |error|^2.4 in a third of the time of `pow`; the logarithm of no error is −∞, and its power 0 again.
+        error = error.log2_().mul_(_ERROR_EXPONENT).exp2_()
+        error, at = error.sum(-1, keepdim=True).min(0)
         better = error < best_error
         best_error = torch.where(better, error, best_error)
         best_ratio = torch.where(better, ratios[at], best_ratio)

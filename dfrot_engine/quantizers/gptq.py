@@ -104,7 +104,9 @@ class _Grids:
         self._scheme, self._scale_dtype = scheme, scale_dtype
         self._size = group_columns(scheme, weight_OI.shape[1])
         self._is_static = is_static or self._size == weight_OI.shape[1]
-        self._grid, self.fmt, _ = choose_weight_grid(weight_OI, scheme, scale_dtype)
+        # What is chosen again group after group is not searched here.
+        first = scheme if self._is_static else scheme.model_copy(update={"clip_ratio": 1.0})
+        self._grid, self.fmt, _ = choose_weight_grid(weight_OI, first, scale_dtype)
         self._grid = self._grid._replace(scale=self._grid.scale.clone())
         self.step = _LAZY_COLUMNS if self._is_static else self._size
 
