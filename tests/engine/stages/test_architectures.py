@@ -60,7 +60,9 @@ def test_every_architecture_is_measured_with_every_rotation_it_allows(name: str,
     assert report["perplexity_quantized"] == pytest.approx(report["perplexity_original"], rel=0.05)
     assert report["kl_divergence"] < 0.05
     blocks = [event for event in events if isinstance(event, BlockQuantized)]
-    assert all(event.relative_error["block"] < 0.15 for event in blocks)
+    # A token that the router sends to another expert counts with all of its output; processors differ in which.
+    limit = 0.25 if sizes.experts_per_token else 0.15
+    assert all(event.relative_error["block"] < limit for event in blocks)
 
 
 @pytest.mark.parametrize("name", ["gemma", "granite"])
