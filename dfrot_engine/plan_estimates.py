@@ -33,7 +33,7 @@ PROCESS_BYTES = 450_000_000
 CORE_SHARE = 0.45
 CUDA_FLOPS = 50e12
 # Rounding with a search over a hundred clip ratios, in multiplications of a core; a GPU is bound by its memory.
-SEARCH_FLOPS_PER_WEIGHT = 6_000
+SEARCH_FLOPS_PER_WEIGHT = 7_000
 CUDA_SEARCH_S_PER_WEIGHT = 2.5e-9
 CONVERT_BYTES_PER_S = 25e6
 WRITE_BYTES_PER_S = 200e6

@@ -131,19 +131,26 @@ def table(found: dict[str, Any]) -> str:
         "| scheme/rotation/solver | seeds | perplexity | gap | KL | top-1 | rotate | round |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    gaps: dict[str, float] = {}
     for name, of_seeds in runs.items():
         mean = {key: sum(one[key] for one in of_seeds) / len(of_seeds) for key in of_seeds[0]}
-        gaps[name] = sum(log(one["perplexity"] / found["original"]) for one in of_seeds) / len(of_seeds)
+        gap = sum(log(one["perplexity"] / found["original"]) for one in of_seeds) / len(of_seeds)
         lines.append(
-            f"| {name} | {len(of_seeds)} | {mean['perplexity']:.2f} | {gaps[name]:.4f} | {mean['kl']:.4f} "
+            f"| {name} | {len(of_seeds)} | {mean['perplexity']:.2f} | {gap:.4f} | {mean['kl']:.4f} "
             f"| {mean['top1']:.1%} | {mean['rotate_s']:.0f} s | {mean['round_s']:.0f} s |"
         )
-    best = gaps.get(f"{_PAPER}/descent/qronos")
-    for rival in (f"{_PAPER}/hadamard/rtn", f"{_PAPER}/hadamard/gptq"):
-        if best is not None and rival in gaps:
-            lines.append(f"{_PAPER}: gap of descent/qronos is {best / gaps[rival]:.2f} of that of {rival[14:]}")
+    best = _gaps(found, f"{_PAPER}/descent/qronos")
+    for rival in ("hadamard/rtn", "hadamard/gptq"):
+        other = _gaps(found, f"{_PAPER}/{rival}")
+        if both := best.keys() & other.keys():
+            ratio = sum(best[seed] for seed in both) / sum(other[seed] for seed in both)
+            lines.append(f"{_PAPER}: gap of descent/qronos is {ratio:.2f} of that of {rival}, seeds {sorted(both)}")
     return "\n".join(lines)
+
+
+def _gaps(found: dict[str, Any], name: str) -> dict[int, float]:
+    """Seed → gap in log-perplexity of a scheme, rotation and solver."""
+    rows = ((key.rpartition("/"), numbers) for key, numbers in found["runs"].items())
+    return {int(seed): log(one["perplexity"] / found["original"]) for (of, _, seed), one in rows if of == name}
 
 
 def _rotations(recipe: Recipe, rotation: str, seed: int) -> dict[str, dict[str, Any]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks import accuracy
+from tests.benchmarks import accuracy, rounding
 from tests.tiny_models import save_tiny_model
 
 ONLY = ("none", "hadamard", "descent with R2 and R4")
@@ -57,3 +57,15 @@ def test_compares_solvers(arguments: list[str], tmp_path: Path, capsys: pytest.C
     assert all(one["perplexity"] > 1 and one["kl"] > 0 and 0 < one["top1"] <= 1 for one in runs.values())
     assert runs["w4a4kv4-paper/hadamard/qronos/0"]["kl"] < runs["w4a4kv4-paper/hadamard/rtn/0"]["kl"]
     assert "gap of descent/qronos is" in capsys.readouterr().out
+
+
+def test_ratios_compare_seeds_that_both_have() -> None:
+    names = {"descent/qronos": (2.0, 4.0), "hadamard/rtn": (4.0, 16.0, 10_000.0), "hadamard/gptq": (4.0,)}
+    runs = {
+        f"w4a4kv4-paper/{name}/{seed}": {"perplexity": one, "kl": 1.0, "top1": 0.5, "rotate_s": 1.0, "round_s": 1.0}
+        for name, perplexities in names.items()
+        for seed, one in enumerate(perplexities)
+    }
+    *_, to_nearest, gptq = rounding.table({"original": 1.0, "runs": runs}).splitlines()
+    assert to_nearest.endswith("is 0.50 of that of hadamard/rtn, seeds [0, 1]")
+    assert gptq.endswith("is 0.50 of that of hadamard/gptq, seeds [0]")

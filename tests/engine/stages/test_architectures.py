@@ -60,7 +60,8 @@ def test_every_architecture_is_measured_with_every_rotation_it_allows(name: str,
     assert report["perplexity_quantized"] == pytest.approx(report["perplexity_original"], rel=0.05)
     assert report["kl_divergence"] < 0.05
     blocks = [event for event in events if isinstance(event, BlockQuantized)]
-    # A token that the router sends to another expert counts with all of its output; processors differ in which.
+    # A token that the router sends to another expert counts with all of its output: of OLMoE's 256 some 20 do, and
+    # make up nearly half of the squared error.
     limit = 0.25 if sizes.experts_per_token else 0.15
     assert all(event.relative_error["block"] < limit for event in blocks)
 
