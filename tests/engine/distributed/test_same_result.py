@@ -17,7 +17,10 @@ from tests.engine.runs import run_tiny, tiny_recipe
 from tests.tiny_models import save_tiny_model
 from tests.warm import Warm
 
-_RTN, _GPTQ, _QRONOS = ({"solver.kind": kind} for kind in ("rtn", "gptq", "qronos"))
+_RTN = {"solver.kind": "rtn"}
+# Strongly damped: the second moments of few tokens make much of the order of additions. With the usual damping one process
+# alone moves a third of Qronos' codes, on some processors, when its batches have another size.
+_GPTQ, _QRONOS = ({"solver.kind": kind, "solver.damping": 0.5} for kind in ("gptq", "qronos"))
 _DFROT = {"rotation.r1.kind": "dfrot"}
 
 
@@ -34,8 +37,7 @@ CASES = {
     "w8a8-rtn": _Case("llama-tied", "w8a8", _RTN | {"exports": []}),
     "w4a4kv4-r3-r4": _Case("llama", "w4a4kv4-paper", _GPTQ),
     "nvfp4": _Case("llama", "w4a4", _RTN | {"weights.format": "nvfp4", "activations.format": "nvfp4", "exports": []}),
-    # Strongly damped: the second moments of few tokens make much of the order of additions.
-    "mixture": _Case("qwen2_moe", "w4a8", _QRONOS | {"calibration.num_samples": 6, "solver.damping": 0.5}, moved=0.02),
+    "mixture": _Case("qwen2_moe", "w4a8", _QRONOS | {"calibration.num_samples": 6}, moved=0.02),
     "mixture-searched": _Case(
         "mixtral",
         "w4a8",
@@ -56,18 +58,13 @@ CASES = {
         # Adam's first steps are as long for a gradient of nearly nothing as for any other.
         "llama",
         "w4a8",
-        _GPTQ | {"recovery": {"kind": "scales", "steps": 2}, "calibration.num_samples": 5, "solver.damping": 0.5},
+        _GPTQ | {"recovery": {"kind": "scales", "steps": 2}, "calibration.num_samples": 5},
         moved=0.05,
     ),
     "recovery-lora": _Case(
         "llama",
         "w4a8",
-        _GPTQ
-        | {
-            "recovery": {"kind": "lora", "steps": 2, "rank": 4},
-            "calibration.num_samples": 5,
-            "solver.damping": 0.5,
-        },
+        _GPTQ | {"recovery": {"kind": "lora", "steps": 2, "rank": 4}, "calibration.num_samples": 5},
         moved=0.05,
     ),
 }
