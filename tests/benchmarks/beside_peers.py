@@ -113,9 +113,10 @@ def _missing(
 def _step(
     python: Path, step: str, folder: Path, peer: str, arguments: list[str], environment: dict[str, str]
 ) -> dict[str, Any]:
-    command = [str(python), str(SCRIPT), step, str(folder), "--peer", peer, *arguments]
+    # Not resolved: a virtual environment's Python is a link. GPTQModel leaves a log in the current folder.
+    command = [str(python.absolute()), str(SCRIPT), step, str(folder), "--peer", peer, *arguments]
     command += ["--seq-len", str(SEQ_LEN), "--windows", str(WINDOWS)]
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=False)
+    done = subprocess.run(command, env=environment, cwd=folder.parent, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{' '.join(command)} ended with {done.returncode}")
     return json.loads(done.stdout.splitlines()[-1])
