@@ -21,7 +21,14 @@ from dfrot_engine.plan_outputs import outputs_of, scale_bytes
 from dfrot_engine.plan_places import gigabytes
 from dfrot_engine.plan_proof import proof_estimate
 from dfrot_engine.plan_recovery import recovery_bytes, recovery_seconds
-from dfrot_engine.plan_solver import share_of_expert, solver_bytes, solver_seconds, solver_words, stream_count
+from dfrot_engine.plan_solver import (
+    attended_bytes,
+    share_of_expert,
+    solver_bytes,
+    solver_seconds,
+    solver_words,
+    stream_bytes,
+)
 from dfrot_engine.plan_types import StageEstimate
 from dfrot_engine.recipe import REFINED, Cayley, Descent, DFRot, NoRotation, Recipe, Whip
 from dfrot_engine.site_charts import FIRST_BYTES
@@ -114,9 +121,12 @@ class Workload:
 
     def pass_flops(self, tokens: int, seq_len: int) -> float:
         """Of so many tokens through all blocks, attention included."""
-        sizes = self.architecture
-        attention = 2 * seq_len * sizes.num_heads * sizes.head_size
-        return tokens * (2 * self.passed_parameters + sizes.num_blocks * attention)
+        scores = self.architecture.num_blocks * self.scores_flops(seq_len)
+        return tokens * (2 * self.passed_parameters + scores)
+
+    def scores_flops(self, seq_len: int) -> float:
+        """Of a token's attention in one block, the linears aside."""
+        return 2 * seq_len * self.architecture.num_heads * self.architecture.head_size
 
     @property
     def probe_bytes(self) -> int:
@@ -268,9 +278,8 @@ def _quantize(work: Workload) -> StageEstimate:
     outer_bytes = ROUNDED_OUTER_BYTES if sizes.head in weights else OUTER_BYTES
     folded = ROUNDED_BLOCK_BYTES * work.block_parameters
     inside = max(folded, 9 * work.block_parameters + work.batch_bytes, recovery_bytes(work), solver_bytes(work))
-    # Both streams in front of the block and behind it.
-    streams = 2 * (work.hidden_bytes * stream_count(recipe) + (2 - stream_count(recipe)) * work.probe_bytes)
-    memory = max(inside + held_bytes(work, streams), outer_bytes * work.outer_parameters)
+    streams = stream_bytes(work)
+    memory = max(inside + held_bytes(work, streams + attended_bytes(work)), outer_bytes * work.outer_parameters)
     # Codes take a byte each until they are packed.
     disk = parameters - sum(weights.values()) + parameters + 2 * work.outer_parameters + scale_bytes(work)
     count = f"{len(weights):,} linears, {solver_words(recipe)}" if weights else "weights keep their precision"

@@ -24,6 +24,11 @@ def spilled_bytes(work: Workload, wanted: int) -> int:
     return max(0, wanted - _budget(work)[1])
 
 
+def room_beside(work: Workload, wanted: int) -> int:
+    """What hidden states of so many bytes leave of the budget."""
+    return max(0, _budget(work)[1] - wanted)
+
+
 def batch_bytes(work: Workload, seq_len: int, tokens: int) -> int:
     """Activations of one batch inside a block: attention's heads and mask, or the MLP's branches and their product.
 

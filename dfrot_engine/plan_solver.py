@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from dfrot_engine.architectures.base import Architecture, Block, Space
+from dfrot_engine.plan_hidden import room_beside
 from dfrot_engine.plan_linears import PlannedLinear
 from dfrot_engine.plan_types import Problem
 from dfrot_engine.recipe import CALIBRATED, GPTQ, Qronos, Recipe
@@ -73,20 +74,40 @@ def stream_count(recipe: Recipe) -> int:
     return 1 if isinstance(recipe.solver, CALIBRATED) else 0
 
 
+def stream_bytes(work: Workload) -> int:
+    """Both streams in front of a block and behind it."""
+    whole = stream_count(work.recipe)
+    return 2 * (work.hidden_bytes * whole + (2 - whole) * work.probe_bytes)
+
+
+def attended_bytes(work: Workload) -> int:
+    """What attention gives in the streams that a solver looks at, which is kept where there is room."""
+    if not isinstance(work.recipe.solver, CALIBRATED):
+        return 0
+    streams = 2 if isinstance(work.recipe.solver, Qronos) else 1
+    return streams * 4 * work.calibration_tokens * work.architecture.num_heads * work.architecture.head_size
+
+
 def solver_seconds(work: Workload) -> float:
-    """The block as far as each input, the inputs' second moments, and rounding itself."""
+    """The block as far as each input and behind it, the inputs' second moments, and rounding itself."""
     if not isinstance(work.recipe.solver, CALIBRATED):
         return 0.0
     sizes, tokens = work.architecture, work.calibration_tokens
     streams = stream_count(work.recipe)
+    scores = work.scores_flops(work.recipe.calibration.seq_len)
+    kept = min(1.0, room_beside(work, stream_bytes(work)) / attended_bytes(work))
     flops = work.pass_flops(tokens, work.recipe.calibration.seq_len) * streams  # behind the blocks
     for block, numbers in sizes.blocks_of_kind:
-        for passed, width, rows, share in _inputs(sizes, block):
-            moments = 2 * tokens * share * width**2
-            own = streams * (2 * tokens * passed + moments)
+        attention = 0.0  # of a token, from when its inputs are known
+        for one in _inputs(sizes, block):
+            reach = 2 * one.passed + scores * (one.reads is Space.VALUE)
+            reach += (1 - kept) * attention if one.passed else 0.0
+            own = streams * tokens * (reach + 2 * one.share * one.width**2)
             # Every error reaches half of what is left of the weight.
-            own += _FACTOR_FLOPS * width**3 + _COLUMN_FLOPS * rows * width + rows * width**2
+            own += _FACTOR_FLOPS * one.width**3 + (_COLUMN_FLOPS + one.width) * one.rows * one.width
             flops += len(numbers) * own
+            attention = reach if one.reads is Space.VALUE else attention
+        flops -= len(numbers) * streams * tokens * kept * attention
     return work.seconds(flops)
 
 
@@ -109,11 +130,13 @@ class _Input(NamedTuple):
     """What linears read together.
 
     Args:
-        passed: weights that a token runs through to reach it.
+        reads: its space.
+        passed: weights that a token runs through to reach it; behind attention, from there on.
         width, rows: of the linears that read it, one above the other.
         share: of the tokens that reach it.
     """
 
+    reads: Space
     passed: float
     width: int
     rows: int
@@ -126,11 +149,11 @@ def _inputs(sizes: Architecture, block: Block) -> Iterator[_Input]:
     for names in block.shared_inputs():
         shapes = [sizes.linear_shape(block.named(name)) for name in names]
         width, rows = shapes[0][1], sum(rows for rows, _ in shapes)
-        expert = block.named(names[0]).expert
-        if expert is None:
-            yield _Input(passed, width, rows, 1.0)
-            passed += rows * width
+        first = block.named(names[0])
+        if first.expert is None:
+            yield _Input(first.reads, passed, width, rows, 1.0)
+            passed = rows * width + (0 if first.reads is Space.VALUE else passed)
         else:
             # The way to the experts is gone once for all of them; behind it each runs on its own tokens.
-            is_first = expert == 0 and block.named(names[0]).reads is Space.RESIDUAL
-            yield _Input(passed if is_first else 0, width, rows, share_of_expert(sizes, block))
+            is_first = first.expert == 0 and first.reads is Space.RESIDUAL
+            yield _Input(first.reads, passed if is_first else 0, width, rows, share_of_expert(sizes, block))

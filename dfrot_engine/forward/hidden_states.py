@@ -172,6 +172,17 @@ class HiddenStore:
         file = _File(self._folder / f"{self._number:06}{_SUFFIX}")
         return self._made(shape, dtype, file, on_disk=on_disk)
 
+    def new_if_room(self, shape: Sequence[int], *, beside: int, dtype: torch.dtype = torch.float32) -> HiddenStates:
+        """Empty hidden states of the first of these sequences, those that fit in RAM for now; perhaps of none.
+
+        Args:
+            beside: bytes that are to find room besides.
+        """
+        sequence_bytes = max(1, math.prod(shape[1:]) * dtype.itemsize)
+        with self._lock:
+            count = int(min(shape[0], max(0.0, self._left - beside) // sequence_bytes))
+            return self.new((count, *shape[1:]), dtype)
+
     def keep(self, streams: Mapping[str, HiddenStates], fingerprint: str, **facts: Any) -> None:
         """Make these what `kept` finds, in the place of those before, whole or not at all."""
         content = {

@@ -44,6 +44,12 @@ def block_schemes(job: Job, index: int) -> dict[str, LinearSchemes]:
     }
 
 
+def as_stored(job: Job, name: str, tensor: Tensor) -> Tensor:
+    """In the checkpoint's precision, but for numbers that have their own."""
+    is_own = name.endswith(OWN_PARTS) or not tensor.is_floating_point()
+    return tensor if is_own else tensor.to(job.checkpoint_dtype)
+
+
 def stored_weight(stored: dict[str, Tensor], name: str, schemes: LinearSchemes) -> QuantizedWeight | Tensor:
     """The weight of one linear out of a stored block, or out of one that is not rounded yet."""
     if schemes.weights is None or f"{name}.weight" in stored:
@@ -110,6 +116,11 @@ def kv_quantizer(
         return None
     key, value = (stored_quantizer(scheme, stored, name, rounding) for name in (KEY_CLIP, VALUE_CLIP))
     return KVQuantizer(rotations.r3, key, value)
+
+
+def rotate_only_of(rotations: RotationSet) -> KVQuantizer | None:
+    """What attention does in the exact model: R3, and no rounding."""
+    return None if rotations.r3 is None else KVQuantizer(rotations.r3)
 
 
 def _replace(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from dfrot_engine.forward.attended import Attended, without_attention
 from dfrot_engine.forward.attention import KVQuantizer
 from dfrot_engine.forward.block import BlockFactory
 from dfrot_engine.forward.hidden_states import Hidden
@@ -45,16 +46,24 @@ class RoutedTokens:
 
 
 def route_tokens(
-    factory: BlockFactory, block: nn.Module, index: int, hidden: Hidden, experts: str, kv: KVQuantizer | None
+    factory: BlockFactory,
+    block: nn.Module,
+    index: int,
+    hidden: Hidden,
+    experts: str,
+    kv: KVQuantizer | None,
+    attended: Attended | None = None,
 ) -> tuple[Tensor, Tensor]:
     """[N, D] what a block's experts read, and [N, K] who of them, on the CPU.
 
     Args:
         experts: name of their module.
+        attended: what attention gives, where it is known already.
     """
 
     def read(part: slice) -> tuple[Tensor, Tensor]:
-        seen_ND, chosen_NK, _ = arguments_of(factory, block, index, hidden[part], experts, kv)
+        with without_attention(attended, block, part):
+            seen_ND, chosen_NK, _ = arguments_of(factory, block, index, hidden[part], experts, kv)
         return seen_ND.cpu(), chosen_NK.cpu()
 
     if not len(hidden):  # of a process that has no sequences

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from dfrot_engine.architectures.base import Architecture
 from dfrot_engine.checkpoint.reader import CheckpointReader
+from dfrot_engine.forward.attended import Attended, without_attention
 from dfrot_engine.forward.attention import KVQuantizer
 from dfrot_engine.forward.block import BlockFactory
 from dfrot_engine.forward.hidden_states import Hidden, HiddenStates, HiddenStore
@@ -81,11 +82,12 @@ def pass_on(
     hidden: Hidden,
     kv_quantizer: KVQuantizer | None = None,
     *,
+    attended: Attended | None = None,
     between: Callable[[], None] = lambda: None,
 ) -> HiddenStates:
     """`run_block` within the budget of a store."""
     after = states.new(hidden.shape, hidden.dtype)
-    for output in outputs_of(factory, block, index, hidden, kv_quantizer, between=between):
+    for output in outputs_of(factory, block, index, hidden, kv_quantizer, attended=attended, between=between):
         after.append(output)
     return after
 
@@ -98,14 +100,20 @@ def outputs_of(
     kv_quantizer: KVQuantizer | None = None,
     *,
     sequences: range | None = None,
+    attended: Attended | None = None,
     between: Callable[[], None] = lambda: None,
 ) -> Iterator[Tensor]:
-    """The block's output for a few sequences at a time, all of them or these, in their dtype and where they were."""
+    """The block's output for a few sequences at a time, all of them or these, in their dtype and where they were.
+
+    Args:
+        attended: what attention gives, where it is known already.
+    """
     device = hidden.device if isinstance(hidden, Tensor) else torch.device("cpu")
     which = range(len(hidden)) if sequences is None else sequences
 
     def run(part: slice) -> Tensor:
-        return factory.run(block, index, hidden[part], kv_quantizer)
+        with without_attention(attended, block, part):
+            return factory.run(block, index, hidden[part], kv_quantizer)
 
     for output in factory.batch.in_batches(which, hidden.shape[1], run):
         yield output.to(device, hidden.dtype)

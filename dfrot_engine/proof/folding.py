@@ -12,14 +12,13 @@ from torch import Tensor
 from dfrot_engine.checkpoint.reader import CheckpointReader, read_block
 from dfrot_engine.exporters.base import outer_tensors
 from dfrot_engine.forward.block import BlockFactory
-from dfrot_engine.forward.quantized_block import fill_exact_block
+from dfrot_engine.forward.quantized_block import fill_exact_block, rotate_only_of
 from dfrot_engine.forward.stream import embed, look_up
 from dfrot_engine.job import Job
 from dfrot_engine.outer import final_norm_parts, finish_logits, fold_outer, folded_norm_parts, head_weight
 from dfrot_engine.proof.types import ProofRow
 from dfrot_engine.rotations.fold import fold_block
 from dfrot_engine.rotations.rotation_set import RotationSet
-from dfrot_engine.stages.running_block import rotate_only_of
 
 #: Of the worst token, relative, in float32. Folds that are right stay a hundred times below; wrong ones come near 1.
 LIMIT = 1e-2

@@ -16,6 +16,7 @@ from dfrot_engine.checkpoint.reader import CheckpointReader, read_block
 from dfrot_engine.checkpoint.tokenizer import Tokenizer
 from dfrot_engine.events import BlockQuantized, StageAdvanced, StageStarted
 from dfrot_engine.formats import FORMATS
+from dfrot_engine.forward.attended import Attended, AttendedStreams
 from dfrot_engine.forward.block import BlockFactory
 from dfrot_engine.forward.hidden_states import HiddenStates
 from dfrot_engine.forward.low_rank import FACTOR_PARTS
@@ -24,6 +25,7 @@ from dfrot_engine.forward.quantized_block import (
     fill_exact_block,
     fill_quantized_block,
     kv_quantizer,
+    rotate_only_of,
 )
 from dfrot_engine.forward.quantized_head import finish_outer, round_outer, waits_for_last_block
 from dfrot_engine.forward.room import Room
@@ -42,7 +44,6 @@ from dfrot_engine.stages.note_clips import note_clips
 from dfrot_engine.stages.quantize_streams import first_streams, measured_sequences, my_streams, whole_streams
 from dfrot_engine.stages.recover import recover_block
 from dfrot_engine.stages.round_block import FewTokens, round_block
-from dfrot_engine.stages.running_block import rotate_only_of
 from dfrot_engine.work_dir import WorkDir
 
 NAME = "quantize"
@@ -131,22 +132,24 @@ def _quantize_blocks(
 
 def _quantize_block(bench: _Bench, index: int, blocks: Iterator[dict[str, Tensor]], streams: Streams) -> _Done:
     """The next of the blocks. Each form of it goes as soon as it has served: together they are six times the block."""
-    job, factory, rotations, say = bench.job, bench.factory, bench.rotations, bench.sayer(index)
+    job, factory, rotations, states = bench.job, bench.factory, bench.rotations, bench.room.states
+    report, say = bench.report, bench.sayer(index)
     folded = fold_block(_to_device(next(blocks), job.device), job.architecture, rotations, index)
-    stored, few_tokens = round_block(job, factory, index, folded, streams, rotations, say, bench.report)
+    stored, few_tokens, attended = round_block(job, factory, index, folded, streams, rotations, states, say, report)
     if job.ranks.is_first:
         _note_few_tokens(bench.work, index, few_tokens)
     exact_block = fill_exact_block(factory, job, index, folded, rotations)
     del folded
     between, kv = partial(say, "the original"), rotate_only_of(rotations)
-    exact = pass_on(bench.room.states, factory, exact_block, index, streams.exact, kv, between=between)
+    exact = pass_on(states, factory, exact_block, index, streams.exact, kv, attended=attended.exact, between=between)
     recovery = None
     if job.recipe.recovery is not None:
+        attended = AttendedStreams()  # of weights that are about to change
         recovered = recover_block(job, factory, index, stored, streams, exact, rotations, say)
         stored, recovery = recovered.stored, (recovered.before, recovered.after)
         if job.ranks.is_first:
             _note_recovery(bench.work, index, recovery)
-    after, errors = _measure(bench, index, exact_block, exact, stored, streams)
+    after, errors = _measure(bench, index, exact_block, exact, stored, streams, attended.quantized)
     return _Done({name: tensor.cpu() for name, tensor in stored.items()}, after, errors, recovery)
 
 
@@ -196,6 +199,7 @@ def _measure(
     exact: HiddenStates,
     stored: dict[str, Tensor],
     streams: Streams,
+    attended: Attended | None,
 ) -> tuple[Streams, dict[str, float]]:
     """Both streams behind the block; the relative error of each linear, and of the block since the embedding."""
     job, factory, say = bench.job, bench.factory, bench.sayer(index)
@@ -204,17 +208,15 @@ def _measure(
     measured = streams.among_first(measured_sequences(streams.exact.shape[1]))
     quantized = bench.room.states.new(streams.quantized.shape)
 
-    def run(sequences: range) -> None:
-        between = partial(say, "measuring")
-        for output in outputs_of(
-            bench.factory, block, index, streams.quantized, kv, sequences=sequences, between=between
-        ):
+    def run(sequences: range, attended: Attended | None) -> None:
+        run_on, between = partial(outputs_of, factory, block, index, streams.quantized, kv), partial(say, "measuring")
+        for output in run_on(sequences=sequences, attended=attended, between=between):
             quantized.append(output)
 
     say("measuring")
     with _linear_errors(job, index, block, exact_block) as errors:
-        run(range(measured))
-    run(range(measured, len(quantized)))
+        run(range(measured), None)  # those of attention's linears too
+    run(range(measured, len(quantized)), attended)
     sums = {kind: (float(wrong), float(total)) for kind, (wrong, total) in errors.items()}
     difference = quantized[:measured] - exact[:measured]
     # Norms and not their squares, so that nothing overflows and a process alone has them as they are.

@@ -13,8 +13,10 @@ from torch import Tensor
 from dfrot_engine.architectures.base import Block
 from dfrot_engine.distributed import Ranks
 from dfrot_engine.events import Warned
+from dfrot_engine.forward.attended import AttendedStreams
 from dfrot_engine.forward.block import BlockFactory
-from dfrot_engine.forward.quantized_block import OWN_PARTS, block_schemes
+from dfrot_engine.forward.hidden_states import HiddenStore
+from dfrot_engine.forward.quantized_block import as_stored, block_schemes
 from dfrot_engine.forward.stored_clips import has_global_scale, measures_kv, unsearched_clips
 from dfrot_engine.forward.stream import Streams
 from dfrot_engine.job import Job
@@ -47,10 +49,12 @@ class RoundedBlock(NamedTuple):
     Args:
         stored: codes and scales of quantized linears, the rest in the checkpoint's dtype.
         few_tokens: what was rounded to nearest for that reason.
+        attended: what attention gives in both streams, where it was needed and found room.
     """
 
     stored: dict[str, Tensor]
     few_tokens: tuple[FewTokens, ...] = ()
+    attended: AttendedStreams = AttendedStreams()
 
 
 def round_block(
@@ -60,6 +64,7 @@ def round_block(
     folded: dict[str, Tensor],
     streams: Streams,
     rotations: RotationSet,
+    states: HiddenStore,
     say: Callable[[str], None],
     report: Report,
 ) -> RoundedBlock:
@@ -67,6 +72,7 @@ def round_block(
 
     Args:
         folded: norms and rotations already folded in.
+        states: where there may be room to keep what attention gives.
         say: called with the name of each linear before it is rounded; what it raises ends the work.
     """
     sees_moments = isinstance(job.recipe.solver, CALIBRATED)
@@ -75,7 +81,7 @@ def round_block(
     kv_cache = job.recipe.kv_cache
     measures = measures_kv(kv_cache) or any(has_global_scale(one.activations) for one in schemes.values())
     if sees_moments or measures or unsearched_clips(schemes, kv_cache):
-        running = RunningBlock(job, factory, index, folded, streams, rotations, say)
+        running = RunningBlock(job, factory, index, folded, streams, rotations, states, say)
     rounded = partial(round_units, job, index, folded, partial(_weights, schemes), say=say, report=report)
     stored, few = dict(folded), []
     for wave in _waves(table, job.ranks.world_size):
@@ -97,12 +103,8 @@ def round_block(
                     running.finish(name, weight)
     if few:
         report(_warning(index, few))
-    return RoundedBlock({name: _as_stored(name, tensor, job) for name, tensor in stored.items()}, tuple(few))
-
-
-def _as_stored(name: str, tensor: Tensor, job: Job) -> Tensor:
-    is_own = name.endswith(OWN_PARTS) or not tensor.is_floating_point()
-    return tensor if is_own else tensor.to(job.checkpoint_dtype)
+    stored = {name: as_stored(job, name, tensor) for name, tensor in stored.items()}
+    return RoundedBlock(stored, tuple(few), running.attended if running else AttendedStreams())
 
 
 def _warning(index: int, few: Sequence[FewTokens]) -> Warned:

@@ -14,7 +14,9 @@ from torch import Tensor
 from dfrot_engine.calibration.errors_by_token import error_series, token_errors
 from dfrot_engine.checkpoint.reader import CheckpointReader, read_block
 from dfrot_engine.errors import RunError
+from dfrot_engine.events import Event
 from dfrot_engine.forward.block import BlockFactory
+from dfrot_engine.forward.hidden_states import HiddenStore
 from dfrot_engine.forward.quantized_block import fill_quantized_block, kv_quantizer
 from dfrot_engine.forward.stream import Streams, run_block
 from dfrot_engine.job import Job
@@ -121,13 +123,17 @@ def _block_error(bench: Bench, index: int, rotations: RotationSet, say: Callable
     folded = fold_block({name: one.to(job.device) for name, one in tensors.items()}, job.architecture, rotations, index)
     before, after = (_rotated(hidden, rotations.r1_DD) for hidden in bench.sample.passed[index])
     streams = Streams(before, before)
-    stored = round_block(job, factory, index, folded, streams, rotations, say, lambda _event: None).stored
+    stored = round_block(job, factory, index, folded, streams, rotations, HiddenStore(), say, _quiet).stored
     block = fill_quantized_block(factory, job, index, stored, rotations)
     say("measuring")
     kv = kv_quantizer(job, rotations, stored)
     output = run_block(factory, block, index, before, kv, between=lambda: say("measuring"))
     error_BT, update_BT = (output - after).norm(dim=-1), (after - before).norm(dim=-1)
     return float((error_BT / update_BT.clamp(min=1e-12)).mean())
+
+
+def _quiet(_event: Event) -> None:
+    pass
 
 
 def _rotated(hidden_BTD: Tensor, r1_DD: Tensor | None) -> Tensor:

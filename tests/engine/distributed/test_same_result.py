@@ -18,8 +18,8 @@ from tests.tiny_models import save_tiny_model
 from tests.warm import Warm
 
 _RTN = {"solver.kind": "rtn"}
-# Strongly damped: the second moments of few tokens make much of the order of additions. With the usual damping one process
-# alone moves a third of Qronos' codes, on some processors, when its batches have another size.
+# Strongly damped: the second moments of few tokens make much of the order of additions. With the usual damping, one
+# process alone moves a third of the codes of Qronos on some processors when its batches have another size.
 _GPTQ, _QRONOS = ({"solver.kind": kind, "solver.damping": 0.5} for kind in ("gptq", "qronos"))
 _DFROT = {"rotation.r1.kind": "dfrot"}
 

@@ -128,3 +128,14 @@ def test_what_does_not_fit_is_not_used_and_goes(damage: str, tmp_path: Path) -> 
         path.unlink()
     assert HiddenStore(tmp_path, 0).kept("other" if damage == "fingerprint" else "right") is None
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("room", "beside", "count"), [(9, 0, 5), (4, 1, 3), (4, 4, 0), (2, 5, 0)])
+def test_only_what_finds_room_is_made(room: int, beside: int, count: int, tmp_path: Path) -> None:
+    store = HiddenStore(tmp_path, room * SEQUENCE_BYTES)
+    states = store.new_if_room(SHAPE, beside=beside * SEQUENCE_BYTES)
+    assert states.shape == (count, *SHAPE[1:])
+    assert len(states._memory) == count
+    assert len(HiddenStore().new_if_room(SHAPE, beside=10**9)) == SHAPE[0]
+    # What it took is gone from the room for others.
+    assert len(store.new((9, *SHAPE[1:]))._memory) == min(9, room - count)

@@ -17,6 +17,7 @@ from dfrot_engine import RunOptions, make_plan
 from dfrot_engine.checkpoint.reader import CheckpointReader, read_block
 from dfrot_engine.events import BlockQuantized, Warned
 from dfrot_engine.forward.block import BlockFactory
+from dfrot_engine.forward.hidden_states import HiddenStore
 from dfrot_engine.forward.rounded_block import fill_rounded_block
 from dfrot_engine.forward.stream import Streams, embed
 from dfrot_engine.job import Job
@@ -121,7 +122,8 @@ def test_the_folded_model_reloads(tmp_path: Path) -> None:
 
 def running(name: str, tmp_path: Path, solver: str, spread: float) -> tuple[RunningBlock, Any, Tensor, Tensor]:
     """(the last block before anything is rounded, transformers' own layer, the exact and the quantized stream)."""
-    model = save_tiny_model(name, tmp_path / "model")
+    # In the precision of what will be written, in which the block computes with everything that is not rounded.
+    model = save_tiny_model(name, tmp_path / "model", dtype=torch.bfloat16)
     recipe = tiny_recipe(model, "w4a16", solver__kind=solver, rotation__r1__kind="none", rotation__r2__kind="none")
     job = Job.prepare(recipe, RunOptions(output_dir=tmp_path / "out", device="cpu"), "tiny", model)
     tokens = torch.randint(0, 257, (4, 64), generator=torch.Generator().manual_seed(6))
@@ -133,7 +135,9 @@ def running(name: str, tmp_path: Path, solver: str, spread: float) -> tuple[Runn
     factory = BlockFactory(model, job.device)
     whole: Any = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32).eval()
     whole.set_experts_implementation("eager")
-    block = RunningBlock(job, factory, 1, folded, Streams(exact, seen), RotationSet(), lambda _what: None)
+    block = RunningBlock(
+        job, factory, 1, folded, Streams(exact, seen), RotationSet(), HiddenStore(), lambda _what: None
+    )
     return block, whole, exact, seen
 
 
