@@ -15,6 +15,7 @@ from dfrot_engine.architectures import Architecture, architecture_of
 from dfrot_engine.checkpoint.local import inspect_folder
 from dfrot_engine.distributed import Ranks
 from dfrot_engine.errors import DeviceError, ModelError
+from dfrot_engine.fitted_recipe import fitted_recipe
 from dfrot_engine.options import RunOptions
 from dfrot_engine.ranks import place
 from dfrot_engine.recipe import Recipe
@@ -28,6 +29,7 @@ class Job:
     """One run's inputs.
 
     Args:
+        recipe: as far as the architecture can follow it.
         model_id: name for people.
         model_dir: local folder with config.json, safetensors and tokenizer.
         config: its config.json.
@@ -61,7 +63,7 @@ class Job:
         dtype = facts.headers[f"{architecture.embedding}.weight"].dtype
         files = _stamps(model_dir, {header.shard for header in facts.headers.values()})
         return Job(
-            recipe=recipe,
+            recipe=fitted_recipe(recipe, architecture),
             options=options,
             model_id=model_id,
             model_dir=model_dir,

@@ -10,6 +10,7 @@ from dfrot_engine.checkpoint.source import inspect
 from dfrot_engine.errors import DFRotError
 from dfrot_engine.evaluation.harness import task_problems
 from dfrot_engine.exporters.limits import export_problems, unwritten_exports
+from dfrot_engine.fitted_recipe import fitted_recipe
 from dfrot_engine.hadamard_orders import hadamard_order
 from dfrot_engine.nvidia import gpu_capabilities
 from dfrot_engine.options import RunOptions
@@ -51,7 +52,7 @@ def make_plan(recipe: Recipe, options: RunOptions) -> Plan:
         *problems,
         *folder_problems(recipe, options, facts.folder),
     ]
-    work = Workload(recipe, options, facts, architecture, linears)
+    work = Workload(fitted_recipe(recipe, architecture), options, facts, architecture, linears)
     stages, outputs = stage_estimates(work), outputs_of(work)
     problems += [*network_problems(work, stages), *space_problems(recipe, options, facts, stages)]
     # Errors first: the window shows the first ones, and a run stops at the first.

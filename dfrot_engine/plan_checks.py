@@ -174,12 +174,12 @@ def _scaling_problems(recipe: Recipe, architecture: Architecture, linears: Seque
     field = "rotation.mlp_scaling.kind"
     if not isinstance(recipe.rotation.mlp_scaling, ScaleSearch):
         return []
-    if not architecture.scales_mlp:
+    if not architecture.passes_mlp:
         message = f"{architecture.model_type} has a nonlinearity between up_proj and down_proj, which no scale passes."
-        return [Problem.error(field, message, "Set the scaling to none.")]
-    if architecture.experts_per_token:
+        return [Problem.warning(field, f"{message} The channels stay as they are.", "Set the scaling to none.")]
+    if not architecture.scales_mlp:
         message = "No scales are searched for experts: each sees only the tokens that are routed to it."
-        return [Problem.error(field, message, "Set the scaling to none.")]
+        return [Problem.warning(field, f"{message} The channels stay as they are.", "Set the scaling to none.")]
     if not any(one.weights or one.activations for one in linears if one.reads is Space.MLP_HIDDEN):
         message = "The scaling has nothing to serve: down_proj is not rounded."
         return [Problem.warning(field, message, "Set the scaling to none.")]

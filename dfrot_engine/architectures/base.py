@@ -228,6 +228,11 @@ class Architecture:
 
     @property
     def scales_mlp(self) -> bool:
+        """Whether factors of the MLP's channels can be searched: they pass it, and all tokens reach one MLP."""
+        return self.passes_mlp and not self.experts_per_token
+
+    @property
+    def passes_mlp(self) -> bool:
         """Whether a factor passes from up_proj to down_proj unchanged: no nonlinearity stands between them."""
         return any(space is Space.MLP_HIDDEN for one in self.block.linears for space, _ in self.row_ranges(one))
 

@@ -72,14 +72,14 @@ def given_inner(job: Job) -> RotationSet:
     r3 = random_hadamard(sizes.head_size, seed + 3) if rotation.r3 else None
     if isinstance(r4, FromFile):
         saved = load_rotation_set(r4.path, "rotation.r4.path")
-        saved = saved if sizes.scales_mlp else saved.with_online_signs()
+        saved = saved if sizes.passes_mlp else saved.with_online_signs()
         return replace(saved, r1_DD=None, r2=heads, r3=r3, mlp_scales=None)
     shared, *others = (shared_r4(r4, width) for width in _widths(sizes))
     signs = None
     if isinstance(r4, BlockHadamard) and shared is not None and not others:
         # Runtimes apply a Hadamard matrix without signs; behind a nonlinearity there is nothing to fold them into.
         shared, signs = shared.split()
-        signs = signs if sizes.scales_mlp else None
+        signs = signs if sizes.passes_mlp else None
     of_experts = tuple(one for one in others if one is not None)
     return RotationSet(r2=heads, r3=r3, r4=shared, r4_others=of_experts, channel_signs=signs)
 

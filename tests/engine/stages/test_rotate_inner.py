@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from safetensors import safe_open
 
-from dfrot_engine.events import StageFinished
+from dfrot_engine.events import StageFinished, Warned
 from dfrot_engine.progress import Control
 from dfrot_engine.recipe import Recipe
 from dfrot_engine.report_file import read_report
@@ -111,6 +111,16 @@ def test_scales_are_learned_and_folded(r4: str, model: Path, tmp_path: Path) -> 
     report = read_report(tmp_path / "search.dfrot")
     assert report is not None
     assert all(after <= before for before, after in report["inner_loss"]["mlp_scales"])
+
+
+@pytest.mark.parametrize("name", ["arcee", "mixtral"])
+def test_a_preset_that_scales_fits_models_that_cannot_be_scaled(name: str, tmp_path: Path) -> None:
+    recipe = tiny_recipe(save_tiny_model(name, tmp_path / "model"), "w8a8", exports=[])
+    assert recipe.rotation.mlp_scaling.kind == "search"
+    ended, events = run_tiny(recipe, tmp_path / "out", keep_work=True)
+    assert ended.status == "finished", ended.message
+    assert any("stay as they are" in event.message for event in events if isinstance(event, Warned))
+    assert RotationSet.load(tmp_path / "out.dfrot" / "rotations.safetensors").mlp_scales is None
 
 
 def test_scales_are_learned_anew_for_other_weights(model: Path, tmp_path: Path) -> None:
