@@ -43,16 +43,16 @@ def make_plan(recipe: Recipe, options: RunOptions) -> Plan:
     except DFRotError as error:
         problems = [_problem(error, "model.id_or_path"), *problems, *folder_problems(recipe, options, None)]
         return Plan(model=None, stages=(), outputs=(), problems=tuple(problems))
-    linears = planned_linears(recipe, architecture)
+    linears, fitted = planned_linears(recipe, architecture), fitted_recipe(recipe, architecture)
     problems = [
         *model_problems(facts, architecture),
         *recipe_problems(recipe, architecture, linears),
         *export_problems(recipe, linears, facts),
         *task_problems(recipe, architecture),
         *problems,
-        *folder_problems(recipe, options, facts.folder),
+        *folder_problems(fitted, options, facts.folder),
     ]
-    work = Workload(fitted_recipe(recipe, architecture), options, facts, architecture, linears)
+    work = Workload(fitted, options, facts, architecture, linears)
     stages, outputs = stage_estimates(work), outputs_of(work)
     problems += [*network_problems(work, stages), *space_problems(recipe, options, facts, stages)]
     # Errors first: the window shows the first ones, and a run stops at the first.

@@ -115,12 +115,15 @@ def test_scales_are_learned_and_folded(r4: str, model: Path, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("name", ["arcee", "mixtral"])
 def test_a_preset_that_scales_fits_models_that_cannot_be_scaled(name: str, tmp_path: Path) -> None:
-    recipe = tiny_recipe(save_tiny_model(name, tmp_path / "model"), "w8a8", exports=[])
+    recipe = tiny_recipe(save_tiny_model(name, tmp_path / "model"), "w8a8")
     assert recipe.rotation.mlp_scaling.kind == "search"
     ended, events = run_tiny(recipe, tmp_path / "out", keep_work=True)
     assert ended.status == "finished", ended.message
     assert any("stay as they are" in event.message for event in events if isinstance(event, Warned))
     assert RotationSet.load(tmp_path / "out.dfrot" / "rotations.safetensors").mlp_scales is None
+    ended, events = run_tiny(recipe, tmp_path / "out", keep_work=True)
+    assert ended.status == "finished", ended.message
+    assert all(event.reused for event in events if isinstance(event, StageFinished) and event.stage == "quantize")
 
 
 def test_scales_are_learned_anew_for_other_weights(model: Path, tmp_path: Path) -> None:
