@@ -259,7 +259,7 @@ class RotationPlan(Section):
     mlp_scaling: Annotated[
         MLPScaling,
         Field(
-            title="Scaling of the MLP's channels",
+            title="MLP channels",
             description="Makes large channels of down_proj's input smaller before they are rounded; folded into the "
             "weights",
         ),

@@ -51,7 +51,7 @@ STARTS = {
     "dfrot": "DFRot",
     FROM_FILE: mark("Saved rotation…"),
 }
-# R2 and R4 by recipe kind.
+# R2, R4 and the MLP's scales by recipe kind.
 INNER = {
     "r2": {
         "none": mark("None"),
@@ -66,10 +66,12 @@ INNER = {
         "block-descent": mark("Refined, in blocks"),
         FROM_FILE: mark("Saved rotation…"),
     },
+    "mlp_scaling": {"none": mark("As they are"), "search": mark("Scaled")},
 }
 INNER_TIPS = {
     "r2": mark("Turns each head of the values; folded into the weights. Refined: for the rounding of o_proj's inputs"),
     "r4": mark("Turns the MLP's channels in front of down_proj, while the model runs. Refined: for their rounding"),
+    "mlp_scaling": mark("Scaled: large channels in front of down_proj are made smaller; folded into the weights"),
 }
 
 

@@ -314,6 +314,10 @@
         <translation>Wie das System</translation>
     </message>
     <message>
+        <source>As they are</source>
+        <translation>Wie sie sind</translation>
+    </message>
+    <message>
         <source>Ask both</source>
         <translation>Beide fragen</translation>
     </message>
@@ -1360,6 +1364,10 @@
         <translation>SPEICHER AUF DIESEM COMPUTER</translation>
     </message>
     <message>
+        <source>MLP channels</source>
+        <translation>MLP-Kanäle</translation>
+    </message>
+    <message>
         <source>MLP input</source>
         <translation>Eingang des MLP</translation>
     </message>
@@ -2292,8 +2300,12 @@ Der Lauf, aus dem sie stammt, behält seine eigene Datei.</translation>
         <translation>Skala je</translation>
     </message>
     <message>
-        <source>Scaling of the MLP&apos;s channels</source>
-        <translation>Skalierung der Kanäle der MLP</translation>
+        <source>Scaled</source>
+        <translation>Skaliert</translation>
+    </message>
+    <message>
+        <source>Scaled: large channels in front of down_proj are made smaller; folded into the weights</source>
+        <translation>Skaliert: große Kanäle vor down_proj werden kleiner; in die Gewichte gefaltet</translation>
     </message>
     <message>
         <source>Search models</source>
