@@ -9,7 +9,8 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from dfrot_engine.architectures.base import Architecture, Block, Norm, config_factor
+from dfrot_engine.architectures.base import Architecture, Block, Norm
+from dfrot_engine.architectures.config_values import config_factor
 from dfrot_engine.architectures.llama import LLAMA_BLOCK, llama
 from dfrot_engine.errors import ModelError
 

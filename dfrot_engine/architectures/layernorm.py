@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from dfrot_engine.architectures.base import Architecture, Block, Linear, Norm, Space, config_factor
+from dfrot_engine.architectures.base import Architecture, Block, Linear, Norm, Space
+from dfrot_engine.architectures.config_values import config_factor
 from dfrot_engine.architectures.llama import LLAMA_BLOCK, llama
 
 _ATTENTION, _MLP = (norm.feeds for norm in LLAMA_BLOCK.norms)

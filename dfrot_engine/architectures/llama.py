@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from dfrot_engine.architectures.base import Architecture, Block, Linear, Norm, Space, config_factor, config_int
+from dfrot_engine.architectures.base import Architecture, Block, Linear, Norm, Space
+from dfrot_engine.architectures.config_values import config_factor, config_int
 
 LLAMA_BLOCK = Block(
     linears=(

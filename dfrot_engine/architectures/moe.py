@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from dfrot_engine.architectures.base import Architecture, Block, Linear, Norm, Space, config_int
+from dfrot_engine.architectures.base import Architecture, Block, Linear, Norm, Space
+from dfrot_engine.architectures.config_values import config_int
 from dfrot_engine.architectures.llama import LLAMA_BLOCK, llama
 from dfrot_engine.errors import ModelError
 

@@ -12,7 +12,7 @@ import torch
 from platformdirs import user_cache_path
 
 from dfrot_engine.adapter_folder import has_adapter
-from dfrot_engine.architectures.base import config_int
+from dfrot_engine.architectures.config_values import config_int
 from dfrot_engine.calibration.datasets import evaluation_windows, load_text
 from dfrot_engine.checkpoint import source
 from dfrot_engine.checkpoint.tokenizer import Tokenizer

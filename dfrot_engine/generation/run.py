@@ -14,7 +14,7 @@ from jinja2 import TemplateError
 from torch import Tensor, nn
 from transformers import AutoTokenizer
 
-from dfrot_engine.architectures.base import config_int
+from dfrot_engine.architectures.config_values import config_int
 from dfrot_engine.checkpoint import source
 from dfrot_engine.checkpoint.headers import read_headers, whole_model_bytes
 from dfrot_engine.checkpoint.json_files import read_json_object
