@@ -37,7 +37,7 @@ class BlockInputs:
     """The block at this point of its rounding, and what its linears read there.
 
     Args:
-        folded: norms and rotations already folded in.
+        folded: norms and rotations already folded in; an attribute, as job, index, rotations and say are.
         streams: in front of the block.
         states: where there may be room to keep what attention gives.
         say: called with what is being done; what it raises ends the work.
@@ -54,8 +54,8 @@ class BlockInputs:
         states: HiddenStore,
         say: Callable[[str], None],
     ) -> None:
-        self._job, self._factory, self._index, self._rotations = job, factory, index, rotations
-        self._folded, self._streams, self._states, self._say = folded, streams, states, say
+        self.job, self.index, self.folded, self.rotations, self.say = job, index, folded, rotations, say
+        self._factory, self._streams, self._states = factory, streams, states
         schemes = block_schemes(job, index)
         #: Clip ratios and scales by their stored names, as far as they are known.
         self.clips = unsearched_clips(schemes, job.recipe.kv_cache)
@@ -132,21 +132,21 @@ class BlockInputs:
         else:
             rows_NI = torch.cat([seen for seen, _ in self.of_both(name)] or [none])
             # As if the rows of all ranks lay one after another.
-            counts = self._job.ranks.all_facts(len(rows_NI))
-            before, step = sum(counts[: self._job.ranks.rank]), _step(sum(counts))
+            counts = self.job.ranks.all_facts(len(rows_NI))
+            before, step = sum(counts[: self.job.ranks.rank]), _step(sum(counts))
             rows_NI = rows_NI[-before % step :: step]
-        return self._job.ranks.gather_rows(rows_NI)
+        return self.job.ranks.gather_rows(rows_NI)
 
     def _routed_tokens(self, experts: str) -> RoutedTokens:
         """In front of the block's experts, whose inputs depend on nothing of each other."""
         if self._routed is None:
-            self._say("routing")
-            kv = kv_quantizer(self._job, self._rotations, self.clips)
-            where = self._factory, self._block, self._index
+            self.say("routing")
+            kv = kv_quantizer(self.job, self.rotations, self.clips)
+            where = self._factory, self._block, self.index
             seen, chosen = route_tokens(*where, self._streams.quantized, experts, kv, self.attended.quantized)
             exact = None
             if self.has_exact:
-                where, kv = (self._factory, self._exact(), self._index), rotate_only_of(self._rotations)
+                where, kv = (self._factory, self._exact(), self.index), rotate_only_of(self.rotations)
                 exact, _ = route_tokens(*where, self._streams.exact, experts, kv, self.attended.exact)
             self._routed = RoutedTokens(seen, chosen, exact)
         return self._routed
@@ -163,16 +163,16 @@ class BlockInputs:
 
     def _input(self, part: slice, name: str, kv: KVQuantizer | None = None) -> Tensor:
         """What the linear reads of these sequences."""
-        kv = kv or kv_quantizer(self._job, self._rotations, self.clips)
+        kv = kv or kv_quantizer(self.job, self.rotations, self.clips)
         hidden_BTD = self._streams.quantized[part]
         with without_attention(self._attended_before(name).quantized, self._block, part):
-            return input_of(self._factory, self._block, self._index, hidden_BTD, name, kv)
+            return input_of(self._factory, self._block, self.index, hidden_BTD, name, kv)
 
     def _exact_input(self, part: slice, name: str) -> Tensor:
         """What the exact model's linear reads."""
-        hidden_BTD, kv = self._streams.exact[part], rotate_only_of(self._rotations)
+        hidden_BTD, kv = self._streams.exact[part], rotate_only_of(self.rotations)
         with without_attention(self._attended_before(name).exact, self._exact(), part):
-            return input_of(self._factory, self._exact(), self._index, hidden_BTD, name, kv)
+            return input_of(self._factory, self._exact(), self.index, hidden_BTD, name, kv)
 
     def _attended_before(self, name: str) -> AttendedStreams:
         """Nothing for what is inside attention."""
@@ -180,7 +180,7 @@ class BlockInputs:
 
     def _exact(self) -> nn.Module:
         if self._exact_block is None:
-            self._exact_block = fill_exact_block(self._factory, self._job, self._index, self._folded, self._rotations)
+            self._exact_block = fill_exact_block(self._factory, self.job, self.index, self.folded, self.rotations)
         return self._exact_block
 
 

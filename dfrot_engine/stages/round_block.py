@@ -23,6 +23,7 @@ from dfrot_engine.job import Job
 from dfrot_engine.progress import Report
 from dfrot_engine.recipe import CALIBRATED, LinearSchemes, WeightScheme
 from dfrot_engine.rotations.rotation_set import RotationSet
+from dfrot_engine.stages.block_inputs import BlockInputs
 from dfrot_engine.stages.running_block import RunningBlock
 from dfrot_engine.stages.solve import Unit, round_units
 
@@ -81,7 +82,7 @@ def round_block(
     kv_cache = job.recipe.kv_cache
     measures = measures_kv(kv_cache) or any(has_global_scale(one.activations) for one in schemes.values())
     if sees_moments or measures or unsearched_clips(schemes, kv_cache):
-        running = RunningBlock(job, factory, index, folded, streams, rotations, states, say)
+        running = RunningBlock(BlockInputs(job, factory, index, folded, streams, rotations, states, say))
     rounded = partial(round_units, job, index, folded, partial(_weights, schemes), say=say, report=report)
     stored, few = dict(folded), []
     for wave in _waves(table, job.ranks.world_size):

@@ -10,8 +10,6 @@ from torch import Tensor
 from dfrot_engine.calibration.statistics import InputMoments
 from dfrot_engine.forward.attended import AttendedStreams
 from dfrot_engine.forward.attention import KVQuantizer
-from dfrot_engine.forward.block import BlockFactory
-from dfrot_engine.forward.hidden_states import HiddenStore
 from dfrot_engine.forward.quantized_block import block_schemes
 from dfrot_engine.forward.stored_clips import (
     INPUT_CLIP,
@@ -25,36 +23,21 @@ from dfrot_engine.forward.stored_clips import (
     searches,
     stored_quantizer,
 )
-from dfrot_engine.forward.stream import Streams
-from dfrot_engine.job import Job
 from dfrot_engine.quantizers.activations import static_scale_of
 from dfrot_engine.quantizers.static_clipping import search_head_clip, search_input_clip
 from dfrot_engine.quantizers.weight import QuantizedWeight
 from dfrot_engine.recipe import ActivationScheme, KVCacheScheme
-from dfrot_engine.rotations.rotation_set import RotationSet
 from dfrot_engine.stages.block_inputs import BlockInputs, spread
 
 
 class RunningBlock:
-    """What is found out from what the linears of a block read at this point of its rounding.
+    """What is found out from what the linears of a block read at this point of its rounding."""
 
-    Args: those of `BlockInputs`.
-    """
-
-    def __init__(
-        self,
-        job: Job,
-        factory: BlockFactory,
-        index: int,
-        folded: dict[str, Tensor],
-        streams: Streams,
-        rotations: RotationSet,
-        states: HiddenStore,
-        say: Callable[[str], None],
-    ) -> None:
-        self._job, self._device, self._r3, self._folded, self._say = job, factory.device, rotations.r3, folded, say
-        self._inputs = BlockInputs(job, factory, index, folded, streams, rotations, states, say)
-        self._schemes, self._table = block_schemes(job, index), job.architecture.block_at(index)
+    def __init__(self, inputs: BlockInputs) -> None:
+        self._inputs, self._job, self._say = inputs, inputs.job, inputs.say
+        self._device = inputs.job.device
+        self._schemes = block_schemes(inputs.job, inputs.index)
+        self._table = inputs.job.architecture.block_at(inputs.index)
 
     @property
     def attended(self) -> AttendedStreams:
@@ -126,7 +109,7 @@ class RunningBlock:
 
             return quantize
 
-        return KVQuantizer(self._r3, keep(KEY_CLIP), keep(VALUE_CLIP))
+        return KVQuantizer(self._inputs.rotations.r3, keep(KEY_CLIP), keep(VALUE_CLIP))
 
     def _search_kv_clips(self, reader: str, scheme: KVCacheScheme) -> dict[str, Tensor]:
         self._say("clip of keys and values")
@@ -143,7 +126,7 @@ class RunningBlock:
     def _search_input_clip(self, names: list[str], scheme: ActivationScheme) -> dict[str, Tensor]:
         self._say(f"clip of {', '.join(dict.fromkeys(self._table.named(name).label for name in names))}")
         rows_NI = self._inputs.linear(names[0]).rotate(self._inputs.searched_rows(names[0]))
-        weight_OI = torch.cat([self._folded[f"{name}.weight"].to(rows_NI) for name in names])
+        weight_OI = torch.cat([self._inputs.folded[f"{name}.weight"].to(rows_NI) for name in names])
         ratio = torch.tensor(self._job.ranks.told(search_input_clip(rows_NI, weight_OI, scheme)))
         return {name + INPUT_CLIP: ratio.clone() for name in names}
 

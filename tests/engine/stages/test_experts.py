@@ -23,6 +23,7 @@ from dfrot_engine.forward.stream import Streams, embed
 from dfrot_engine.job import Job
 from dfrot_engine.rotations.fold import fold_block
 from dfrot_engine.rotations.rotation_set import RotationSet
+from dfrot_engine.stages.block_inputs import BlockInputs
 from dfrot_engine.stages.running_block import RunningBlock
 from tests.engine.architectures.test_moe import MOE_MODELS, pack
 from tests.engine.runs import TOKENS, engine_logits, finished, run_tiny, tiny_recipe
@@ -135,10 +136,9 @@ def running(name: str, tmp_path: Path, solver: str, spread: float) -> tuple[Runn
     factory = BlockFactory(model, job.device)
     whole: Any = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32).eval()
     whole.set_experts_implementation("eager")
-    block = RunningBlock(
-        job, factory, 1, folded, Streams(exact, seen), RotationSet(), HiddenStore(), lambda _what: None
-    )
-    return block, whole, exact, seen
+    streams, states = Streams(exact, seen), HiddenStore()
+    inputs = BlockInputs(job, factory, 1, folded, streams, RotationSet(), states, lambda _what: None)
+    return RunningBlock(inputs), whole, exact, seen
 
 
 def in_front_of_experts(whole: Any, hidden: Tensor) -> tuple[Tensor, Tensor]:
