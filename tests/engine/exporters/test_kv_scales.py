@@ -71,10 +71,11 @@ def test_transformers_rounds_keys_and_values_as_the_engine_does(written: tuple[s
     plain = quantized_logits(plain_job, work, RotationSet.load(work.rotations), TOKENS)
     loaded = logits_of(load_checkpoint(folder, CPU, torch.float32), TOKENS)
     for window in range(len(TOKENS)):
-        wrong = float((loaded(window) - own(window)).norm())
-        unrounded = float((loaded(window) - plain(window)).norm())
-        # A code that flips is a part of what rounding does; some tokens go to other experts then.
-        assert wrong < (1.0 if name == "mixtral" else 0.25) * unrounded
+        wrong_T = (loaded(window) - own(window)).norm(dim=-1)
+        unrounded_T = (loaded(window) - plain(window)).norm(dim=-1)
+        # A code that flips is a part of what rounding does, and a token that goes to other experts then is most of it:
+        # so the tokens' median. Experts are unpacked to 16 bits.
+        assert float(wrong_T.median()) < (0.5 if name == "mixtral" else 0.25) * float(unrounded_T.median())
 
 
 def test_block_by_block_is_the_same(written: tuple[str, Path, Recipe, Path]) -> None:
