@@ -151,6 +151,11 @@ def has_few_codes(kind: str, recipe: Recipe) -> bool:
     return kind == "compressed-tensors" and not _activation_formats(recipe) <= _MANY_CODES
 
 
+def rounds_activations(kind: str, recipe: Recipe) -> bool:
+    """Whether what loads these files rounds activations as the recipe says."""
+    return kind == "compressed-tensors" and bool(_activation_formats(recipe))
+
+
 def _activation_formats(recipe: Recipe) -> set[str]:
     schemes = (recipe.activations, *(one.activations for one in recipe.overrides))
     return {scheme.format for scheme in schemes if scheme is not None}

@@ -17,8 +17,8 @@ from dfrot_engine.events import Event, Proved, RunEnded, StageFinished, StageSta
 from dfrot_engine.exporters import compressed_tensors
 from dfrot_engine.marker import FAILED, read_marker
 from dfrot_engine.progress import Control
-from dfrot_engine.proof import folding
-from dfrot_engine.proof.reload import has_few_codes
+from dfrot_engine.proof import folding, reload
+from dfrot_engine.proof.reload import Limits, has_few_codes
 from dfrot_engine.proof.types import ProofRow
 from dfrot_engine.recipe import Recipe
 from dfrot_engine.rotations.fold import fold_block
@@ -99,6 +99,20 @@ def test_every_export_passes(preset: str, fields: dict[str, Any], model: Path, t
     kind = recipe.exports[0].kind
     assert [set(text) for text in report["proof_texts"]] == [{"prompt", "original", kind}] * 5
     assert not (tmp_path / "out" / FAILED).exists()
+
+
+def test_noise_decides_over_8_bits_too_where_sums_depend_on_the_batch(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if the reloaded model were farther off than the limit: noise says by how much it may be."""
+    refused = Limits(-1.0, -1.0)
+    monkeypatch.setattr(reload, "_EIGHT_BITS", reload._Precision(refused, refused))
+    ended, events = run_tiny(tiny_recipe(model, "w8a8", **PLAIN, proof="full"), tmp_path / "out")
+    assert ended.status == "finished", ended
+    rows = [row for row in rows_of(events) if row.check == "reload"]
+    assert [row.passed for row in rows] == [True] * 4
+    assert "activations left as they are" in rows[0].what
+    assert "last bit" in rows[-1].what
 
 
 @pytest.mark.parametrize("name", ["mixtral", "qwen3_moe", "smolvlm", "gemma2"])
